@@ -1,0 +1,33 @@
+"""The command line `sface-data`: one module per command; each parses, calls and prints."""
+
+import sys
+from typing import Any
+
+import click
+
+from sface_data.errors import SfaceDataError
+
+
+class _Commands(click.Group):
+    """Ends with one sentence and the right exit code where something a user can mend went wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SfaceDataError as error:
+            click.echo(f"sface-data: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("sface-data: interrupted; run the same command again to go on", err=True)
+            sys.exit(130)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="sface-data", prog_name="sface-data")
+def main() -> None:
+    """Generate, use and certify class-labelled synthetic face data sets.
+
+    Exit codes: 0 done; 1 a check failed; 2 wrong usage or bad input.
+    """

@@ -1,0 +1,113 @@
+"""Files that are either whole or not there, and digests of them."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sface_data.errors import BadInput
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns the errors of the operating system on `path` into one sentence.
+
+    Raises:
+        BadInput: for every `OSError` inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise BadInput(
+                f"{path}: no space left to write it ({error.strerror}); what was finished is kept: "
+                "free some space and run the same command again"
+            ) from error
+        raise BadInput(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """Opens a temporary file that becomes `path` when the block ends, and vanishes when it raises.
+
+    The bytes are on disk (fsync of the file, then of its folder) before the name changes, so a reader sees
+    the whole file or none, also after a power cut.
+
+    Args:
+        path: the file to write; its folder must exist.
+        scratch: folder of the temporary file, on the same file system; the folder of `path` by default.
+
+    Raises:
+        BadInput: if the operating system refuses (disk full, no permission, ...).
+    """
+    temporary = (scratch or path.parent) / f".{path.name}.part"
+    with explained(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _fsync_folder(path.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` as UTF-8 with `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def sha256_of_file(path: Path) -> str:
+    """The hex SHA-256 of the bytes of `path`.
+
+    Raises:
+        BadInput: if it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with explained(path), path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON of which there is one spelling only: sorted keys, no spaces, no NaN. What digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def pretty_json(value: Any) -> str:
+    """JSON for people, in the order given, ending in a newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        BadInput: if it cannot be read or is not JSON.
+    """
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise BadInput(f"{path}: not a JSON file ({error})") from error
