@@ -1,0 +1,1 @@
+"""The class-conditional generator: networks, weights on disk, sampling."""

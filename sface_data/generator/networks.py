@@ -1,0 +1,445 @@
+"""Generator and discriminator of StyleGAN2 with adaptive discriminator augmentation.
+
+Written from the papers: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN"
+(https://arxiv.org/abs/1912.04958), and "Training Generative Adversarial Networks with Limited Data"
+(https://arxiv.org/abs/2006.06676). Parameters have the names of the published snapshots, so that those load.
+
+Convolutions are modulated by scaling the activations before and after one shared convolution, which equals
+scaling the weights per sample (section 2.2 of the first paper, equations 1 and 3) and leaves one dense
+convolution per batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sface_data.generator.ops import (
+    LRELU_GAIN,
+    Conv2d,
+    Linear,
+    activate_,
+    blur,
+    downsample2d,
+    normalize_2nd_moment,
+    scale_,
+    upsample2d,
+)
+
+Noise = Literal["const", "none"] | Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What a generator is built from; the weights are the rest.
+
+    Attributes:
+        z_dim, w_dim: sizes of the latent z and of the intermediate latent w.
+        c_dim: number of classes; 0 for an unconditional network.
+        img_resolution: height and width of the images, a power of two.
+        img_channels: 3 for RGB.
+        mapping_layers: depth of the mapping network.
+        channel_base, channel_max: a layer at resolution R has min(channel_base / R, channel_max) channels.
+        conv_clamp: bound of the activations, which float16 needs; None for none.
+    """
+
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    img_resolution: int
+    img_channels: int = 3
+    mapping_layers: int = 2
+    channel_base: int = 16384
+    channel_max: int = 512
+    conv_clamp: float | None = 256.0
+
+    @property
+    def num_ws(self) -> int:
+        """How many w one image takes: one per convolution, and one for the last toRGB."""
+        return 2 * len(resolutions(self.img_resolution))
+
+    @property
+    def noise_resolutions(self) -> tuple[int, ...]:
+        """Height and width of the noise of each convolution, in order."""
+        first, *rest = resolutions(self.img_resolution)
+        return (first, *(r for r in rest for _ in range(2)))
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """What a discriminator is built from. See `GeneratorConfig`.
+
+    Attributes:
+        architecture: `resnet`, `orig` or `skip` (figure 7 of the StyleGAN2 paper).
+        cmap_dim: size of the class embedding that the output is projected on.
+        mapping_layers: depth of the network that embeds the class.
+        mbstd_group_size: images per group of the minibatch standard deviation; None for the whole batch.
+        mbstd_num_channels: channels that it adds.
+    """
+
+    c_dim: int
+    img_resolution: int
+    img_channels: int = 3
+    architecture: Literal["resnet", "orig", "skip"] = "resnet"
+    channel_base: int = 16384
+    channel_max: int = 512
+    conv_clamp: float | None = 256.0
+    cmap_dim: int = 512
+    mapping_layers: int = 8
+    mbstd_group_size: int | None = 4
+    mbstd_num_channels: int = 1
+
+
+def resolutions(img_resolution: int) -> tuple[int, ...]:
+    """4, 8, ... up to the resolution of the image."""
+    return tuple(2**i for i in range(2, img_resolution.bit_length()))
+
+
+def channels_at(resolution: int, config: GeneratorConfig | DiscriminatorConfig) -> int:
+    """Channels of the layers at a resolution."""
+    return min(config.channel_base // resolution, config.channel_max)
+
+
+class MappingNetwork(nn.Module):
+    """z and class to w. Also embeds the class alone, for the discriminator (z_dim 0).
+
+    Args:
+        track_average: keep `w_avg` [w_dim], the running mean of w that truncation pulls towards.
+    """
+
+    w_avg: Tensor
+
+    def __init__(self, z_dim: int, c_dim: int, w_dim: int, num_layers: int, track_average: bool) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        self.c_dim = c_dim
+        self.num_layers = num_layers
+        if c_dim > 0:
+            self.embed = Linear(c_dim, w_dim)
+        features = z_dim + (w_dim if c_dim > 0 else 0)
+        for i in range(num_layers):
+            self.add_module(f"fc{i}", Linear(features, w_dim, activation=True, lr_multiplier=0.01))
+            features = w_dim
+        if track_average:
+            self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor | None, classes: Tensor | None) -> Tensor:
+        """Maps to w, without truncation.
+
+        Args:
+            z: float32 [N,z_dim]; None where z_dim is 0.
+            classes: int64 [N]; None where c_dim is 0.
+
+        Returns:
+            float32 [N,w_dim].
+        """
+        parts = []
+        if z is not None and self.z_dim > 0:
+            parts.append(normalize_2nd_moment(z))
+        if classes is not None and self.c_dim > 0:
+            parts.append(normalize_2nd_moment(self.embed.row(classes)))
+        x = torch.cat(parts, dim=1)
+        for i in range(self.num_layers):
+            x = self.get_submodule(f"fc{i}")(x)
+        return x
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU; doubles the resolution with `up`."""
+
+    noise_const: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, up: bool, clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.affine = Linear(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.up = up
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """Consumes x.
+
+        Args:
+            x: [N,I,H,W] in the dtype that the convolution runs in.
+            w: float32 [N,w_dim].
+            noise: float32 [1 or N,1,H',W'] in output resolution, or None.
+
+        Returns:
+            [N,O,H',W'].
+        """
+        style = self.affine(w)  # [N,I]
+        if x.dtype == torch.float16:
+            # Demodulation divides the size of the style out again, so it can be chosen such that the sums of
+            # the convolution stay far below 65504.
+            fan_in = self.weight[0].numel()
+            style = style / (style.abs().amax(dim=1, keepdim=True) * fan_in**0.5)
+        energy = self.weight.float().square().sum(dim=(2, 3))  # [O,I]
+        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt()  # [N,O]
+        x = scale_(x, style)
+        weight = self.weight.to(x.dtype)
+        if self.up:
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
+            x = blur(x, padding=1, gain=4.0)
+        else:
+            x = F.conv2d(x, weight, padding=1)
+        # The gain of the activation is folded into what is multiplied and added: leaky ReLU lets it through.
+        x = scale_(x, demodulation * LRELU_GAIN)
+        addends = [self.bias[:, None, None] * LRELU_GAIN]
+        if noise is not None:
+            addends.append(noise * (self.noise_strength * LRELU_GAIN))
+        return activate_(x, addends, gain=1.0, clamp=self.clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution to colours, without demodulation."""
+
+    def __init__(self, in_channels: int, img_channels: int, w_dim: int, clamp: float | None) -> None:
+        super().__init__()
+        self.affine = Linear(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(img_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+        self.weight_gain = 1 / in_channels**0.5
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """[N,I,H,W] -> float32 [N,img_channels,H,W]."""
+        style = self.affine(w) * self.weight_gain  # [N,I]
+        # So few outputs that it is cheaper to modulate the weights than the activations.
+        weight = style[:, None, :] * self.weight.float()[None, :, :, 0, 0]  # [N,img_channels,I]
+        x = torch.einsum("nihw,nci->nchw", x, weight.to(x.dtype)).float()
+        return activate_(x, [self.bias[:, None, None]], gain=1.0, clamp=self.clamp, linear=True)
+
+
+class SynthesisBlock(nn.Module):
+    """The layers at one resolution: one convolution behind the constant at 4x4, else two; and toRGB."""
+
+    def __init__(self, resolution: int, config: GeneratorConfig) -> None:
+        super().__init__()
+        channels = channels_at(resolution, config)
+        clamp = config.conv_clamp
+        if resolution == 4:
+            self.const = nn.Parameter(torch.randn(channels, 4, 4))
+        else:
+            below = channels_at(resolution // 2, config)
+            self.conv0 = SynthesisLayer(below, channels, config.w_dim, resolution, up=True, clamp=clamp)
+        self.conv1 = SynthesisLayer(channels, channels, config.w_dim, resolution, up=False, clamp=clamp)
+        self.torgb = ToRGB(channels, config.img_channels, config.w_dim, clamp)
+        self.convolutions = 1 if resolution == 4 else 2
+
+    def forward(
+        self,
+        x: Tensor | None,
+        image: Tensor | None,
+        ws: Tensor,
+        noises: Sequence[Tensor | None],
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        """One step up.
+
+        Args:
+            x: [N,I,H/2,W/2]; None at 4x4.
+            image: float32 [N,img_channels,H/2,W/2]; None at 4x4.
+            ws: float32 [N,convolutions+1,w_dim].
+            noises: one per convolution.
+            dtype: what the convolutions run in.
+        """
+        if x is None:
+            x = self.const.to(dtype, copy=True).expand(ws.shape[0], -1, -1, -1)  # [N,C,4,4]
+            x = x.contiguous(memory_format=torch.channels_last)
+        else:
+            x = self.conv0(x, ws[:, 0], noises[0])
+        x = self.conv1(x, ws[:, -2], noises[-1])
+        colours = self.torgb(x, ws[:, -1])
+        return x, colours if image is None else upsample2d(image) + colours
+
+
+class SynthesisNetwork(nn.Module):
+    """w to image: the skip architecture (figure 7b of the StyleGAN2 paper)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        for resolution in resolutions(config.img_resolution):
+            self.add_module(f"b{resolution}", SynthesisBlock(resolution, config))
+
+    def blocks(self) -> list[SynthesisBlock]:
+        """From 4x4 up."""
+        return [block for block in self.children() if isinstance(block, SynthesisBlock)]
+
+    def forward(self, ws: Tensor, noise: Noise = "const", dtype: torch.dtype = torch.float32) -> Tensor:
+        """Makes images.
+
+        Args:
+            ws: float32 [N,num_ws,w_dim].
+            noise: `const` takes the noise that belongs to the network, `none` takes none; or one float32
+                tensor [N,1,R,R] per convolution, R as in `GeneratorConfig.noise_resolutions`.
+            dtype: what the convolutions run in; colours are summed in float32.
+
+        Returns:
+            float32 [N,img_channels,R,R], about -1 to 1.
+        """
+        x = image = None
+        done = 0  # convolutions so far; a block's toRGB shares its w with the next block's first convolution
+        for block in self.blocks():
+            n = block.convolutions
+            noises = self._noises(block, noise, done)
+            x, image = block(x, image, ws[:, done : done + n + 1], noises, dtype)
+            done += n
+        assert image is not None
+        return image
+
+    @staticmethod
+    def _noises(block: SynthesisBlock, noise: Noise, done: int) -> Sequence[Tensor | None]:
+        if noise == "none":
+            return [None] * block.convolutions
+        if noise == "const":
+            layers = [block.conv1] if block.convolutions == 1 else [block.conv0, block.conv1]
+            return [layer.noise_const[None, None] for layer in layers]  # [1,1,R,R]
+        return noise[done : done + block.convolutions]
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis, with the configuration they were built from."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(
+            config.z_dim, config.c_dim, config.w_dim, config.mapping_layers, track_average=True
+        )
+        self.synthesis = SynthesisNetwork(config)
+
+    def ws(
+        self,
+        z: Tensor,
+        classes: Tensor | None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        center: Tensor | None = None,
+    ) -> Tensor:
+        """z and classes to the w of every layer, truncated (section 3 of the StyleGAN paper).
+
+        Args:
+            z: float32 [N,z_dim].
+            classes: int64 [N]; None for an unconditional network.
+            psi: 1 leaves w as it is, 0 puts the centre in its place.
+            cutoff: how many layers, from the coarsest, are truncated; None for all.
+            center: float32 [w_dim] or [N,w_dim] to truncate towards; `w_avg` by default.
+
+        Returns:
+            float32 [N,num_ws,w_dim].
+        """
+        w = self.mapping(z, classes)
+        ws = w[:, None].repeat(1, self.config.num_ws, 1)
+        if psi != 1:
+            truncated = torch.lerp(self.mapping.w_avg if center is None else center, w, psi)
+            ws[:, :cutoff] = truncated[:, None]
+        return ws
+
+    def forward(
+        self,
+        z: Tensor,
+        classes: Tensor | None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        noise: Noise = "const",
+    ) -> Tensor:
+        """float32 images [N,img_channels,R,R]. See `ws` and `SynthesisNetwork.forward`."""
+        return self.synthesis(self.ws(z, classes, psi, cutoff), noise)
+
+
+class DiscriminatorBlock(nn.Module):
+    """The layers at one resolution, down to half of it."""
+
+    def __init__(self, resolution: int, first: bool, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        channels, below = channels_at(resolution, config), channels_at(resolution // 2, config)
+        clamp = config.conv_clamp
+        self.architecture = config.architecture
+        if first or config.architecture == "skip":
+            self.fromrgb = Conv2d(config.img_channels, channels, 1, clamp=clamp)
+        self.conv0 = Conv2d(channels, channels, 3, clamp=clamp)
+        self.conv1 = Conv2d(channels, below, 3, down=True, clamp=clamp)
+        if config.architecture == "resnet":
+            self.skip = Conv2d(channels, below, 1, bias=False, down=True, linear=True)
+
+    def forward(self, x: Tensor | None, image: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """x [N,I,H,W] (None in the first block) and the image in that resolution, to half the resolution."""
+        if image is not None:
+            colours = self.fromrgb(image)
+            x = colours if x is None else x + colours
+            image = downsample2d(image) if self.architecture == "skip" else None
+        assert x is not None
+        if self.architecture == "resnet":
+            half = 0.5**0.5  # the sum of the two paths keeps the variance of one
+            return self.skip(x, gain=half) + self.conv1(self.conv0(x), gain=half), image
+        return self.conv1(self.conv0(x)), image
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """From 4x4 to a row of `out_features`, past the minibatch standard deviation (ProGAN, section 3)."""
+
+    def __init__(self, out_features: int, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        channels = channels_at(4, config)
+        self.group_size = config.mbstd_group_size
+        self.num_channels = config.mbstd_num_channels
+        if config.architecture == "skip":
+            self.fromrgb = Conv2d(config.img_channels, channels, 1)
+        self.conv = Conv2d(channels + config.mbstd_num_channels, channels, 3, clamp=config.conv_clamp)
+        self.fc = Linear(channels * 16, channels, activation=True)
+        self.out = Linear(channels, out_features)
+
+    def forward(self, x: Tensor, image: Tensor | None) -> Tensor:
+        """[N,C,4,4] -> [N,out_features]."""
+        if image is not None:
+            x = x + self.fromrgb(image)
+        if self.num_channels > 0:
+            x = torch.cat([x, self._deviation(x)], dim=1)
+        return self.out(self.fc(self.conv(x).flatten(1)))
+
+    def _deviation(self, x: Tensor) -> Tensor:
+        """How much the images of a group differ, as `num_channels` constant maps [N,num_channels,H,W]."""
+        n, c, h, w = x.shape
+        size = n if self.group_size is None else min(self.group_size, n)
+        groups = x.reshape(size, n // size, self.num_channels, c // self.num_channels, h, w)  # [S,G,F,c,H,W]
+        deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(2, 3, 4))  # [G,F]
+        return deviation.repeat(size, 1)[:, :, None, None].expand(-1, -1, h, w)
+
+
+class Discriminator(nn.Module):
+    """Image and class to a logit; the class enters by projection (Miyato and Koyama, 2018)."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        conditional = config.c_dim > 0
+        for i, resolution in enumerate(reversed(resolutions(config.img_resolution)[1:])):
+            self.add_module(f"b{resolution}", DiscriminatorBlock(resolution, i == 0, config))
+        if conditional:
+            self.mapping = MappingNetwork(
+                0, config.c_dim, config.cmap_dim, config.mapping_layers, track_average=False
+            )
+        self.b4 = DiscriminatorEpilogue(config.cmap_dim if conditional else 1, config)
+
+    def forward(self, image: Tensor, classes: Tensor | None) -> Tensor:
+        """float32 images [N,img_channels,R,R] and int64 classes [N] to logits [N,1]."""
+        x: Tensor | None = None
+        below: Tensor | None = image
+        for block in self.children():
+            if isinstance(block, DiscriminatorBlock):
+                x, below = block(x, below)
+        assert x is not None
+        x = self.b4(x, below)
+        if self.config.c_dim > 0:
+            embedding = self.mapping(None, classes)  # [N,cmap_dim]
+            x = (x * embedding).sum(dim=1, keepdim=True) / self.config.cmap_dim**0.5
+        return x

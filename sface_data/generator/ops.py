@@ -1,0 +1,159 @@
+"""The few tensor operations that the networks are made of.
+
+Signal processing as in StyleGAN2 (Karras et al., 2020, https://arxiv.org/abs/1912.04958): every change of
+resolution goes through the filter [1,3,3,1], and weights are scaled at run time (equalised learning rate).
+Functions whose name ends in an underscore may reuse the memory of their first argument; they do so only where
+no gradient is recorded, so the same code trains.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LRELU_SLOPE = 0.2
+LRELU_GAIN = 2**0.5  # keeps the second moment of a Gaussian through a leaky ReLU
+FILTER = (1.0, 3.0, 3.0, 1.0)  # the one resampling filter of the family, before it is normalised
+
+
+def fir_kernel(like: Tensor, gain: float = 1.0) -> Tensor:
+    """The separable filter [1,3,3,1] as a depthwise kernel [C,1,4,4] for `like` [N,C,H,W]; sums to `gain`."""
+    line = torch.tensor(FILTER, dtype=torch.float32, device=like.device)
+    kernel = torch.outer(line, line) * (gain / line.sum() ** 2)
+    return kernel.to(like.dtype).expand(like.shape[1], 1, 4, 4)
+
+
+def blur(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
+    """Filters each channel of x [N,C,H,W] with [1,3,3,1]; zeros outside."""
+    return F.conv2d(x, fir_kernel(x, gain), padding=padding, stride=stride, groups=x.shape[1])
+
+
+def upsample2d(x: Tensor) -> Tensor:
+    """Doubles height and width: zeros in between, then the filter. [N,C,H,W] -> [N,C,2H,2W]."""
+    # With zeros outside, the filter [1,3,3,1] on zero-stuffed samples is bilinear interpolation.
+    padded = F.pad(x, (1, 1, 1, 1))
+    return F.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)[:, :, 2:-2, 2:-2]
+
+
+def downsample2d(x: Tensor) -> Tensor:
+    """Halves height and width behind the filter. [N,C,H,W] -> [N,C,H/2,W/2]."""
+    return blur(x, padding=1, stride=2)
+
+
+def normalize_2nd_moment(x: Tensor) -> Tensor:
+    """Scales each row of x [N,D] to a root mean square of one."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def scale_(x: Tensor, factor: Tensor) -> Tensor:
+    """x [N,C,H,W] times factor [N,C], channel by channel."""
+    factor = factor.to(x.dtype)[:, :, None, None]  # [N,C,1,1]
+    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
+
+
+def activate_(
+    x: Tensor,
+    addends: Sequence[Tensor],
+    gain: float = LRELU_GAIN,
+    clamp: float | None = None,
+    linear: bool = False,
+) -> Tensor:
+    """Adds, applies the leaky ReLU (unless `linear`), multiplies by `gain`, clamps to [-clamp, clamp].
+
+    Args:
+        x: [N,C,H,W].
+        addends: tensors that broadcast to x: bias [C,1,1], noise [1 or N,1,H,W].
+    """
+    in_place = not torch.is_grad_enabled()
+    for addend in addends:
+        addend = addend.to(x.dtype)
+        x = x.add_(addend) if in_place else x + addend
+    if not linear:
+        x = F.leaky_relu_(x, LRELU_SLOPE) if in_place else F.leaky_relu(x, LRELU_SLOPE)
+    if gain != 1:
+        x = x.mul_(gain) if in_place else x * gain
+    if clamp is not None:
+        x = x.clamp_(-clamp, clamp) if in_place else x.clamp(-clamp, clamp)
+    return x
+
+
+class Linear(nn.Module):
+    """Fully connected layer with equalised learning rate (ProGAN, section 4.1).
+
+    Args:
+        activation: leaky ReLU behind it.
+        lr_multiplier: slows the layer's learning; 0.01 in mapping networks.
+        bias_init: value of the bias before training.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        activation: bool = False,
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
+        self.activation = activation
+        self.weight_gain = lr_multiplier / in_features**0.5
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,in_features] -> [N,out_features]."""
+        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN if self.activation else x
+
+    def row(self, index: Tensor) -> Tensor:
+        """What `forward` gives for one-hot rows with a one at `index` [N], without making those rows."""
+        x = F.embedding(index, self.weight.t()) * self.weight_gain + self.bias * self.bias_gain
+        return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN if self.activation else x
+
+
+class Conv2d(nn.Module):
+    """Convolution of the discriminator: equalised learning rate, optional halving, leaky ReLU.
+
+    Args:
+        down: halve the resolution behind the filter.
+        linear: no activation.
+        clamp: bound of the output, in units before the `gain` of the call.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        bias: bool = True,
+        down: bool = False,
+        linear: bool = False,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
+        self.padding = kernel_size // 2
+        self.down = down
+        self.linear = linear
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """[N,I,H,W] -> [N,O,H,W], or half of both with `down`."""
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        if not self.down:
+            x = F.conv2d(x, weight, padding=self.padding)
+        elif self.padding == 0:  # 1x1: halve first, there is less to convolve
+            x = F.conv2d(downsample2d(x), weight)
+        else:
+            x = F.conv2d(blur(x, padding=1 + self.padding), weight, stride=2)
+        return activate_(
+            x,
+            [] if self.bias is None else [self.bias[:, None, None]],
+            gain=gain if self.linear else gain * LRELU_GAIN,
+            clamp=None if self.clamp is None else self.clamp * gain,
+            linear=self.linear,
+        )
