@@ -31,3 +31,18 @@ def main() -> None:
 
     Exit codes: 0 done; 1 a check failed; 2 wrong usage or bad input.
     """
+
+
+def _add_commands() -> None:
+    # Light imports: a command imports what it needs when it runs.
+    from sface_data.cli.card import card
+    from sface_data.cli.generate import generate
+    from sface_data.cli.generator import generator
+    from sface_data.cli.preview import preview
+    from sface_data.cli.validate import validate
+
+    for command in (generate, validate, preview, card, generator):
+        main.add_command(command)
+
+
+_add_commands()

@@ -1,0 +1,165 @@
+"""The main job: a plan, a sampler and a shard writer make a data set."""
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from tqdm import tqdm
+
+from sface_data.files import atomic_write, sha256_of_file
+from sface_data.generator.checkpoint import GeneratorFile
+from sface_data.generator.sampler import SampleBatch, Sampler, class_center
+from sface_data.plan import ImageFormat, SamplePlan, format_ranges, spec_of
+from sface_data.provenance import versions
+from sface_data.shards.images import encode
+from sface_data.shards.index import ClassCenters, DatasetIndex, Environment, ShardInfo
+from sface_data.shards.workspace import FinishedShard, Workspace
+from sface_data.shards.writer import Record, write_shard
+
+CENTERS = "class_w_avg.safetensors"
+_BATCHES_AHEAD = 8  # batches that wait for an encoder; bounds the memory
+_ENCODERS = 8  # threads at most; encoding is far cheaper than synthesis
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will come to: bytes of all shards, from the mean size of `images` images made for it."""
+
+    num_bytes: int
+    images: int
+
+
+def build(workspace: Workspace, network: GeneratorFile, device: torch.device, batch: int) -> DatasetIndex:
+    """Makes the shards of a plan that are not there yet.
+
+    It can be stopped at any moment, and goes on where it was when it is called again.
+
+    Args:
+        workspace: the folder and the plan.
+        network: the generator that the plan names.
+        device: where images are made.
+        batch: images at a time.
+
+    Returns:
+        The index of the finished data set, not saved yet.
+
+    Raises:
+        BadInput: if the disk is full, or the generator gives values that are not finite.
+    """
+    plan = workspace.plan
+    environment = describe_environment(network, device, batch)
+    done = workspace.finished()
+    missing = [number for number in range(plan.num_shards) if number not in done]
+    if missing:
+        centers = _class_centers(workspace, network) if plan.truncation.center == "class" else None
+        sampler = Sampler(network.generator, plan, device, batch, centers)
+        with _progress(plan.num_samples, "images") as bar, ThreadPoolExecutor(_ENCODERS) as encoders:
+            bar.update(sum(shard.info.num_samples for shard in done.values()))
+            for number in missing:
+                batches = _counted(sampler.batches(plan.shard(number)), bar)
+                filename = plan.shard_filename(number)
+                written = write_shard(
+                    workspace.directory / filename,
+                    _encoded(batches, plan.image, encoders),
+                    plan.image.format,
+                    workspace.scratch,
+                )
+                info = ShardInfo(filename, written.num_samples, written.num_bytes, written.sha256)
+                done[number] = FinishedShard(info, environment)
+                workspace.record(number, done[number])
+    return _index(workspace, done)
+
+
+def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, images: int = 8) -> Estimate:
+    """What a plan will come to, from a few images spread over its classes, of the size and format planned."""
+    num_samples = plan.num_samples
+    classes = [plan.classes[i * len(plan.classes) // images] for i in range(images)]
+    specs = [spec_of(plan.base_seed, c, i) for i, c in enumerate(classes)]
+    centers = None
+    if plan.truncation.center == "class":
+        samples = plan.truncation.center_samples or 1
+        plan = replace(plan, classes=tuple(sorted(set(classes))))
+        centers = torch.stack([class_center(network.generator, c, samples) for c in plan.classes])
+    sampler = Sampler(network.generator, plan, device, images, centers)
+    sizes = [len(encode(image, plan.image)) for batch in sampler.batches(specs) for image in batch.images]
+    blocks = 3 + 2 + np.mean([-(-size // 512) for size in sizes])  # headers, .cls and .json, image
+    return Estimate(int(num_samples * blocks * 512), images)
+
+
+def describe_environment(network: GeneratorFile, device: torch.device, batch: int) -> Environment:
+    """What the last bit of an image may depend on, and which file the generator came from."""
+    if device.type == "cuda":
+        processor = torch.cuda.get_device_name(device)
+    else:
+        processor = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return {
+        "device": processor,
+        "batch": batch,
+        "versions": versions(),
+        "network": {"file": network.path.name, "sha256": network.file_sha256},
+    }
+
+
+def _encoded(batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor) -> Iterator[Record]:
+    """The samples as records, in order, encoded in threads while further batches are made."""
+    waiting: deque[Future[list[Record]]] = deque()
+    for batch in batches:
+        waiting.append(pool.submit(_encode_batch, batch, form))
+        if len(waiting) > _BATCHES_AHEAD:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+def _encode_batch(batch: SampleBatch, form: ImageFormat) -> list[Record]:
+    return [Record(spec, encode(image, form)) for spec, image in zip(batch.specs, batch.images, strict=True)]
+
+
+def _counted(batches: Iterable[SampleBatch], bar: tqdm) -> Iterator[SampleBatch]:
+    for batch in batches:
+        yield batch
+        bar.update(len(batch.specs))
+
+
+def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor:
+    """The mean w of each class of the plan, float32 [classes,w_dim]; kept in the folder."""
+    plan = workspace.plan
+    assert plan.truncation.center_samples is not None
+    rows = []
+    with _progress(len(plan.classes), "classes") as bar:
+        for c in plan.classes:
+            rows.append(class_center(network.generator, c, plan.truncation.center_samples))
+            bar.update()
+    centers = torch.stack(rows)
+    with atomic_write(workspace.directory / CENTERS, workspace.scratch) as file:
+        file.write(save({"w_avg": centers}, {"classes": format_ranges(plan.classes)}))
+    return centers
+
+
+def _index(workspace: Workspace, done: dict[int, FinishedShard]) -> DatasetIndex:
+    environments: list[Environment] = []
+    shards = []
+    for _, shard in sorted(done.items()):
+        if shard.environment not in environments:
+            environments.append(shard.environment)
+        info = shard.info
+        place = environments.index(shard.environment)
+        shards.append(ShardInfo(info.filename, info.num_samples, info.num_bytes, info.sha256, place))
+    centers = workspace.directory / CENTERS
+    kept = None
+    if workspace.plan.truncation.center == "class":
+        kept = ClassCenters(CENTERS, sha256_of_file(centers))
+    return DatasetIndex(workspace.plan, tuple(shards), tuple(environments), kept)
+
+
+def _progress(total: int, unit: str) -> tqdm:
+    # A log file gets a line now and then, a terminal a living bar.
+    interval = 0.2 if sys.stderr.isatty() else 30.0
+    return tqdm(
+        total=total, unit=unit, unit_scale=False, mininterval=interval, file=sys.stderr, smoothing=0.05
+    )

@@ -1,0 +1,29 @@
+"""`sface-data card`."""
+
+from pathlib import Path
+
+import click
+
+from sface_data.cli.options import DATASET, LICENCE
+
+
+@click.command()
+@DATASET
+@LICENCE
+def card(directory: Path, licence: str) -> None:
+    """Write the card of a data set anew, with citation, licence and the indexes of other readers.
+
+    A card that was edited by hand is kept as README.md.old.
+
+    \b
+    Example:
+      sface-data card faces --licence cc-by-4.0
+    """
+    from sface_data.release.folder import write_card
+    from sface_data.shards.index import DatasetIndex
+
+    written = write_card(directory, DatasetIndex.load(directory), licence)
+    for path in written:
+        click.echo(f"{path}: written", err=True)
+    if not written:
+        click.echo(f"{directory}: everything is up to date", err=True)

@@ -1,0 +1,215 @@
+"""`sface-data generate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sface_data.cli.options import LICENCE
+from sface_data.errors import BadInput
+from sface_data.plan import (
+    CENTER_SAMPLES,
+    IMAGE_FORMATS,
+    NOISE_MODES,
+    PRECISIONS,
+    TRUNCATION_CENTERS,
+    ImageFormat,
+    SamplePlan,
+    Truncation,
+    parse_ranges,
+)
+
+if TYPE_CHECKING:
+    from sface_data.generator.checkpoint import GeneratorFile
+
+
+@click.command()
+@click.option(
+    "--outdir",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the data set: new, empty, or one to go on with.",
+)
+@click.option(
+    "--network",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed), or .safetensors.",
+)
+@click.option("--classes", metavar="RANGES", help="Classes to draw, as in 0-9,12,20-29.  [default: all]")
+@click.option(
+    "--samples-per-class", metavar="N", type=int, default=60, show_default=True, help="Images of each class."
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=int,
+    default=0,
+    show_default=True,
+    help="What the seeds of all images derive from.",
+)
+@click.option(
+    "--trunc",
+    metavar="PSI",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Truncation psi, 0 to 2: 1 for full variety, less for more typical faces.",
+)
+@click.option(
+    "--trunc-cutoff", metavar="N", type=int, help="Truncate only the first N layers.  [default: all]"
+)
+@click.option(
+    "--trunc-center",
+    type=click.Choice(TRUNCATION_CENTERS),
+    default="global",
+    show_default=True,
+    help=f"Truncate towards the mean w of all classes, or of the image's class (over {CENTER_SAMPLES} z).",
+)
+@click.option(
+    "--noise-mode",
+    type=click.Choice(NOISE_MODES),
+    default="const",
+    show_default=True,
+    help="Noise in the layers: the network's own, drawn for each image from its seed, or none.",
+)
+@click.option(
+    "--size",
+    metavar="PIXELS",
+    type=int,
+    default=112,
+    show_default=True,
+    help="Height and width of the images; the generator's are resized to it.",
+)
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(IMAGE_FORMATS),
+    default="jpg",
+    show_default=True,
+    help="How images are stored.",
+)
+@click.option("--quality", metavar="Q", type=int, help="1 to 100, for jpg and webp.  [default: 95]")
+@click.option("--split", metavar="NAME", default="train", show_default=True, help="Name of the split.")
+@click.option(
+    "--samples-per-shard", metavar="N", type=int, default=10_000, show_default=True, help="Images per tar."
+)
+@click.option(
+    "--batch",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Images at a time.  [default: 64 on a GPU, 16 on a CPU]",
+)
+@click.option(
+    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", *PRECISIONS]),
+    default="auto",
+    show_default=True,
+    help="Of the convolutions. auto: fp16 on a GPU (bf16 if the network does not clamp), "
+    "bf16 on a CPU that computes it natively, else fp32.",
+)
+@LICENCE
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace the data set of another plan that the folder holds.")
+def generate(
+    outdir: Path,
+    network: Path,
+    device: str,
+    batch: int | None,
+    licence: str,
+    dry_run: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Make a class-labelled data set of synthetic faces, as WebDataset shards.
+
+    It can be stopped at any moment: run the same command again, and only what is missing is made.
+
+    \b
+    Example:
+      sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
+    """
+    from sface_data.build import build
+    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.sampler import choose_device, default_batch
+    from sface_data.release.folder import finish
+    from sface_data.shards.workspace import open_workspace
+
+    where = choose_device(device)
+    file = load_generator(network)
+    plan = _plan(file, str(where), options)
+    batch = batch or default_batch(where)
+    if dry_run:
+        _print_plan(plan, file, str(where), batch)
+        return
+    with open_workspace(outdir, plan, overwrite) as workspace:
+        index = build(workspace, file, where, batch)
+        finish(workspace, index, licence)
+    click.echo(
+        f"{outdir}: {index.num_samples:,} images of {len(plan.classes):,} classes in {len(index.shards):,} "
+        f"shards, {index.num_bytes / 1e6:,.1f} MB. Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
+        err=True,
+    )
+
+
+def _plan(file: "GeneratorFile", device: str, options: dict[str, Any]) -> SamplePlan:
+    import torch
+
+    from sface_data.generator.sampler import choose_precision
+
+    config = file.generator.config
+    if config.c_dim == 0 and options["classes"] is not None:
+        raise BadInput(f"{file.path}: an unconditional network has no classes; leave out --classes")
+    classes = tuple(range(max(config.c_dim, 1)))
+    if options["classes"] is not None:
+        classes = parse_ranges(options["classes"])
+    quality = options["quality"]
+    if quality is None and options["image_format"] != "png":
+        quality = 95
+    precision: Any = choose_precision(options["precision"], torch.device(device), config.conv_clamp)
+    center = options["trunc_center"]
+    return SamplePlan(
+        generator_sha256=file.generator_sha256,
+        generator_classes=config.c_dim,
+        classes=classes,
+        samples_per_class=options["samples_per_class"],
+        base_seed=options["seed"],
+        truncation=Truncation(
+            options["trunc"],
+            options["trunc_cutoff"],
+            center,
+            CENTER_SAMPLES if center == "class" else None,
+        ),
+        noise_mode=options["noise_mode"],
+        precision=precision,
+        image=ImageFormat(options["size"], options["image_format"], quality),
+        split=options["split"],
+        samples_per_shard=options["samples_per_shard"],
+    )
+
+
+def _print_plan(plan: SamplePlan, file: "GeneratorFile", device: str, batch: int) -> None:
+    import torch
+
+    from sface_data.build import estimate
+    from sface_data.plan import format_ranges
+
+    size = estimate(plan, file, torch.device(device))
+    resolution = file.generator.config.img_resolution
+    rows = {
+        "images": f"{plan.num_samples:,} ({len(plan.classes):,} classes x {plan.samples_per_class:,})",
+        "classes": format_ranges(plan.classes),
+        "shards": f"{plan.num_shards:,} of up to {plan.samples_per_shard:,} images",
+        "bytes": f"about {size.num_bytes:,} (from {size.images} images made for it)",
+        "image": f"{plan.image.size}x{plan.image.size} {plan.image.format}, from {resolution}x{resolution}",
+        "generator": f"{file.path} ({plan.generator_sha256[:12]})",
+        "device": f"{device}, {plan.precision}, batch {batch}",
+        "fingerprint": plan.fingerprint,
+    }
+    for name, value in rows.items():
+        click.echo(f"{name:12} {value}")

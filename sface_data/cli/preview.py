@@ -1,0 +1,26 @@
+"""`sface-data preview`."""
+
+from pathlib import Path
+
+import click
+
+from sface_data.cli.options import DATASET
+
+
+@click.command()
+@DATASET
+@click.option(
+    "--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The PNG to write."
+)
+def preview(directory: Path, out: Path) -> None:
+    """Draw a contact sheet of a data set: rows are classes, columns are images of the class.
+
+    \b
+    Example:
+      sface-data preview faces --out grid.png
+    """
+    from sface_data.release.preview import write_preview
+    from sface_data.shards.index import DatasetIndex
+
+    write_preview(directory, DatasetIndex.load(directory), out)
+    click.echo(f"{out}: written", err=True)

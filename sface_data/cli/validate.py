@@ -1,0 +1,44 @@
+"""`sface-data validate`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from sface_data.cli.options import DATASET
+from sface_data.errors import CheckFailed
+
+
+@click.command()
+@DATASET
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output.")
+def validate(directory: Path, as_json: bool) -> None:
+    """Check every byte of a data set against its manifest and card.
+
+    Each problem is named; exit code 1 if there is any.
+
+    \b
+    Example:
+      sface-data validate faces
+    """
+    from sface_data.release.validation import validate as check
+
+    outcome = check(directory)
+    if as_json:
+        value = {
+            "valid": outcome.valid,
+            "manifest_sha256": outcome.manifest_sha256,
+            "num_shards": outcome.num_shards,
+            "num_samples": outcome.num_samples,
+            "problems": [{"file": p.file, "problem": p.sentence} for p in outcome.problems],
+        }
+        click.echo(json.dumps(value, indent=2))
+    for problem in outcome.problems:
+        click.echo(f"{directory / problem.file}: {problem.sentence}", err=True)
+    if not outcome.valid:
+        raise CheckFailed(f"{directory}: not valid: {len(outcome.problems)} problems")
+    click.echo(
+        f"{directory}: valid: {outcome.num_samples:,} samples in {outcome.num_shards:,} shards, "
+        f"manifest {outcome.manifest_sha256[:12]}",
+        err=True,
+    )

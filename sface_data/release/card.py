@@ -1,0 +1,102 @@
+"""The data set card: front matter that makes `datasets.load_dataset` work, and prose for people."""
+
+from pathlib import Path
+from typing import Any
+
+from sface_data.errors import BadInput
+from sface_data.files import explained
+from sface_data.plan import SamplePlan, class_name
+from sface_data.release.texts import LICENCES, render
+from sface_data.shards.index import DatasetIndex
+
+CARD = "README.md"
+_SIZES = (  # the hub's categories
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+)
+
+
+def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
+    """The facts of a card, as the hub and `datasets` read them."""
+    plan = index.plan
+    return {
+        "annotations_creators": ["machine-generated"],
+        "license": licence,
+        "pretty_name": "Synthetic faces, class-labelled",
+        "size_categories": [_size_category(index.num_samples)],
+        "tags": ["synthetic", "face-recognition", "biometrics", "stylegan2-ada", "webdataset"],
+        "task_categories": ["image-classification", "image-feature-extraction"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": plan.split, "path": f"data/{plan.split}-*.tar"}],
+            }
+        ],
+        "dataset_info": {
+            "features": _features(plan),
+            "splits": [{"name": plan.split, "num_bytes": index.num_bytes, "num_examples": index.num_samples}],
+            "download_size": index.num_bytes,
+            "dataset_size": index.num_bytes,
+        },
+    }
+
+
+def card_text(index: DatasetIndex, licence: str) -> str:
+    """The whole card: front matter and prose."""
+    from huggingface_hub import DatasetCardData
+
+    facts = DatasetCardData(**front_matter(index, licence)).to_yaml()
+    networks = {(e["network"]["file"], e["network"]["sha256"]) for e in index.environments}
+    prose = render(
+        "dataset_card.md.j2",
+        index=index,
+        plan=index.plan,
+        licence=LICENCES[licence],
+        networks=sorted(networks),
+        columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
+    )
+    return f"---\n{facts}\n---\n\n{prose}"
+
+
+def read_front_matter(directory: Path) -> dict[str, Any]:
+    """The facts of the card in a folder.
+
+    Raises:
+        BadInput: if there is no card, or its front matter cannot be parsed.
+    """
+    from huggingface_hub import DatasetCard
+    from yaml import YAMLError
+
+    path = directory / CARD
+    with explained(path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return DatasetCard(text, ignore_metadata_errors=True).data.to_dict()
+    except (ValueError, TypeError, YAMLError) as error:
+        raise BadInput(f"{path}: its front matter cannot be parsed ({error})") from error
+
+
+def citation_text(index: DatasetIndex, licence: str) -> str:
+    """The CITATION.cff of a data set."""
+    return render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+
+
+def _features(plan: SamplePlan) -> list[dict[str, Any]]:
+    # Every column is declared, the two that `datasets` adds as well: streaming in some versions needs them.
+    names = {str(c): class_name(c) for c in range(plan.num_class_names)}
+    integers = [{"name": name, "dtype": "int64"} for name in ("class_index", "index", "seed")]
+    return [
+        {"name": "cls", "dtype": {"class_label": {"names": names}}},
+        {"name": plan.image.format, "dtype": "image"},
+        {"name": "json", "struct": integers},
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+
+
+def _size_category(samples: int) -> str:
+    return next((category for limit, category in _SIZES if samples < limit), "100M<n<1B")

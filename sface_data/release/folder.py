@@ -1,0 +1,53 @@
+"""Everything in the folder of a data set that is not a shard."""
+
+from pathlib import Path
+
+from sface_data.files import pretty_json, write_text
+from sface_data.release.card import CARD, card_text, citation_text
+from sface_data.release.preview import PREVIEW, write_preview
+from sface_data.release.texts import licence_text
+from sface_data.shards.index import MANIFEST, DatasetIndex
+from sface_data.shards.workspace import Workspace
+
+
+def finish(workspace: Workspace, index: DatasetIndex, licence: str) -> None:
+    """Writes what belongs around the shards, the manifest last, and tidies up.
+
+    In a folder that was finished before, what is there stays as people may have edited it.
+    """
+    directory = workspace.directory
+    changed = not workspace.complete or DatasetIndex.load(directory) != index
+    write_card(directory, index, licence, keep=not changed)
+    if changed or not (directory / PREVIEW).exists():
+        write_preview(directory, index, directory / PREVIEW)
+    if changed:
+        index.save(directory)
+    workspace.close()
+
+
+def write_card(directory: Path, index: DatasetIndex, licence: str, keep: bool = False) -> list[Path]:
+    """Writes card, citation, licence and the indexes of other readers.
+
+    Args:
+        keep: leave files alone that are there already.
+
+    Returns:
+        The files that were written. A card of other contents is kept as `README.md.old`.
+    """
+    texts = {
+        CARD: card_text(index, licence),
+        "CITATION.cff": citation_text(index, licence),
+        "LICENSE": licence_text(licence),
+        "_info.json": pretty_json(index.timm_info()),
+        "data/sizes.json": pretty_json(index.open_clip_sizes()),
+    }
+    written = []
+    for name, text in texts.items():
+        path = directory / name
+        if path.exists() and (keep or path.read_text(encoding="utf-8") == text):
+            continue
+        if path.exists() and name == CARD and (directory / MANIFEST).exists():
+            path.replace(directory / f"{CARD}.old")
+        write_text(path, text)
+        written.append(path)
+    return written

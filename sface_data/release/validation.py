@@ -1,0 +1,182 @@
+"""Checking every byte of a finished folder against its manifest and its card."""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sface_data.errors import BadInput
+from sface_data.files import read_json, sha256_of_file
+from sface_data.plan import SamplePlan, SampleSpec
+from sface_data.release.card import CARD, front_matter, read_front_matter
+from sface_data.shards.images import decode
+from sface_data.shards.index import MANIFEST, DatasetIndex, ShardInfo
+from sface_data.shards.reader import ShardSample, read_shard
+
+_PER_SHARD = 20  # problems named in one shard; a swapped pair of shards would otherwise name thousands
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as the manifest says: the file, and what is wrong with it."""
+
+    file: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The outcome: the identity of the release (SHA-256 of its manifest), what was read, what is wrong."""
+
+    manifest_sha256: str
+    num_shards: int
+    num_samples: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def validate(directory: Path) -> Validation:
+    """Reads every byte of a data set.
+
+    Checked are: size and SHA-256 of each shard; its samples against the plan (none missing, doubled, strange
+    or out of order; members, label, facts); that each image decodes and has the size planned; files in
+    `data/` that do not belong; the centres of truncation; the facts of the card; the indexes for other readers.
+
+    Raises:
+        BadInput: if there is no manifest to check against.
+    """
+    index = DatasetIndex.load(directory)
+    problems = [*_manifest_problems(directory, index), *_strangers(directory, index)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        numbers = range(len(index.shards))
+        for found in pool.map(lambda number: list(_shard_problems(directory, index, number)), numbers):
+            problems += found
+    problems += _card_problems(directory, index)
+    problems += _side_problems(directory, index)
+    return Validation(
+        sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems)
+    )
+
+
+def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+    plan = index.plan
+    if read_json(directory / MANIFEST).get("plan_fingerprint") != plan.fingerprint:
+        yield Problem(MANIFEST, "the fingerprint is not that of the plan")
+    planned = [(plan.shard_filename(i), plan.shard_size(i)) for i in range(plan.num_shards)]
+    listed = [(shard.filename, shard.num_samples) for shard in index.shards]
+    if planned != listed:
+        yield Problem(MANIFEST, "the shards listed are not those of the plan")
+
+
+def _strangers(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+    listed = {shard.filename for shard in index.shards} | {"data/sizes.json"}
+    for path in sorted((directory / "data").glob("*")):
+        name = f"data/{path.name}"
+        if name not in listed:
+            yield Problem(name, "not in the manifest; readers that take every file here would read it")
+
+
+def _shard_problems(directory: Path, index: DatasetIndex, number: int) -> Iterator[Problem]:
+    shard, path = index.shards[number], directory / index.shards[number].filename
+    if not path.is_file():
+        yield Problem(shard.filename, "missing")
+        return
+    if (size := path.stat().st_size) != shard.num_bytes:
+        yield Problem(shard.filename, f"{size:,} bytes, not {shard.num_bytes:,}")
+    if (sha256 := sha256_of_file(path)) != shard.sha256:
+        yield Problem(shard.filename, f"its SHA-256 is {sha256[:12]}..., not {shard.sha256[:12]}...")
+    if number >= index.plan.num_shards:
+        return
+    sentences = _content_problems(path, index.plan, shard, number)
+    for count, sentence in enumerate(sentences):
+        if count == _PER_SHARD:
+            yield Problem(shard.filename, "and more")
+            return
+        yield Problem(shard.filename, sentence)
+
+
+def _content_problems(path: Path, plan: SamplePlan, shard: ShardInfo, number: int) -> Iterator[str]:
+    planned = {spec.key: spec for spec in plan.shard(number)}
+    found = []
+    try:
+        for sample in read_shard(path):
+            if sample.key not in planned:
+                yield f"{sample.key}: not in the plan"
+                continue
+            found.append(sample.key)
+            yield from _sample_problems(sample, planned[sample.key], plan)
+    except BadInput as error:
+        yield str(error).removeprefix(f"{path}: ")
+        return
+    yield from (f"{key}: missing" for key in planned if key not in set(found))
+    if sorted(found) == sorted(planned) and found != list(planned):
+        yield "the samples are not in the order of the plan"
+
+
+def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
+    wanted = {"cls", plan.image.format, "json"}
+    for extension in sorted(wanted - sample.members.keys()):
+        yield f"{spec.key}.{extension}: missing"
+    for extension in sorted(sample.members.keys() - wanted):
+        yield f"{spec.key}.{extension}: not in the plan"
+    if "cls" in sample.members and sample.members["cls"] != str(spec.class_index).encode():
+        label = sample.members["cls"].decode("ascii", "replace")
+        yield f"{spec.key}: labelled {label!r}, not {spec.class_index}"
+    if "json" in sample.members:
+        facts = {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
+        if _parsed(sample.members["json"]) != facts:
+            yield f"{spec.key}.json: not the facts of the plan"
+    if plan.image.format in sample.members:
+        yield from _image_problems(sample.members[plan.image.format], spec, plan)
+
+
+def _image_problems(data: bytes, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
+    name = f"{spec.key}.{plan.image.format}"
+    try:
+        height, width, _ = decode(data).shape
+    except BadInput as error:
+        yield f"{name}: {error}"
+        return
+    if (height, width) != (plan.image.size, plan.image.size):
+        yield f"{name}: {width}x{height} pixels, not {plan.image.size}x{plan.image.size}"
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+    try:
+        card = read_front_matter(directory)
+    except BadInput as error:
+        yield Problem(CARD, str(error))
+        return
+    wanted = front_matter(index, licence="")
+    for name in ("configs", "dataset_info", "size_categories"):
+        if card.get(name) != wanted[name]:
+            yield Problem(CARD, f"`{name}` in its front matter is not what the manifest says")
+
+
+def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+    for name, value in (("_info.json", index.timm_info()), ("data/sizes.json", index.open_clip_sizes())):
+        try:
+            if read_json(directory / name) != value:
+                yield Problem(name, "not what the manifest says")
+        except BadInput as error:
+            yield Problem(name, str(error))
+    centers = index.class_centers
+    if centers is not None:
+        path = directory / centers.filename
+        if not path.is_file():
+            yield Problem(centers.filename, "missing")
+        elif sha256_of_file(path) != centers.sha256:
+            yield Problem(centers.filename, "its SHA-256 is not that of the manifest")

@@ -1,0 +1,141 @@
+"""A folder that a data set grows in, and what in it can be trusted after a stop."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sface_data.errors import BadInput
+from sface_data.files import explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.plan import SamplePlan
+from sface_data.shards.index import MANIFEST, DatasetIndex, Environment, ShardInfo
+
+_NAME = ".build"
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedShard:
+    """A shard that is there, whole and of this plan, and what made it."""
+
+    info: ShardInfo
+    environment: Environment
+
+
+class Workspace:
+    """The folder of one plan. Unfinished files and records of finished shards lie in `.build` until the end.
+
+    Make one with `open_workspace`.
+    """
+
+    def __init__(self, directory: Path, plan: SamplePlan) -> None:
+        self.directory = directory
+        self.plan = plan
+        self.scratch = directory / _NAME
+
+    @property
+    def complete(self) -> bool:
+        """Whether a manifest has been written."""
+        return (self.directory / MANIFEST).exists()
+
+    def finished(self) -> dict[int, FinishedShard]:
+        """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
+        if self.complete:
+            index = DatasetIndex.load(self.directory)
+            recorded = {
+                i: FinishedShard(shard, index.environments[shard.environment])
+                for i, shard in enumerate(index.shards)
+            }
+        else:
+            recorded = dict(self._records())
+        return {i: shard for i, shard in recorded.items() if self._is_whole(shard.info)}
+
+    def record(self, number: int, shard: FinishedShard) -> None:
+        """Notes that a shard is finished."""
+        value = {"plan_fingerprint": self.plan.fingerprint, **dataclasses.asdict(shard)}
+        write_text(self._record_path(number), pretty_json(value))
+
+    def close(self) -> None:
+        """Removes what only unfinished work needs."""
+        with explained(self.scratch):
+            shutil.rmtree(self.scratch)
+
+    def _records(self) -> Iterator[tuple[int, FinishedShard]]:
+        for number in range(self.plan.num_shards):
+            path = self._record_path(number)
+            if path.exists():
+                value = read_json(path)
+                if value["plan_fingerprint"] == self.plan.fingerprint:
+                    yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
+
+    def _record_path(self, number: int) -> Path:
+        return self.scratch / f"{Path(self.plan.shard_filename(number)).stem}.json"
+
+    def _is_whole(self, shard: ShardInfo) -> bool:
+        path = self.directory / shard.filename
+        return (
+            path.is_file() and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
+        )
+
+
+@contextmanager
+def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -> Iterator[Workspace]:
+    """Claims a folder for a plan: a new or empty one, or one that holds this plan, finished or not.
+
+    Args:
+        overwrite: remove the data set of another plan from the folder first, its files and nothing else.
+
+    Raises:
+        BadInput: if the folder holds another plan (with what differs), things that are not ours, cannot be
+            written, or is being filled by another process. Nothing in it has been touched then.
+    """
+    workspace = Workspace(directory, plan)
+    held = _plan_in(directory)
+    if held is None and directory.exists() and any(path.name != _NAME for path in directory.iterdir()):
+        raise BadInput(
+            f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder"
+        )
+    if held is not None and held != plan and not overwrite:
+        lines = "\n".join(f"  {line}" for line in plan.differences(held))
+        raise BadInput(
+            f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
+            f"Asked for, and held:\n{lines}"
+        )
+    with explained(directory):
+        workspace.scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(workspace.scratch / "lock", timeout=0):
+            if held is not None and held != plan:
+                _clear(directory, held)
+            write_text(workspace.scratch / "plan.json", pretty_json(plan.to_json()))
+            with explained(directory):
+                (directory / "data").mkdir(exist_ok=True)
+                for unfinished in workspace.scratch.glob(".*.part"):
+                    unfinished.unlink()
+            yield workspace
+    except Timeout as error:
+        raise BadInput(f"{directory}: another process is filling this folder; wait for it") from error
+
+
+def _plan_in(directory: Path) -> SamplePlan | None:
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"{directory}: a file; give a folder")
+    for path in (directory / _NAME / "plan.json", directory / MANIFEST):
+        if path.exists():
+            value = read_json(path)
+            return SamplePlan.from_json(value if path.name == "plan.json" else value["plan"])
+    return None
+
+
+def _clear(directory: Path, plan: SamplePlan) -> None:
+    with explained(directory):
+        for number in range(plan.num_shards):
+            (directory / plan.shard_filename(number)).unlink(missing_ok=True)
+        for record in (directory / _NAME).glob("*.json"):
+            if record.name != "plan.json":
+                record.unlink()
+        (directory / MANIFEST).unlink(
+            missing_ok=True
+        )  # last: until then the folder says whose shards these are
