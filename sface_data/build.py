@@ -160,6 +160,4 @@ def _index(workspace: Workspace, done: dict[int, FinishedShard]) -> DatasetIndex
 def _progress(total: int, unit: str) -> tqdm:
     # A log file gets a line now and then, a terminal a living bar.
     interval = 0.2 if sys.stderr.isatty() else 30.0
-    return tqdm(
-        total=total, unit=unit, unit_scale=False, mininterval=interval, file=sys.stderr, smoothing=0.05
-    )
+    return tqdm(total=total, unit=unit, unit_scale=False, mininterval=interval, file=sys.stderr, smoothing=0.05)

@@ -57,9 +57,7 @@ class ImageFormat:
 
     def __post_init__(self) -> None:
         _require(8 <= self.size <= 4096, f"the image size is {self.size}; it must be 8 to 4096 pixels")
-        _require(
-            self.format in IMAGE_FORMATS, f"the format {self.format!r} is none of {', '.join(IMAGE_FORMATS)}"
-        )
+        _require(self.format in IMAGE_FORMATS, f"the format {self.format!r} is none of {', '.join(IMAGE_FORMATS)}")
         if self.format == "png":
             _require(self.quality is None, "png loses nothing and takes no quality")
         else:
@@ -133,9 +131,7 @@ class SamplePlan:
         _require(ascending, "the classes must be ascending and different")
         last = max(self.generator_classes, 1) - 1
         outside = next((c for c in self.classes if not 0 <= c <= last), None)
-        _require(
-            outside is None, f"the class {outside} is asked for, but the generator has classes 0 to {last}"
-        )
+        _require(outside is None, f"the class {outside} is asked for, but the generator has classes 0 to {last}")
         good = 1 <= self.samples_per_class <= _SEEDS
         _require(good, f"{self.samples_per_class} samples per class are asked for; it must be at least 1")
         good = self.samples_per_shard >= 1

@@ -22,9 +22,7 @@ class _Commands(click.Group):
             sys.exit(130)
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="sface-data", prog_name="sface-data")
 def main() -> None:
     """Generate, use and certify class-labelled synthetic face data sets.

@@ -58,9 +58,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Truncation psi, 0 to 2: 1 for full variety, less for more typical faces.",
 )
-@click.option(
-    "--trunc-cutoff", metavar="N", type=int, help="Truncate only the first N layers.  [default: all]"
-)
+@click.option("--trunc-cutoff", metavar="N", type=int, help="Truncate only the first N layers.  [default: all]")
 @click.option(
     "--trunc-center",
     type=click.Choice(TRUNCATION_CENTERS),
@@ -102,9 +100,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Images at a time.  [default: 64 on a GPU, 16 on a CPU]",
 )
-@click.option(
-    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
-)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", *PRECISIONS]),

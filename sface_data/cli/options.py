@@ -6,9 +6,7 @@ import click
 
 from sface_data.release.texts import DEFAULT_LICENCE, LICENCES
 
-DATASET = click.argument(
-    "directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False)
-)
+DATASET = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
 LICENCE = click.option(
     "--licence",
     type=click.Choice(list(LICENCES)),

@@ -9,9 +9,7 @@ from sface_data.cli.options import DATASET
 
 @click.command()
 @DATASET
-@click.option(
-    "--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The PNG to write."
-)
+@click.option("--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The PNG to write.")
 def preview(directory: Path, out: Path) -> None:
     """Draw a contact sheet of a data set: rows are classes, columns are images of the class.
 

@@ -56,8 +56,7 @@ def load_generator(path: Path) -> GeneratorFile:
         generator, layout = _read_safetensors(path), "safetensors"
     else:
         raise BadInput(
-            f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; "
-            "get the file again"
+            f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
     return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout)
 

@@ -224,14 +224,10 @@ def read_snapshot(path: Path) -> dict[str, PersistentObject]:
             "(nothing in it was executed)"
         ) from error
     networks = (
-        {k: v for k, v in content.items() if isinstance(v, PersistentObject)}
-        if isinstance(content, dict)
-        else {}
+        {k: v for k, v in content.items() if isinstance(v, PersistentObject)} if isinstance(content, dict) else {}
     )
     if not networks:
-        raise BadInput(
-            f"{path}: a pickle without networks in it; a StyleGAN2-ADA snapshot has at least `G_ema`"
-        )
+        raise BadInput(f"{path}: a pickle without networks in it; a StyleGAN2-ADA snapshot has at least `G_ema`")
     return networks
 
 
@@ -258,9 +254,7 @@ def _network(path: Path, name: str, make: Callable[[PersistentObject], Any]) -> 
     except BadInput as error:
         raise BadInput(f"{path}: {name}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(
-            f"{path}: {name} is not a StyleGAN2 network as published; it cannot be used"
-        ) from error
+        raise BadInput(f"{path}: {name} is not a StyleGAN2 network as published; it cannot be used") from error
 
 
 def _generator(network: PersistentObject) -> Generator:

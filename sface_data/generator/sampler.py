@@ -44,9 +44,7 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise BadInput(f"the device {name!r} cannot be used; use auto, cpu, cuda or cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadInput(
-            f"the device {name!r} is asked for, but this machine has none; use --device cpu or auto"
-        )
+        raise BadInput(f"the device {name!r} is asked for, but this machine has none; use --device cpu or auto")
     return device
 
 

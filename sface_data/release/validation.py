@@ -59,9 +59,7 @@ def validate(directory: Path) -> Validation:
             problems += found
     problems += _card_problems(directory, index)
     problems += _side_problems(directory, index)
-    return Validation(
-        sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems)
-    )
+    return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
 
 
 def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:

@@ -75,9 +75,7 @@ class Workspace:
 
     def _is_whole(self, shard: ShardInfo) -> bool:
         path = self.directory / shard.filename
-        return (
-            path.is_file() and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
-        )
+        return path.is_file() and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
 
 
 @contextmanager
@@ -94,9 +92,7 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
     workspace = Workspace(directory, plan)
     held = _plan_in(directory)
     if held is None and directory.exists() and any(path.name != _NAME for path in directory.iterdir()):
-        raise BadInput(
-            f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder"
-        )
+        raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
     if held is not None and held != plan and not overwrite:
         lines = "\n".join(f"  {line}" for line in plan.differences(held))
         raise BadInput(
@@ -136,6 +132,4 @@ def _clear(directory: Path, plan: SamplePlan) -> None:
         for record in (directory / _NAME).glob("*.json"):
             if record.name != "plan.json":
                 record.unlink()
-        (directory / MANIFEST).unlink(
-            missing_ok=True
-        )  # last: until then the folder says whose shards these are
+        (directory / MANIFEST).unlink(missing_ok=True)  # last: until then the folder says whose shards these are
