@@ -65,7 +65,7 @@ def build(workspace: Workspace, network: GeneratorFile, device: torch.device, ba
                 filename = plan.shard_filename(number)
                 written = write_shard(
                     workspace.directory / filename,
-                    _encoded(batches, plan.image, encoders),
+                    encoded(batches, plan.image, encoders),
                     plan.image.format,
                     workspace.scratch,
                 )
@@ -105,7 +105,7 @@ def describe_environment(network: GeneratorFile, device: torch.device, batch: in
     }
 
 
-def _encoded(batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor) -> Iterator[Record]:
+def encoded(batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor) -> Iterator[Record]:
     """The samples as records, in order, encoded in threads while further batches are made."""
     waiting: deque[Future[list[Record]]] = deque()
     for batch in batches:
