@@ -98,7 +98,7 @@ def test_shards_made_elsewhere_say_so(tmp_path: Path, golden: Path, run: Run) ->
     code, _, error = run(*command(golden), "--samples-per-shard", 60, "--outdir", folder, "--batch", 5)
     assert code == 0, error
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert [environment["batch"] for environment in manifest["environments"]] == [16, 5]
+    assert [environment["batch"] for environment in manifest["environments"]] == [64, 5]
     assert [shard["environment"] for shard in manifest["shards"]] == [0, 1]
     assert run("validate", folder)[0] == 0
 

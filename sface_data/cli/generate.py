@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     "--batch",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Images at a time.  [default: 64 on a GPU, 16 on a CPU]",
+    help="Images at a time.  [default: 64; fewer for large networks on a CPU]",
 )
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
@@ -139,7 +139,7 @@ def generate(
     where = choose_device(device)
     file = load_generator(network)
     plan = _plan(file, str(where), options)
-    batch = batch or default_batch(where)
+    batch = batch or default_batch(where, file.generator.config)
     if dry_run:
         _print_plan(plan, file, str(where), batch)
         return

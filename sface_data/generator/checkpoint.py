@@ -50,10 +50,11 @@ def load_generator(path: Path) -> GeneratorFile:
         raise BadInput(
             f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
         )
-    if head.startswith(b"\x80"):
-        generator, layout = nvlabs.read_generator(path), "snapshot"
-    elif len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= path.stat().st_size:
+    # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
+    if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= path.stat().st_size:
         generator, layout = _read_safetensors(path), "safetensors"
+    elif head.startswith(b"\x80"):
+        generator, layout = nvlabs.read_generator(path), "snapshot"
     else:
         raise BadInput(
             f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"

@@ -191,11 +191,10 @@ class SynthesisLayer(nn.Module):
         else:
             x = F.conv2d(x, weight, padding=1)
         # The gain of the activation is folded into what is multiplied and added: leaky ReLU lets it through.
-        x = scale_(x, demodulation * LRELU_GAIN)
-        addends = [self.bias[:, None, None] * LRELU_GAIN]
-        if noise is not None:
-            addends.append(noise * (self.noise_strength * LRELU_GAIN))
-        return activate_(x, addends, gain=1.0, clamp=self.clamp)
+        bias = self.bias * LRELU_GAIN
+        noise = None if noise is None else noise * (self.noise_strength * LRELU_GAIN)
+        x = scale_(x, demodulation * LRELU_GAIN, bias, noise)
+        return activate_(x, gain=1.0, clamp=self.clamp)
 
 
 class ToRGB(nn.Module):
@@ -214,8 +213,8 @@ class ToRGB(nn.Module):
         style = self.affine(w) * self.weight_gain  # [N,I]
         # So few outputs that it is cheaper to modulate the weights than the activations.
         weight = style[:, None, :] * self.weight.float()[None, :, :, 0, 0]  # [N,img_channels,I]
-        x = torch.einsum("nihw,nci->nchw", x, weight.to(x.dtype)).float()
-        return activate_(x, [self.bias[:, None, None]], gain=1.0, clamp=self.clamp, linear=True)
+        x = torch.einsum("nihw,nci->nchw", x, weight.to(x.dtype)).float() + self.bias[:, None, None]
+        return activate_(x, gain=1.0, clamp=self.clamp, linear=True)
 
 
 class SynthesisBlock(nn.Module):

@@ -6,8 +6,6 @@ Functions whose name ends in an underscore may reuse the memory of their first a
 no gradient is recorded, so the same code trains.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,29 +44,32 @@ def normalize_2nd_moment(x: Tensor) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
-def scale_(x: Tensor, factor: Tensor) -> Tensor:
-    """x [N,C,H,W] times factor [N,C], channel by channel."""
-    factor = factor.to(x.dtype)[:, :, None, None]  # [N,C,1,1]
-    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
-
-
-def activate_(
-    x: Tensor,
-    addends: Sequence[Tensor],
-    gain: float = LRELU_GAIN,
-    clamp: float | None = None,
-    linear: bool = False,
-) -> Tensor:
-    """Adds, applies the leaky ReLU (unless `linear`), multiplies by `gain`, clamps to [-clamp, clamp].
+def scale_(x: Tensor, factor: Tensor, bias: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """x times factor, channel by channel, plus bias, plus noise.
 
     Args:
         x: [N,C,H,W].
-        addends: tensors that broadcast to x: bias [C,1,1], noise [1 or N,1,H,W].
+        factor: [N,C].
+        bias: [C].
+        noise: [1 or N,1,H,W], only with a bias.
     """
     in_place = not torch.is_grad_enabled()
-    for addend in addends:
-        addend = addend.to(x.dtype)
-        x = x.add_(addend) if in_place else x + addend
+    factor = factor.to(x.dtype)[:, :, None, None]  # [N,C,1,1]
+    if bias is None:
+        return x.mul_(factor) if in_place else x * factor
+    addend = bias[None, :, None, None]  # [1,C,1,1]
+    if noise is not None and noise.shape[0] == 1:  # one map for all images: added with the bias, in one pass
+        addend, noise = addend + noise, None  # [1,C,H,W]
+    addend = addend.to(x.dtype).contiguous(memory_format=torch.channels_last)
+    x = torch.addcmul(addend, x, factor, out=x) if in_place else torch.addcmul(addend, x, factor)
+    if noise is None:
+        return x
+    return x.add_(noise.to(x.dtype)) if in_place else x + noise.to(x.dtype)
+
+
+def activate_(x: Tensor, gain: float = LRELU_GAIN, clamp: float | None = None, linear: bool = False) -> Tensor:
+    """Applies the leaky ReLU (unless `linear`), multiplies by `gain`, clamps to [-clamp, clamp]."""
+    in_place = not torch.is_grad_enabled()
     if not linear:
         x = F.leaky_relu_(x, LRELU_SLOPE) if in_place else F.leaky_relu(x, LRELU_SLOPE)
     if gain != 1:
@@ -144,15 +145,15 @@ class Conv2d(nn.Module):
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """[N,I,H,W] -> [N,O,H,W], or half of both with `down`."""
         weight = (self.weight * self.weight_gain).to(x.dtype)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
         if not self.down:
-            x = F.conv2d(x, weight, padding=self.padding)
+            x = F.conv2d(x, weight, bias, padding=self.padding)
         elif self.padding == 0:  # 1x1: halve first, there is less to convolve
-            x = F.conv2d(downsample2d(x), weight)
+            x = F.conv2d(downsample2d(x), weight, bias)
         else:
-            x = F.conv2d(blur(x, padding=1 + self.padding), weight, stride=2)
+            x = F.conv2d(blur(x, padding=1 + self.padding), weight, bias, stride=2)
         return activate_(
             x,
-            [] if self.bias is None else [self.bias[:, None, None]],
             gain=gain if self.linear else gain * LRELU_GAIN,
             clamp=None if self.clamp is None else self.clamp * gain,
             linear=self.linear,

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.generator.networks import Generator, Noise, SynthesisLayer
+from sface_data.generator.networks import Generator, GeneratorConfig, Noise, SynthesisLayer, channels_at
 from sface_data.plan import SamplePlan, SampleSpec
 
+_CPU_ACTIVATION = 64 << 20  # bytes
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -62,9 +63,12 @@ def choose_precision(name: str, device: torch.device, conv_clamp: float | None) 
     return "bf16" if native else "fp32"
 
 
-def default_batch(device: torch.device) -> int:
-    """Enough images to fill the device; on a CPU few enough for its caches."""
-    return 64 if device.type == "cuda" else 16
+def default_batch(device: torch.device, config: GeneratorConfig) -> int:
+    """64 images at a time; on a CPU fewer where the largest activation would pass 64 MB in fp32."""
+    if device.type == "cuda":
+        return 64
+    largest = max(channels_at(size, config) * size**2 * 4 for size in config.noise_resolutions)  # bytes an image
+    return min(max(_CPU_ACTIVATION // largest, 4), 64)
 
 
 class Sampler:
