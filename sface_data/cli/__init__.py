@@ -31,3 +31,6 @@ def main() -> None:
 
     Exit codes: 0 done; 1 a check failed; 2 wrong usage or bad input.
     """
+
+
+from sface_data.cli import render  # noqa: E402, F401
