@@ -11,8 +11,8 @@ from PIL import Image, UnidentifiedImageError
 from sface_data.errors import BadInput
 
 MAX_PIXELS = 50_000_000  # nobody's face is larger; a few kilobytes can decode to far more
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-EXTENSIONS = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp"))
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "WEBP")
+EXTENSIONS = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "webp"))
 _JPEG = b"\xff\xd8\xff"
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -50,16 +50,17 @@ def _decode_with_pillow(data: bytes, where: str) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("error", UserWarning)  # Pillow's about damaged files
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(*image.size, where)
-        return np.asarray(_to_rgb(image))
+            _check_size(*image.size, where)
+            return np.asarray(_to_rgb(image))
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{where}: not an image of a known format ({', '.join(FORMATS)})") from error
     except _BOMBS as error:
         raise BrokenImage(f"{where}: more than {MAX_PIXELS:,} pixels; not a picture of a face") from error
     except BrokenImage:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise
+    except (OSError, SyntaxError, ValueError, EOFError, UserWarning) as error:  # what Pillow's decoders raise
         raise _broken(where, error) from error
 
 

@@ -23,6 +23,7 @@ MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
 _HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
+_MOST_CLASSES = 1 << 24  # labels are 32-bit floats, which count no further
 _LENGTH_MASK = (1 << 29) - 1
 
 
@@ -177,7 +178,7 @@ def open_labelled(path: Path) -> LabelledRecords:
 
 def _label(records: RecordFile, place: int) -> int:
     label = records.label(place)
-    if not (label >= 0 and label.is_integer()):
+    if not (0 <= label < _MOST_CLASSES and label.is_integer()):
         raise BadInput(
             f"{records.file.path}: record {records.numbers[place]} has label {label}, not a class number"
         )

@@ -18,7 +18,7 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
 
 
 def test_grey_becomes_three_equal_channels() -> None:
-    for format in ("PNG", "BMP", "TIFF", "PPM"):
+    for format in ("PNG", "BMP", "PPM"):
         pixels = decode_image(encoded(Image.fromarray(RAMP), format), "it")
         assert pixels.dtype == np.uint8
         np.testing.assert_array_equal(pixels, np.repeat(RAMP[..., None], 3, axis=2))
@@ -39,17 +39,16 @@ def test_colour_jpeg_is_read_as_pillow_reads_it(subsampling: str) -> None:
 
 def test_sixteen_bits_become_their_upper_eight() -> None:
     deep = (RAMP.astype(np.uint16) << 8) | 0x7F
-    for format in ("PNG", "TIFF"):
+    for format in ("PNG", "PPM"):
         pixels = decode_image(encoded(Image.fromarray(deep), format), "it")
         np.testing.assert_array_equal(pixels[..., 0], RAMP)
 
 
 def test_cmyk_is_converted() -> None:
     inks = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # magenta and yellow: red
-    for format in ("JPEG", "TIFF"):
-        pixels = decode_image(encoded(inks, format), "it").astype(int)
-        assert pixels[..., 0].min() > 200
-        assert pixels[..., 1:].max() < 60
+    pixels = decode_image(encoded(inks, "JPEG"), "it").astype(int)
+    assert pixels[..., 0].min() > 200
+    assert pixels[..., 1:].max() < 60
 
 
 def test_a_palette_is_looked_up() -> None:
@@ -64,7 +63,7 @@ def test_transparent_parts_are_laid_on_black() -> None:
     np.testing.assert_array_equal(decode_image(encoded(image), "it")[0], [[0, 0, 0], [200, 100, 50]])
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
 def test_a_truncated_image_is_one_sentence(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     data = encoded(Image.fromarray(noise), format)
@@ -72,7 +71,10 @@ def test_a_truncated_image_is_one_sentence(format: str) -> None:
         decode_image(data[: len(data) // 2], "album/3")
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"GIF89a", b"hello" * 100], ids=repr)
+NO_IMAGES = [b"", b"\xff\xd8\xff", b"GIF89a", b"II*\0", b"hello" * 100, b"Pf\n1 1\n-1\n\0\0\0\0"]
+
+
+@pytest.mark.parametrize("data", NO_IMAGES, ids=repr)
 def test_what_is_no_image_is_one_sentence(data: bytes) -> None:
     with pytest.raises(BrokenImage, match="it: "):
         decode_image(data, "it")

@@ -88,6 +88,7 @@ def lose_a_part(path: Path) -> None:
         (replace_word(8, struct.pack("<I", 1000)), "record 0 is too short for its 1000 labels"),
         (replace_word(52, struct.pack("<f", 0.5)), "record 1 has label 0.5, not a class number"),
         (replace_word(52, struct.pack("<f", float("nan"))), "record 1 has label nan, not a class number"),
+        (replace_word(52, struct.pack("<f", 1e30)), "record 1 has label 1.*, not a class number"),
         (cut, "ends in the middle"),
         (empty, "is empty"),
         (lose_a_part, "has lost one"),
