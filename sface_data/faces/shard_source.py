@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sface_data.errors import BadInput
 from sface_data.faces.images import EXTENSIONS
 from sface_data.faces.source import Face, Label, Source
@@ -23,25 +25,29 @@ class ShardSource(Source):
     """
 
     def __init__(self, path: Path, shards: Sequence[Path]) -> None:
-        self._samples: list[tuple[str, MappedFile, Member]] = []
+        self._files = [MappedFile.at(shard) for shard in shards]
+        self._keys: list[str] = []
+        places: list[tuple[int, int, int]] = []
         labels: list[Label] = []
         shard_of: dict[str, Path] = {}
         label_of: Callable[[Entry, MappedFile], Label] | None = None
-        for shard in shards:
-            file = MappedFile.at(shard)
+        for number, (shard, file) in enumerate(zip(shards, self._files, strict=True)):
             for entry in scan_shard(shard):
                 if entry.key in shard_of:
                     raise BadInput(f"{shard}: the key {entry.key!r} is also in {shard_of[entry.key]}")
                 shard_of[entry.key] = shard
                 label_of = label_of or _way_to_label(entry, file)
                 labels.append(label_of(entry, file))
-                self._samples.append((entry.key, file, _image_member(entry, file)))
+                image = _image_member(entry, file)
+                self._keys.append(entry.key)
+                places.append((number, image.offset, image.size))
+        self._places = np.array(places, np.int64).reshape(-1, 3)  # number of the shard, offset, size
         super().__init__(path, labels)
 
     def _face(self, place: int) -> Face:
-        key, file, member = self._samples[place]
-        data = file.read(member.offset, member.size)
-        return Face(key, int(self.class_indices[place]), data, f"{file.path}: {key}")
+        number, offset, size = self._places[place].tolist()
+        key, file = self._keys[place], self._files[number]
+        return Face(key, int(self.class_indices[place]), file.read(offset, size), f"{file.path}: {key}")
 
 
 def _image_member(entry: Entry, file: MappedFile) -> Member:

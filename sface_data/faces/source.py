@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,13 @@ class Source(ABC, Sequence[Face]):
     def __len__(self) -> int:
         return len(self.class_indices)
 
-    def __getitem__(self, place: Any) -> Any:
+    @overload
+    def __getitem__(self, place: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Face]: ...
+
+    def __getitem__(self, place: int | slice) -> Face | list[Face]:
         if isinstance(place, slice):
             return [self._face(each) for each in range(*place.indices(len(self)))]
         if not -len(self) <= place < len(self):

@@ -10,6 +10,8 @@ their names, numbers by value; the names are what links classes of different sou
 """
 
 import glob
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from sface_data.errors import BadInput
@@ -29,17 +31,16 @@ class FolderSource(Source):
     def __init__(self, path: Path) -> None:
         with explained(path):
             children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-        astray = next((child for child in children if _is_image(child)), None)
+        astray = next((child for child in children if _is_image(child.name) and child.is_file()), None)
         if astray is not None:
             raise BadInput(
                 f"{astray}: lies in no identity's folder; images belong into one folder per identity"
             )
-        self._files: list[Path] = []
+        self._files: list[str] = []
         labels: list[Label] = []
         for child in children:
             if child.is_dir():
-                with explained(child):
-                    images = sorted(file for file in child.rglob("*") if _is_image(file))
+                images = sorted(_images_below(child))
                 if not images:
                     raise BadInput(f"{child}: no image in this identity's folder; fill or delete it")
                 self._files += images
@@ -47,16 +48,26 @@ class FolderSource(Source):
         super().__init__(path, labels)
 
     def _face(self, place: int) -> Face:
-        file = self._files[place]
+        key = self._files[place]
+        file = self.path / key
         with explained(file):
             data = file.read_bytes()
-        return Face(file.relative_to(self.path).as_posix(), int(self.class_indices[place]), data, str(file))
+        return Face(key, int(self.class_indices[place]), data, str(file))
 
 
-def _is_image(path: Path) -> bool:
-    if path.name.startswith(".") or path.suffix[1:].lower() not in EXTENSIONS:
-        return False
-    return path.is_file()
+def _images_below(folder: Path) -> Iterator[str]:
+    """The images in a folder and in those below it, named from the folder above."""
+
+    def refused(error: OSError) -> None:
+        raise BadInput(f"{error.filename}: {error.strerror}") from error
+
+    for name, _, files in os.walk(folder, onerror=refused):
+        below = Path(name).relative_to(folder.parent).as_posix()
+        yield from (f"{below}/{file}" for file in files if _is_image(file))
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS
 
 
 class RecordSource(Source):

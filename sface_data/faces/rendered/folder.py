@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -154,6 +155,11 @@ def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[l
         pool = ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn"), _start_worker)
         try:
             yield from pool.map(_make_block, folders, requests, blocks)
+        except BrokenProcessPool as error:
+            raise BadInput(
+                f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
+                "is kept: run the same command again"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,5 +1,7 @@
 import csv
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +90,21 @@ def test_killed_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert found >= 3
     fill(tmp_path / "whole", request, workers=2)
     assert contents(killed) == contents(tmp_path / "whole")
+
+
+def test_a_killed_worker_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
+    request = RenderRequest(identities=30, images_per_identity=2, size=32)
+    blocks = fill_folder(tmp_path, request, workers=2)
+    next(blocks)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(BadInput, match="run the same command again"):
+        list(blocks)
+    assert sum(fill(tmp_path, request)) == 60
+    fill(tmp_path / "whole", request)
+    whole = contents(tmp_path / "whole")
+    shutil.rmtree(tmp_path / "whole")
+    assert contents(tmp_path) == whole
 
 
 @pytest.mark.parametrize(
