@@ -3,9 +3,12 @@
 import errno
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -111,3 +114,29 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except ValueError as error:
         raise BadInput(f"{path}: not a JSON file ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class MappedFile:
+    """A file of which pieces are read in any order; it can be pickled, and few are kept open at a time."""
+
+    path: Path
+    size: int  # bytes
+    modified: int  # nanoseconds since the epoch: a file written anew is opened anew
+
+    @classmethod
+    def at(cls, path: Path) -> "MappedFile":
+        """Raises BadInput if the file cannot be read."""
+        with explained(path):
+            status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on, fewer at its end. Raises BadInput if it cannot be read."""
+        return _mapped(self)[offset : offset + size] if self.size else b""
+
+
+@lru_cache(maxsize=64)
+def _mapped(file: MappedFile) -> mmap.mmap:
+    with explained(file.path), file.path.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+
 GOLDEN = Path(__file__).parent / "golden"
+RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,3 +60,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     return directory
+
+
+@pytest.fixture(scope="session")
+def rendered_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sface-data render` makes of 8 identities x 6 images of 64 x 64 pixels. For reading only."""
+    outdir = tmp_path_factory.mktemp("rendered") / "faces"
+    for _ in fill_folder(outdir, RENDERED, workers=1):
+        pass
+    return outdir

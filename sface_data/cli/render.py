@@ -1,0 +1,58 @@
+"""`sface-data render`: a folder of rendered faces."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--outdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to fill; empty, or one that this command did not finish.",
+)
+@click.option("--identities", type=click.IntRange(1, 999_999), required=True, help="Number of identities.")
+@click.option(
+    "--images-per-identity", type=click.IntRange(1, 999_999), required=True, help="Images of each identity."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(16, 1024),
+    default=112,
+    show_default=True,
+    help="Side of the images in pixels.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other faces.")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1.5),
+    default=0.8,
+    show_default=True,
+    help="How much pose, light, tint, sharpness and noise vary; 0 gives frontal faces.",
+)
+def render(outdir: Path, identities: int, images_per_identity: int, size: int, seed: int, strength: float) -> None:
+    """Draw faces of people who do not exist, from a mesh and random numbers.
+
+    Fills DIR/000000/000000.jpg (identity / image) and so on with JPEG files aligned as ArcFace's are, and
+    DIR/landmarks.csv with the exact five landmarks of each. The faces are in the public domain (CC0). An
+    image depends on seed, size, strength, its identity and its number only; interrupted work goes on where it
+    was.
+
+    \b
+    Example:
+      sface-data render --outdir faces --identities 8 --images-per-identity 6
+    """
+    import os
+
+    from tqdm import tqdm
+
+    from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+
+    request = RenderRequest(identities, images_per_identity, size, seed, strength)
+    blocks = fill_folder(outdir, request, os.cpu_count() or 1)
+    with tqdm(total=len(request), unit="image", smoothing=0.05) as bar:
+        for progress in blocks:
+            bar.initial += progress.found  # images that were there do not count as speed
+            bar.update(progress.new + progress.found)
+    click.echo(f"{outdir}: {len(request)} images of {identities} identities", err=True)

@@ -1,0 +1,85 @@
+"""Labelled faces in a folder written by the library `datasets`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sface_data.errors import BadInput
+from sface_data.faces.shard_source import LABEL_FIELDS
+from sface_data.faces.source import Face, Source
+from sface_data.files import explained
+
+
+class DatasetsSource(Source):
+    """A folder written by `datasets`: with `save_to_disk`, or as Parquet files.
+
+    It needs one column of images and one of class labels; the latter may be plain numbers or names if it is
+    called as one of `LABEL_FIELDS`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import datasets
+
+        rows = _load(path)
+        self._image = _only(rows, path, "images", lambda name, kind: isinstance(kind, datasets.Image))
+        self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
+        label = _label_column(rows, path)
+        values = rows.with_format(None)[label][:]
+        unlabelled = next((row for row, value in enumerate(values) if value in (None, -1)), None)
+        if unlabelled is not None:
+            raise BadInput(f"{path}: row {unlabelled} has no {label!r}; label or remove it")
+        names = getattr(rows.features[label], "names", None)  # of a ClassLabel
+        super().__init__(path, [names[value] for value in values] if names else values, names)
+
+    def _face(self, place: int) -> Face:
+        value = self._rows[place][self._image]
+        where = f"{self.path}: row {place}"
+        if value is None:
+            raise BadInput(f"{where} has no image")
+        data = value["bytes"]
+        if data is None:
+            file = Path(value["path"])
+            with explained(file):
+                data = file.read_bytes()
+        return Face(f"{place:08d}", int(self.class_indices[place]), data, where)
+
+
+def _load(path: Path) -> Any:
+    import datasets
+
+    with explained(path):
+        parquet = sorted(str(file) for file in path.rglob("*.parquet"))
+    try:
+        if parquet:
+            return datasets.load_dataset("parquet", data_files=parquet, split="train")
+        loaded = datasets.load_from_disk(str(path))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise BadInput(f"{path}: `datasets` cannot load it ({error})") from error
+    if not isinstance(loaded, datasets.DatasetDict):
+        return loaded
+    if len(loaded) != 1:
+        first = path / next(iter(loaded))
+        raise BadInput(f"{path}: holds the splits {', '.join(loaded)}; name one, such as {first}")
+    return next(iter(loaded.values()))
+
+
+def _label_column(rows: Any, path: Path) -> str:
+    """The ClassLabel column, or, if none is declared, one with a usual name."""
+    import datasets
+
+    declared = any(isinstance(kind, datasets.ClassLabel) for kind in rows.features.values())
+
+    def fits(name: str, kind: Any) -> bool:
+        if declared:
+            return isinstance(kind, datasets.ClassLabel)
+        return name in LABEL_FIELDS and isinstance(kind, datasets.Value)
+
+    return _only(rows, path, "class labels", fits)
+
+
+def _only(rows: Any, path: Path, what: str, fits: Callable[[str, Any], bool]) -> str:
+    found = [name for name, kind in rows.features.items() if fits(name, kind)]
+    if len(found) != 1:
+        columns = ", ".join(rows.features)
+        raise BadInput(f"{path}: should have one column of {what} and has {len(found)}; its columns: {columns}")
+    return found[0]

@@ -1,0 +1,195 @@
+"""InsightFace's RecordIO (`train.rec`, `train.idx`, `property`), read by the rules of the format.
+
+A `.rec` file is a sequence of records, each at a multiple of 4 bytes: the magic number, a word with a
+continuation flag in its upper 3 bits and a length in its lower 29, that many bytes, padding to 4 bytes. Where
+the magic number occurs in the data at a multiple of 4, it is taken out and the data goes on in another record
+(flags 1 first, 2 middle, 3 last; 0 whole). The data begins with a header: flag, label, two identifiers; with
+a flag above 0 so many labels follow, then the encoded image. The `.idx` file lists number and offset of each
+record. In InsightFace's files record 0 has no image but two labels, a and b: records 1 to a - 1 are images,
+records a to b - 1 name the images of one identity each, and are not needed.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.errors import BadInput
+from sface_data.files import MappedFile, explained
+
+MAGIC = 0xCED7230A
+_WORDS = struct.Struct("<II")  # magic number; flag and length
+_HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2
+_MAGIC_BYTES = struct.pack("<I", MAGIC)
+_MOST_CLASSES = 1 << 24  # labels are 32-bit floats, which count no further
+_LENGTH_MASK = (1 << 29) - 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """The data of one record."""
+
+    labels: tuple[float, ...]
+    image: bytes
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """A `.rec` file and where its records begin."""
+
+    file: MappedFile
+    numbers: NDArray[np.int64]  # [N] as the `.idx` calls the records
+    offsets: NDArray[np.int64]  # [N] bytes
+
+    def read(self, place: int) -> Record:
+        """The record at `place` of the list.
+
+        Raises:
+            BadInput: if there is none at its offset, or it is cut off.
+        """
+        where = f"{self.file.path}: record {self.numbers[place]}"
+        data = self._join(int(self.offsets[place]), where)
+        if len(data) < _HEADER.size:
+            raise BadInput(f"{where} is too short for a header; get or make the file again")
+        flag, label, _, _ = _HEADER.unpack_from(data)
+        if not flag:
+            return Record((label,), data[_HEADER.size :])
+        end = _HEADER.size + 4 * flag
+        if len(data) < end:
+            raise BadInput(f"{where} is too short for its {flag} labels; get or make the file again")
+        return Record(struct.unpack_from(f"<{flag}f", data, _HEADER.size), data[end:])
+
+    def label(self, place: int) -> float:
+        """The first label of the record at `place`, without reading its image. Raises as `read` does."""
+        offset = int(self.offsets[place])
+        _, length = self._words(offset, f"{self.file.path}: record {self.numbers[place]}")
+        if length < _HEADER.size + 4:  # no room for a label behind the header: odd, or in parts
+            return self.read(place).labels[0]
+        start = self.file.read(offset + _WORDS.size, _HEADER.size + 4)
+        flag, label, _, _ = _HEADER.unpack_from(start)
+        return struct.unpack_from("<f", start, _HEADER.size)[0] if flag else label
+
+    def _join(self, offset: int, where: str) -> bytes:
+        parts = []
+        while True:
+            flag, length = self._words(offset, where)
+            parts.append(self.file.read(offset + _WORDS.size, length))
+            offset += _WORDS.size + length + -length % 4
+            if (flag in (0, 1)) != (len(parts) == 1):
+                raise BadInput(f"{where}: a record in parts has lost one; get or make the file again")
+            if flag in (0, 3):
+                return _MAGIC_BYTES.join(parts)
+
+    def _words(self, offset: int, where: str) -> tuple[int, int]:
+        """Continuation flag and length at an offset."""
+        if offset < 0 or offset + _WORDS.size > self.file.size:
+            raise BadInput(f"{where} begins at byte {offset}, beyond the end; its .idx belongs to another file")
+        magic, word = _WORDS.unpack(self.file.read(offset, _WORDS.size))
+        if magic != MAGIC:
+            raise BadInput(
+                f"{where}: wrong magic number at byte {offset}; not a RecordIO file, or damaged, or the .idx "
+                "belongs to another file"
+            )
+        length = word & _LENGTH_MASK
+        if offset + _WORDS.size + length > self.file.size:
+            raise BadInput(f"{where}: the file ends in the middle of it; get or make the file again")
+        return word >> 29, length
+
+
+def open_records(path: Path) -> RecordFile:
+    """A `.rec` file, with the `.idx` beside it if there is one; without, the records are counted from 0.
+
+    Raises:
+        BadInput: if it cannot be read, is empty, or its `.idx` is not a list of numbers.
+    """
+    file = MappedFile.at(path)
+    if file.size == 0:
+        raise BadInput(f"{path}: is empty; get or make the file again")
+    index = path.with_suffix(".idx")
+    if index.exists():
+        numbers, offsets = _read_index(index)
+        return RecordFile(file, numbers, offsets)
+    nothing = np.zeros(0, np.int64)
+    offsets = _walk(RecordFile(file, nothing, nothing))
+    return RecordFile(file, np.arange(len(offsets)), offsets)
+
+
+def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    with explained(path):
+        lines = path.read_bytes().split()
+    try:
+        table = np.array(lines, dtype=np.int64).reshape(-1, 2)
+    except ValueError as error:
+        raise BadInput(f"{path}: not a list of record numbers and offsets, one record a line") from error
+    if not len(table):
+        raise BadInput(f"{path}: lists no records; make it again, or remove it to read the .rec without it")
+    if len(np.unique(table[:, 0])) != len(table):
+        raise BadInput(f"{path}: a record number comes twice; make the .idx again")
+    table = table[np.argsort(table[:, 0])]
+    return table[:, 0], table[:, 1]
+
+
+def _walk(records: RecordFile) -> NDArray[np.int64]:
+    """The offsets of all records, by going from each to the next."""
+    offsets: list[int] = []
+    offset = 0
+    while offset < records.file.size:
+        flag, length = records._words(offset, f"{records.file.path}: record {len(offsets)}")
+        if flag in (0, 1):
+            offsets.append(offset)
+        offset += _WORDS.size + length + -length % 4
+    return np.array(offsets, np.int64)
+
+
+@dataclass(frozen=True)
+class LabelledRecords:
+    """The images of a `.rec` file."""
+
+    records: RecordFile
+    labels: NDArray[np.int64]  # [N]
+    places: NDArray[np.int64]  # [N] in `records`
+
+
+def open_labelled(path: Path) -> LabelledRecords:
+    """The images of a `.rec` file with their labels, found without reading the images.
+
+    Raises:
+        BadInput: as `open_records` and `RecordFile.read`, and for labels that are no class numbers, or that
+            go beyond the number of classes in the file `property`.
+    """
+    records = open_records(path)
+    first = records.read(0)
+    places = np.arange(len(records.offsets))
+    if len(first.labels) == 2 and not first.image:  # where the images end
+        places = places[(records.numbers > records.numbers[0]) & (records.numbers < first.labels[0])]
+    labels = np.array([_label(records, int(place)) for place in places], np.int64)
+    classes = _number_of_classes(path.with_name("property"))
+    if classes is not None and len(labels) and labels.max() >= classes:
+        number = records.numbers[places[labels.argmax()]]
+        raise BadInput(
+            f"{path}: record {number} has label {labels.max()}, but `property` tells of {classes} classes"
+        )
+    return LabelledRecords(records, labels, places)
+
+
+def _label(records: RecordFile, place: int) -> int:
+    label = records.label(place)
+    if not (0 <= label < _MOST_CLASSES and label.is_integer()):
+        raise BadInput(
+            f"{records.file.path}: record {records.numbers[place]} has label {label}, not a class number"
+        )
+    return int(label)
+
+
+def _number_of_classes(path: Path) -> int | None:
+    """The first number of the file `property`: `classes,height,width`. None if there is no such file."""
+    if not path.exists():
+        return None
+    with explained(path):
+        text = path.read_text(errors="replace")
+    first = text.split(",")[0].strip()
+    if not first.isdecimal():
+        raise BadInput(f"{path}: should hold `classes,height,width` and holds {text[:40]!r}")
+    return int(first)

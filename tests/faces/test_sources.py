@@ -1,0 +1,259 @@
+import io
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sface_data.errors import BadInput
+from sface_data.faces.images import BrokenImage
+from sface_data.faces.source import Images, number_classes
+from sface_data.faces.sources import open_source
+
+Tar = Callable[[Path, list[tuple[str, bytes]]], None]
+FORMS = ("folder", "shards", "pattern", "records", "stream", "disk", "table")
+NAMED = ("folder", "disk", "table")
+
+
+def picture(colour: int = 0, size: int = 8) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), (colour, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_faces(
+    forms: dict[str, Path], labelled: list[tuple[int, bytes]], form: str
+) -> None:
+    source = open_source(forms[form])
+    assert len(source) == 48
+    assert [(face.class_index, face.data) for face in source] == labelled
+    assert source.class_indices.tolist() == [label for label, _ in labelled]
+    assert len({face.key for face in source}) == 48
+    expected = [f"{number:06d}" if form in NAMED else str(number) for number in range(8)]
+    assert source.class_names == tuple(expected)
+    pixels = [image for _, image in Images(source)]
+    np.testing.assert_array_equal(pixels[7], Image.open(io.BytesIO(labelled[7][1])).convert("RGB"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_faces_are_read_in_any_order(forms: dict[str, Path], labelled: list[tuple[int, bytes]], form: str) -> None:
+    source = open_source(forms[form])
+    assert source[47].data == labelled[47][1]
+    assert source[5].data == labelled[5][1]
+    assert source[-48] == source[0]
+    assert [face.data for face in source[3:9:2]] == [labelled[place][1] for place in (3, 5, 7)]
+    with pytest.raises(IndexError):
+        source[48]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_source_goes_to_other_processes(forms: dict[str, Path], form: str) -> None:
+    source = open_source(forms[form])
+    assert pickle.loads(pickle.dumps(source))[11] == source[11]
+
+
+def test_classes_are_numbered_by_value_and_then_by_name() -> None:
+    names, indices = number_classes([10, 2, 10, "b", "a"])
+    assert names == ("2", "10", "a", "b")
+    assert indices.tolist() == [1, 0, 1, 3, 2]
+    names, indices = number_classes(["x", "z"], order=["z", "y", "x"])
+    assert names == ("z", "x")
+    assert indices.tolist() == [1, 0]
+
+
+OTHERS = {
+    "json number": [
+        ("a.jpg", picture()),
+        ("a.json", b'{"label": 7}'),
+        ("b.jpg", picture()),
+        ("b.json", b'{"label": 9}'),
+    ],
+    "json name": [
+        ("a.json", b'{"identity": "7"}'),
+        ("a.jpg", picture()),
+        ("b.jpg", picture()),
+        ("b.json", b'{"identity": "9"}'),
+    ],
+    "txt": [("a.txt", b"7\n"), ("a.webp", picture()), ("b.txt", b"9"), ("b.webp", picture())],
+    "folder": [("7/a.jpg", picture()), ("9/a.jpg", picture())],
+    "prefix": [("7_0.png", picture()), ("9_0.png", picture())],
+    "dotted image": [("a.face.jpg", picture()), ("a.cls", b"7"), ("b.face.jpg", picture()), ("b.cls", b"9")],
+}
+
+
+@pytest.mark.parametrize("way", OTHERS)
+def test_labels_of_other_peoples_shards_are_found(tmp_path: Path, tar: Tar, way: str) -> None:
+    tar(tmp_path / "faces.tar", OTHERS[way])
+    source = open_source(tmp_path / "faces.tar")
+    assert source.class_names == ("7", "9")
+    assert [face.class_index for face in source] == [0, 1]
+
+
+BAD_SHARDS = {
+    "comes twice": [("a.jpg", b""), ("a.cls", b"0"), ("a.jpg", b"")],
+    "come twice or do not stand together": [
+        ("a.jpg", b""),
+        ("a.cls", b"0"),
+        ("b.jpg", b""),
+        ("b.cls", b"0"),
+        ("a.txt", b""),
+    ],
+    "points out of its folder": [("/etc/a.jpg", b"")],
+    "points out of its folder; ": [("../a.jpg", b"")],
+    "'a' has no image": [("a.cls", b"0"), ("a.json", b"{}")],
+    "'a' has 2 images": [("a.cls", b"0"), ("a.jpg", b""), ("a.png", b"")],
+    "'b' has no member 'cls'": [("a.cls", b"0"), ("a.jpg", b""), ("b.jpg", b"")],
+    "is 'x', not a class number": [("a.cls", b"x"), ("a.jpg", b"")],
+    "txt of the sample 'a' is empty": [("a.txt", b""), ("a.jpg", b"")],
+    "does not tell its class": [("a.jpg", b"")],
+    "json of the sample 'a' is broken": [("a.json", b"{"), ("a.jpg", b"")],
+    "json of the sample 'b' has no number or name as 'label'": [
+        ("a.json", b'{"label": 1}'),
+        ("a.jpg", b""),
+        ("b.json", b"{}"),
+        ("b.jpg", b""),
+    ],
+    "no labelled faces": [],
+}
+
+
+@pytest.mark.parametrize("sentence", BAD_SHARDS)
+def test_bad_shards_are_one_sentence(tmp_path: Path, tar: Tar, sentence: str) -> None:
+    tar(tmp_path / "faces.tar", BAD_SHARDS[sentence])
+    with pytest.raises(BadInput, match=rf"faces\.tar.*{sentence}"):
+        open_source(tmp_path / "faces.tar")
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.tar"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_in_a_shard_are_refused(tmp_path: Path, kind: bytes) -> None:
+    with tarfile.open(tmp_path / "faces.tar", "w") as tar:
+        info = tarfile.TarInfo("a.jpg")
+        info.type, info.linkname = kind, "/etc/passwd"
+        tar.addfile(info)
+    with pytest.raises(BadInput, match=r"faces\.tar.*'a\.jpg' is a link or a device"):
+        open_source(tmp_path / "faces.tar")
+
+
+def test_a_key_in_two_shards_is_one_sentence(tmp_path: Path, tar: Tar) -> None:
+    for name in ("one.tar", "two.tar"):
+        tar(tmp_path / name, [("a.jpg", b""), ("a.cls", b"0")])
+    with pytest.raises(BadInput, match=r"two\.tar: the key 'a' is also in .*one\.tar"):
+        open_source(tmp_path)
+
+
+def test_a_shard_that_is_cut_off_or_compressed_is_one_sentence(tmp_path: Path, tar: Tar) -> None:
+    tar(tmp_path / "faces.tar", [("a.cls", b"0"), ("a.jpg", picture(size=99) * 9)])
+    data = (tmp_path / "faces.tar").read_bytes()
+    (tmp_path / "faces.tar").write_bytes(data[:1600])
+    with pytest.raises(BadInput, match=r"faces\.tar: ends in the middle of 'a\.jpg'"):
+        open_source(tmp_path / "faces.tar")
+    (tmp_path / "faces.tar.gz").write_bytes(b"\x1f\x8b" + data)
+    with pytest.raises(BadInput, match=r"faces\.tar\.gz: not a readable uncompressed tar"):
+        open_source(tmp_path / "faces.tar.gz")
+
+
+def make_folder(root: Path, **images: bytes) -> Path:
+    """`ann_1=...` becomes root/ann/1.png."""
+    for name, data in images.items():
+        identity, number = name.split("_")
+        (root / identity).mkdir(parents=True, exist_ok=True)
+        (root / identity / f"{number}.png").write_bytes(data)
+    return root
+
+
+def test_a_folder_may_hold_other_files_and_deeper_folders(tmp_path: Path) -> None:
+    make_folder(tmp_path, ann_1=picture(), bob_1=picture())
+    (tmp_path / "ann" / "video").mkdir()
+    (tmp_path / "ann" / "video" / "frame.PNG").write_bytes(picture())
+    (tmp_path / "ann" / "notes.txt").write_text("")
+    (tmp_path / "ann" / ".2.png.part").write_text("")
+    (tmp_path / "README.md").write_text("")
+    source = open_source(tmp_path)
+    assert [face.key for face in source] == ["ann/1.png", "ann/video/frame.PNG", "bob/1.png"]
+
+
+def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="empty: no labelled faces in it"):
+        open_source(tmp_path / "empty")
+    with pytest.raises(BadInput, match="nowhere: does not exist"):
+        open_source(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="no file matches this pattern"):
+        open_source(tmp_path / "*.tar")
+    one = make_folder(tmp_path / "one", ann_1=picture(), ann_2=picture())
+    with pytest.raises(BadInput, match=r"one: its 2 faces are all of 1 class \(ann\); at least 2 are needed"):
+        open_source(one)
+    assert len(open_source(one, min_classes=1)) == 2
+    (one / "bob").mkdir()
+    with pytest.raises(BadInput, match="bob: no image in this identity's folder"):
+        open_source(one)
+    (one / "stray.jpg").write_bytes(picture())
+    with pytest.raises(BadInput, match=r"stray\.jpg: lies in no identity's folder"):
+        open_source(one)
+
+
+def test_broken_images_are_an_error_or_counted_and_named(tmp_path: Path) -> None:
+    make_folder(tmp_path, ann_1=picture(), ann_2=b"no image", bob_1=picture()[:45], bob_2=picture(9))
+    source = open_source(tmp_path)
+    with pytest.raises(BrokenImage, match=r"ann/2\.png"):
+        list(Images(source))
+    images = Images(source, skip_broken=True)
+    for _ in range(2):  # a second pass counts anew
+        assert [face.key for face, _ in images] == ["ann/1.png", "bob/2.png"]
+        assert len(images.skipped) == 2
+        assert "ann/2.png" in images.skipped[0]
+        assert "bob/1.png" in images.skipped[1]
+
+
+def test_images_of_mixed_sizes_are_an_error_where_one_size_is_needed(tmp_path: Path) -> None:
+    make_folder(tmp_path, ann_1=picture(), bob_1=picture(size=9))
+    source = open_source(tmp_path)
+    assert [pixels.shape for _, pixels in Images(source)] == [(8, 8, 3), (9, 9, 3)]
+    with pytest.raises(BadInput, match=r"bob/1\.png: 9 x 9 pixels, but the first has 8 x 8"):
+        list(Images(source, skip_broken=True, one_size=True))
+
+
+def test_a_record_that_is_no_image_is_named(tmp_path: Path, forms: dict[str, Path]) -> None:
+    data = (forms["records"] / "train.rec").read_bytes()
+    (tmp_path / "train.rec").write_bytes(data.replace(b"\xff\xd8\xff", b"\0\0\0", 1))
+    source = open_source(tmp_path / "train.rec")
+    with pytest.raises(BrokenImage, match=r"train\.rec: record 1: "):
+        list(Images(source))
+
+
+def test_two_record_files_in_a_folder_are_not_guessed_between(tmp_path: Path) -> None:
+    (tmp_path / "a.rec").touch()
+    (tmp_path / "b.rec").touch()
+    with pytest.raises(BadInput, match=r"holds 2 \.rec files; name one, such as .*a\.rec"):
+        open_source(tmp_path)
+
+
+def save(path: Path, **columns: list[object]) -> Path:
+    import datasets
+
+    datasets.Dataset.from_dict(columns).save_to_disk(path)
+    return path
+
+
+def test_bad_datasets_folders_are_one_sentence(tmp_path: Path, forms: dict[str, Path]) -> None:
+    import datasets
+
+    with pytest.raises(BadInput, match="should have one column of images and has 0; its columns: label"):
+        open_source(save(tmp_path / "blind", label=[1, 2]))
+    rows = datasets.load_from_disk(str(forms["disk"]))
+    rows.remove_columns("identity").save_to_disk(tmp_path / "nameless")
+    with pytest.raises(BadInput, match="should have one column of class labels and has 0"):
+        open_source(tmp_path / "nameless")
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "splits")
+    with pytest.raises(BadInput, match=r"holds the splits train, test; name one, such as .*splits/train"):
+        open_source(tmp_path / "splits")
+    assert len(open_source(tmp_path / "splits" / "test")) == 48
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "dataset_info.json").write_text("{")
+    with pytest.raises(BadInput, match="broken: `datasets` cannot load it"):
+        open_source(tmp_path / "broken")
