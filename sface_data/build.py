@@ -1,5 +1,6 @@
 """The main job: a plan, a sampler and a shard writer make a data set."""
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,6 @@ from sface_data.shards.writer import Record, write_shard
 
 CENTERS = "class_w_avg.safetensors"
 _BATCHES_AHEAD = 8  # batches that wait for an encoder; bounds the memory
-_ENCODERS = 8  # threads at most; encoding is far cheaper than synthesis
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def build(workspace: Workspace, network: GeneratorFile, device: torch.device, ba
     if missing:
         centers = _class_centers(workspace, network) if plan.truncation.center == "class" else None
         sampler = Sampler(network.generator, plan, device, batch, centers)
-        with _progress(plan.num_samples, "images") as bar, ThreadPoolExecutor(_ENCODERS) as encoders:
+        with _progress(plan.num_samples, "images") as bar, ThreadPoolExecutor(_encoders()) as encoders:
             bar.update(sum(shard.info.num_samples for shard in done.values()))
             for number in missing:
                 batches = _counted(sampler.batches(plan.shard(number)), bar)
@@ -155,6 +155,11 @@ def _index(workspace: Workspace, done: dict[int, FinishedShard]) -> DatasetIndex
     if workspace.plan.truncation.center == "class":
         kept = ClassCenters(CENTERS, sha256_of_file(centers))
     return DatasetIndex(workspace.plan, tuple(shards), tuple(environments), kept)
+
+
+def _encoders() -> int:
+    """Threads that encode: a share of the cores, for on a CPU synthesis needs them more."""
+    return min(max((os.cpu_count() or 1) // 2, 1), 8)
 
 
 def _progress(total: int, unit: str) -> tqdm:

@@ -22,6 +22,7 @@ from sface_data.generator.ops import (
     Conv2d,
     Linear,
     activate_,
+    add_,
     blur,
     downsample2d,
     normalize_2nd_moment,
@@ -147,6 +148,23 @@ class MappingNetwork(nn.Module):
         return x
 
 
+@dataclass(frozen=True)
+class LayerConstants:
+    """What a synthesis layer needs that does not depend on its input.
+
+    Attributes:
+        weight: [O,I,3,3] in the dtype that the convolution runs in.
+        energy: float32 [O,I], the sum of the squares of each 3x3 kernel.
+        bias: [1,O,1,1], with the gain of the activation.
+        bias_and_noise: [1,O,H,W], the same with the noise that belongs to the network.
+    """
+
+    weight: Tensor
+    energy: Tensor
+    bias: Tensor
+    bias_and_noise: Tensor
+
+
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; doubles the resolution with `up`."""
 
@@ -163,37 +181,53 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.up = up
         self.clamp = clamp
+        self._frozen: LayerConstants | None = None
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def freeze(self, dtype: torch.dtype) -> None:
+        """Computes the constants once, for a network that only makes images from now on, in this dtype."""
+        self._frozen = self.constants(dtype)
+
+    def constants(self, dtype: torch.dtype) -> LayerConstants:
+        """What follows from the weights alone."""
+        weight = self.weight.to(dtype, memory_format=torch.channels_last)
+        # The gain of the activation is folded into what is multiplied and added: leaky ReLU lets it through.
+        bias = self.bias[None, :, None, None] * LRELU_GAIN  # [1,O,1,1]
+        noise = self.noise_const * (self.noise_strength * LRELU_GAIN)  # [H,W]
+        return LayerConstants(
+            weight=weight,
+            energy=weight.float().square().sum(dim=(2, 3)),
+            bias=bias.to(dtype),
+            bias_and_noise=(bias + noise).to(dtype).contiguous(memory_format=torch.channels_last),
+        )
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | Literal["const", "none"]) -> Tensor:
         """Consumes x.
 
         Args:
             x: [N,I,H,W] in the dtype that the convolution runs in.
             w: float32 [N,w_dim].
-            noise: float32 [1 or N,1,H',W'] in output resolution, or None.
+            noise: see `SynthesisNetwork.forward`.
 
         Returns:
             [N,O,H',W'].
         """
+        constants = self._frozen or self.constants(x.dtype)
         style = self.affine(w)  # [N,I]
         if x.dtype == torch.float16:
             # Demodulation divides the size of the style out again, so it can be chosen such that the sums of
             # the convolution stay far below 65504.
             fan_in = self.weight[0].numel()
             style = style / (style.abs().amax(dim=1, keepdim=True) * fan_in**0.5)
-        energy = self.weight.float().square().sum(dim=(2, 3))  # [O,I]
-        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt()  # [N,O]
+        demodulation = (F.linear(style.square(), constants.energy) + 1e-8).rsqrt()  # [N,O]
         x = scale_(x, style)
-        weight = self.weight.to(x.dtype)
         if self.up:
-            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
+            x = F.conv_transpose2d(x, constants.weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
             x = blur(x, padding=1, gain=4.0)
         else:
-            x = F.conv2d(x, weight, padding=1)
-        # The gain of the activation is folded into what is multiplied and added: leaky ReLU lets it through.
-        bias = self.bias * LRELU_GAIN
-        noise = None if noise is None else noise * (self.noise_strength * LRELU_GAIN)
-        x = scale_(x, demodulation * LRELU_GAIN, bias, noise)
+            x = F.conv2d(x, constants.weight, padding=1)
+        x = scale_(x, demodulation * LRELU_GAIN, constants.bias_and_noise if noise == "const" else constants.bias)
+        if isinstance(noise, Tensor):
+            x = add_(x, noise * (self.noise_strength * LRELU_GAIN))
         return activate_(x, gain=1.0, clamp=self.clamp)
 
 
@@ -238,7 +272,7 @@ class SynthesisBlock(nn.Module):
         x: Tensor | None,
         image: Tensor | None,
         ws: Tensor,
-        noises: Sequence[Tensor | None],
+        noises: Noise,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         """One step up.
@@ -247,15 +281,15 @@ class SynthesisBlock(nn.Module):
             x: [N,I,H/2,W/2]; None at 4x4.
             image: float32 [N,img_channels,H/2,W/2]; None at 4x4.
             ws: float32 [N,convolutions+1,w_dim].
-            noises: one per convolution.
+            noises: as in `SynthesisNetwork.forward`, for these convolutions.
             dtype: what the convolutions run in.
         """
         if x is None:
             x = self.const.to(dtype, copy=True).expand(ws.shape[0], -1, -1, -1)  # [N,C,4,4]
             x = x.contiguous(memory_format=torch.channels_last)
         else:
-            x = self.conv0(x, ws[:, 0], noises[0])
-        x = self.conv1(x, ws[:, -2], noises[-1])
+            x = self.conv0(x, ws[:, 0], noises if isinstance(noises, str) else noises[0])
+        x = self.conv1(x, ws[:, -2], noises if isinstance(noises, str) else noises[-1])
         colours = self.torgb(x, ws[:, -1])
         return x, colours if image is None else upsample2d(image) + colours
 
@@ -289,20 +323,11 @@ class SynthesisNetwork(nn.Module):
         done = 0  # convolutions so far; a block's toRGB shares its w with the next block's first convolution
         for block in self.blocks():
             n = block.convolutions
-            noises = self._noises(block, noise, done)
+            noises = noise if isinstance(noise, str) else noise[done : done + n]
             x, image = block(x, image, ws[:, done : done + n + 1], noises, dtype)
             done += n
         assert image is not None
         return image
-
-    @staticmethod
-    def _noises(block: SynthesisBlock, noise: Noise, done: int) -> Sequence[Tensor | None]:
-        if noise == "none":
-            return [None] * block.convolutions
-        if noise == "const":
-            layers = [block.conv1] if block.convolutions == 1 else [block.conv0, block.conv1]
-            return [layer.noise_const[None, None] for layer in layers]  # [1,1,R,R]
-        return noise[done : done + block.convolutions]
 
 
 class Generator(nn.Module):

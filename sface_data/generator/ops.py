@@ -44,27 +44,18 @@ def normalize_2nd_moment(x: Tensor) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
-def scale_(x: Tensor, factor: Tensor, bias: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-    """x times factor, channel by channel, plus bias, plus noise.
-
-    Args:
-        x: [N,C,H,W].
-        factor: [N,C].
-        bias: [C].
-        noise: [1 or N,1,H,W], only with a bias.
-    """
-    in_place = not torch.is_grad_enabled()
+def scale_(x: Tensor, factor: Tensor, addend: Tensor | None = None) -> Tensor:
+    """x [N,C,H,W] times factor [N,C], channel by channel, plus an addend [1,C,1 or H,1 or W]."""
     factor = factor.to(x.dtype)[:, :, None, None]  # [N,C,1,1]
-    if bias is None:
-        return x.mul_(factor) if in_place else x * factor
-    addend = bias[None, :, None, None]  # [1,C,1,1]
-    if noise is not None and noise.shape[0] == 1:  # one map for all images: added with the bias, in one pass
-        addend, noise = addend + noise, None  # [1,C,H,W]
-    addend = addend.to(x.dtype).contiguous(memory_format=torch.channels_last)
-    x = torch.addcmul(addend, x, factor, out=x) if in_place else torch.addcmul(addend, x, factor)
-    if noise is None:
-        return x
-    return x.add_(noise.to(x.dtype)) if in_place else x + noise.to(x.dtype)
+    if torch.is_grad_enabled():
+        return x * factor if addend is None else torch.addcmul(addend, x, factor)
+    return x.mul_(factor) if addend is None else torch.addcmul(addend, x, factor, out=x)
+
+
+def add_(x: Tensor, addend: Tensor) -> Tensor:
+    """x [N,C,H,W] plus something that broadcasts to it."""
+    addend = addend.to(x.dtype)
+    return x + addend if torch.is_grad_enabled() else x.add_(addend)
 
 
 def activate_(x: Tensor, gain: float = LRELU_GAIN, clamp: float | None = None, linear: bool = False) -> Tensor:

@@ -231,10 +231,11 @@ def class_center(generator: Generator, class_index: int, samples: int) -> Tensor
     return generator.mapping(z, classes).mean(dim=0)
 
 
+@torch.inference_mode()
 def _prepared(generator: Generator, device: torch.device, dtype: torch.dtype) -> Generator:
-    """A copy on the device, its convolution weights in the dtype and memory layout that they are used in."""
+    """A copy on the device, with everything computed that follows from the weights alone."""
     prepared = copy.deepcopy(generator).to(device)
     for module in prepared.modules():
         if isinstance(module, SynthesisLayer):
-            module.weight.data = module.weight.data.to(dtype, memory_format=torch.channels_last)
+            module.freeze(dtype)
     return prepared
