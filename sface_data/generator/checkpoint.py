@@ -84,7 +84,7 @@ def digest(generator: Generator) -> str:
 
 def _read_safetensors(path: Path) -> Generator:
     try:
-        with safe_open(path, framework="pt") as file:
+        with explained(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
@@ -93,7 +93,10 @@ def _read_safetensors(path: Path) -> Generator:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
         config = GeneratorConfig(**json.loads(metadata[_METADATA_KEY]))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
+    try:
         check_config(config)
         return fill(Generator, config, weights)
-    except (ValueError, TypeError) as error:
+    except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
