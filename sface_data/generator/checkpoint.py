@@ -66,8 +66,14 @@ def save_generator(generator: Generator, path: Path, dtype: torch.dtype = torch.
 
     Args:
         dtype: of the weights in the file; they are read back as float32.
+
+    Raises:
+        BadInput: if a weight is too large for the dtype; the tensor is named.
     """
     weights = {name: tensor.to(dtype).contiguous() for name, tensor in generator.state_dict().items()}
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
     metadata = {_METADATA_KEY: canonical_json(dataclasses.asdict(generator.config))}
     with atomic_write(path) as file:
         file.write(save(weights, metadata))

@@ -181,7 +181,7 @@ class SynthesisLayer(nn.Module):
             # the convolution stay far below 65504.
             fan_in = self.weight[0].numel()
             style = style / (style.abs().amax(dim=1, keepdim=True) * fan_in**0.5)
-        energy = self.weight.float().square().sum(dim=(2, 3))  # [O,I]
+        energy = self.weight.to(w.dtype).square().sum(dim=(2, 3))  # [O,I]
         demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt()  # [N,O]
         x = scale_(x, style)
         weight = self.weight.to(x.dtype)

@@ -8,6 +8,7 @@ StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of the StyleGAN3 rel
 
 import io
 import reprlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,7 +178,9 @@ def read_snapshot(path: Path) -> dict[str, PersistentObject]:
     with explained(path), path.open("rb") as file:
         data = file.read()
     try:
-        content = read_pickle(io.BytesIO(data), _functions(budget=len(data)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
+            content = read_pickle(io.BytesIO(data), _functions(budget=len(data)))
     except Refused as error:
         raise BadInput(
             f"{path}: refused, because it holds {error}, which a StyleGAN2-ADA snapshot has no need of; "

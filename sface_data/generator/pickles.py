@@ -26,6 +26,8 @@ _LITERALS = {
 }  # fmt: skip
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MOST_DIMENSIONS = 8
+_NAMES = reprlib.Repr()
+_NAMES.maxstring = 120
 
 _STORAGE_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGE_VERSION = 1001
@@ -126,7 +128,7 @@ class _Machine:
     def name(self, module: object, name: object) -> None:
         known = self.functions.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
         if known is None:
-            raise Refused(reprlib.repr(f"{module}.{name}") if isinstance(name, str) else "a nameless global")
+            raise Refused(_NAMES.repr(f"{module}.{name}") if isinstance(name, str) else "a nameless global")
         self.stack.append(_Global(known))
 
     def call(self) -> None:
