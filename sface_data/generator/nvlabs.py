@@ -2,8 +2,8 @@
 
 A snapshot is a pickle of a dict of networks (`G`, `D`, `G_ema`), each of which carries its own Python source
 and asks the reader to run it. This reader runs nothing: every global of the pickle must be on a short list,
-and each name on the list stands for a function of this file that makes inert data. Read are the layout of
-StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of the StyleGAN3 release.
+and each name on the list stands for a function of this package that makes inert data (see `pickles.py`). Read
+are the layout of StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of the StyleGAN3 release.
 """
 
 import io
