@@ -67,8 +67,14 @@ def save_generator(generator: Generator, path: Path, dtype: torch.dtype = torch.
 
     Args:
         dtype: of the weights in the file; they are read back as float32.
+
+    Raises:
+        BadInput: if a weight is too large for the dtype; the tensor is named.
     """
     weights = {name: tensor.to(dtype).contiguous() for name, tensor in generator.state_dict().items()}
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
     metadata = {_METADATA_KEY: canonical_json(dataclasses.asdict(generator.config))}
     with atomic_write(path) as file:
         file.write(save(weights, metadata))
@@ -85,7 +91,7 @@ def digest(generator: Generator) -> str:
 
 def _read_safetensors(path: Path) -> Generator:
     try:
-        with safe_open(path, framework="pt") as file:
+        with explained(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
@@ -94,7 +100,10 @@ def _read_safetensors(path: Path) -> Generator:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
         config = GeneratorConfig(**json.loads(metadata[_METADATA_KEY]))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
+    try:
         check_config(config)
         return fill(Generator, config, weights)
-    except (ValueError, TypeError) as error:
+    except BadInput as error:
         raise BadInput(f"{path}: {error}") from error

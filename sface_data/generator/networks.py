@@ -195,7 +195,7 @@ class SynthesisLayer(nn.Module):
         noise = self.noise_const * (self.noise_strength * LRELU_GAIN)  # [H,W]
         return LayerConstants(
             weight=weight,
-            energy=weight.float().square().sum(dim=(2, 3)),
+            energy=weight.to(self.weight.dtype).square().sum(dim=(2, 3)),
             bias=bias.to(dtype),
             bias_and_noise=(bias + noise).to(dtype).contiguous(memory_format=torch.channels_last),
         )
@@ -217,7 +217,7 @@ class SynthesisLayer(nn.Module):
             # Demodulation divides the size of the style out again, so it can be chosen such that the sums of
             # the convolution stay far below 65504.
             fan_in = self.weight[0].numel()
-            style = style / (style.abs().amax(dim=1, keepdim=True) * fan_in**0.5)
+            style = style / (style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) * fan_in**0.5)
         demodulation = (F.linear(style.square(), constants.energy) + 1e-8).rsqrt()  # [N,O]
         x = scale_(x, style)
         if self.up:

@@ -2,21 +2,18 @@
 
 A snapshot is a pickle of a dict of networks (`G`, `D`, `G_ema`), each of which carries its own Python source
 and asks the reader to run it. This reader runs nothing: every global of the pickle must be on a short list,
-and each name on the list stands for a function of this file that makes inert data. Read are the layout of
-StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of the StyleGAN3 release.
+and each name on the list stands for a function of this package that makes inert data (see `pickles.py`). Read
+are the layout of StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of the StyleGAN3 release.
 """
 
 import io
-import math
-import pickle
-import re
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import reprlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,16 +26,16 @@ from sface_data.generator.networks import (
     GeneratorConfig,
 )
 from sface_data.generator.ops import FILTER
+from sface_data.generator.pickles import Functions, NumberFormat, Refused, read_pickle, read_storage, read_tensor
 from sface_data.generator.weights import check_config, fill
 
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
 _DEFAULT_CHANNEL_BASE = 32768
 _DEFAULT_CHANNEL_MAX = 512
 _DEFAULT_GROUP_SIZE = 4
-
-
-class _Refused(pickle.UnpicklingError):
-    """Something that a network snapshot has no need of."""
+_MAPPING_LR_MULTIPLIER = 0.01
+_LINEAR = ("affine", "embed", "out", "skip")  # layers without activation; the others have a leaky ReLU
+_DEEPEST = 8  # levels of modules; published networks have 4
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,22 @@ class PersistentObject:
     """One object of a snapshot: the name of its class, and its attributes. Its source code is dropped."""
 
     class_name: str
-    state: dict[str, Any]
+    state: dict[str, Any] = field(repr=False)  # of any size, and may hold itself
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute, or `default`."""
         return self.state.get(name, default)
+
+    def integer(self, name: str) -> int:
+        """An attribute that is an integer.
+
+        Raises:
+            TypeError: if it is anything else.
+        """
+        value = self.state.get(name)
+        if type(value) is not int:
+            raise TypeError(name)
+        return value
 
     def child(self, name: str) -> "PersistentObject":
         """The submodule of that name.
@@ -58,145 +66,106 @@ class PersistentObject:
         Raises:
             KeyError: if there is none.
         """
-        found = self.state.get("_modules", {})[name]
+        found = self._table("_modules").get(name)
         if not isinstance(found, PersistentObject):
             raise KeyError(name)
         return found
 
     def argument(self, name: str, default: Any) -> Any:
         """A constructor argument, also from inside the `..._kwargs` passed on; `default` if not given."""
-        given = self.state.get("_init_kwargs") or {}
+        given = self._table("_init_kwargs")
         for arguments in (given, *(v for k, v in given.items() if k.endswith("_kwargs"))):
-            if isinstance(arguments, Mapping) and name in arguments:
+            if isinstance(arguments, dict) and name in arguments:
                 return arguments[name]
         return default
 
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """All parameters and buffers below it, by their dotted names."""
+    def modules(self) -> Iterator[tuple[str, "PersistentObject"]]:
+        """This object and everything below it, with the dotted name (empty for this object).
+
+        Raises:
+            BadInput: if one is there twice, is nested deeper than in any published network, or is none.
+        """
+        yield from self._walk("", 0, set())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All parameters and buffers, by their dotted names. Raises as `modules`."""
         found: dict[str, Tensor] = {}
-        for group in ("_parameters", "_buffers"):
-            for name, value in self.state.get(group, {}).items():
+        for prefix, module in self.modules():
+            for name, value in (module._table("_parameters") | module._table("_buffers")).items():
                 if isinstance(value, Tensor):
-                    found[prefix + name] = value
-        for name, module in self.state.get("_modules", {}).items():
-            if isinstance(module, PersistentObject):
-                found |= module.tensors(f"{prefix}{name}.")
+                    found[f"{prefix}.{name}" if prefix else name] = value
         return found
 
+    def _table(self, name: str) -> dict[str, Any]:
+        table = self.state.get(name, {})
+        if not isinstance(table, dict):
+            raise TypeError(name)
+        return table
 
-class _StandIn:
-    """What an allowed global of the pickle becomes: it can be called, and nothing else can be done to it."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
-    def __setstate__(self, state: object) -> NoReturn:
-        raise _Refused("a function whose attributes are changed")
-
-
-class _DType:
-    """A number format, as `numpy.dtype` would be."""
-
-    __slots__ = ("_code", "_order")
-
-    def __init__(self, code: object, *_: object) -> None:
-        if not (isinstance(code, str) and re.fullmatch(r"[fiub]\d{1,2}", code)):
-            raise _Refused(f"the number format {code!r}")
-        self._code = code
-        self._order = "="
-
-    def __setstate__(self, state: object) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
-            self._order = state[1]
-
-    def number(self, data: object) -> float | int:
-        if not isinstance(data, bytes):
-            raise _Refused("a number without bytes")
-        values = np.frombuffer(data, self._order + self._code)
-        if values.size != 1:
-            raise _Refused("a number of the wrong size")
-        return values[0].item()
+    def _walk(self, name: str, depth: int, seen: set[int]) -> Iterator[tuple[str, "PersistentObject"]]:
+        if depth > _DEEPEST or id(self.state) in seen:
+            raise BadInput("its modules hold one another")
+        seen.add(id(self.state))
+        yield name, self
+        for key, module in self._table("_modules").items():
+            if not isinstance(module, PersistentObject):
+                raise BadInput(f"the module {reprlib.repr(key)} is none")
+            yield from module._walk(f"{name}.{key}" if name else key, depth + 1, seen)
 
 
 def _persistent_object(meta: object) -> PersistentObject:
     if not (isinstance(meta, dict) and isinstance(meta.get("state"), dict)):
-        raise _Refused("a network without attributes")
-    return PersistentObject(str(meta.get("class_name")), meta["state"])
+        raise Refused("a network without attributes")
+    class_name = meta.get("class_name")
+    return PersistentObject(class_name if isinstance(class_name, str) else "", meta["state"])
 
 
-def _scalar(dtype: object, data: object) -> float | int:
-    if not isinstance(dtype, _DType):
-        raise _Refused("a number without a format")
-    return dtype.number(data)
-
-
-def _storage(data: object) -> torch.storage.TypedStorage:
-    """The numbers of a tensor: itself a small file in an old format of torch."""
-    if not isinstance(data, bytes):
-        raise _Refused("a tensor without bytes")
-    try:
-        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a hostile payload makes torch raise, the answer is the same
-        raise _Refused("a nested payload that is not the plain numbers of a tensor") from error
-    if not isinstance(storage, torch.storage.TypedStorage):
-        raise _Refused("a nested payload that is not the plain numbers of a tensor")
-    return storage
-
-
-def _tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Tensor:
-    if not isinstance(storage, torch.storage.TypedStorage):
-        raise _Refused("a tensor without numbers")
-    start, shape, steps = _naturals((offset,))[0], _naturals(size), _naturals(stride)
-    flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)  # [everything]
-    count = math.prod(shape)
-    last = start + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-    # Checked here, because torch would enlarge the storage, and repeat numbers with a stride of zero.
-    if count > flat.numel() or (count > 0 and last >= flat.numel()):
-        raise _Refused("a tensor larger than its numbers")
-    return flat.as_strided(shape, steps, start).clone()
-
-
-def _naturals(values: object) -> tuple[int, ...]:
-    if not isinstance(values, tuple):
-        raise _Refused("a tensor of impossible shape")
-    naturals = tuple(n for n in values if isinstance(n, int) and 0 <= n < 1 << 62)
-    if len(naturals) != len(values):
-        raise _Refused("a tensor of impossible shape")
-    return naturals
+def _scalar(form: object, data: object) -> float | int:
+    if not isinstance(form, NumberFormat):
+        raise Refused("a number without a format")
+    return form.number(data)
 
 
 def _parameter(data: object, *_: object) -> object:
     return data
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("torch_utils.persistence", "_reconstruct_persistent_obj"): _StandIn(_persistent_object),
-    ("dnnlib.util", "EasyDict"): dict,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("builtins", "set"): set,
-    ("torch._utils", "_rebuild_parameter"): _StandIn(_parameter),
-    ("torch._utils", "_rebuild_tensor_v2"): _StandIn(_tensor),
-    ("torch.storage", "_load_from_bytes"): _StandIn(_storage),
-    ("numpy", "dtype"): _StandIn(_DType),
-    ("numpy.core.multiarray", "scalar"): _StandIn(_scalar),
-    ("numpy._core.multiarray", "scalar"): _StandIn(_scalar),
+def _mapping(*_: object) -> dict[str, Any]:
+    return {}  # its items follow
+
+
+def _set(*_: object) -> list[Any]:
+    return []  # what published snapshots keep in sets is of no use here
+
+
+_FUNCTIONS: Functions = {
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent_object,
+    ("dnnlib.util", "EasyDict"): _mapping,
+    ("collections", "OrderedDict"): _mapping,
+    ("builtins", "set"): _set,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_tensor_v2"): read_tensor,
+    ("numpy", "dtype"): NumberFormat,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
 }
 
 
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+def _functions(budget: int) -> Functions:
+    """What the globals of one snapshot stand for.
 
-    def persistent_load(self, pid: object) -> NoReturn:
-        raise _Refused("a reference to something outside the file")
+    Args:
+        budget: how many bytes of numbers may come from it. Bytes that are in a file once can be read often.
+    """
+
+    def storage(data: object) -> Tensor:
+        nonlocal budget
+        budget -= len(data) if isinstance(data, bytes) else 0
+        if budget < 0:
+            raise Refused("the same numbers again and again")
+        return read_storage(data)
+
+    return {**_FUNCTIONS, ("torch.storage", "_load_from_bytes"): storage}
 
 
 def read_snapshot(path: Path) -> dict[str, PersistentObject]:
@@ -209,16 +178,15 @@ def read_snapshot(path: Path) -> dict[str, PersistentObject]:
     with explained(path), path.open("rb") as file:
         data = file.read()
     try:
-        content = _Reader(io.BytesIO(data)).load()
-    except _Refused as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
+            content = read_pickle(io.BytesIO(data), _functions(budget=len(data)))
+    except Refused as error:
         raise BadInput(
             f"{path}: refused, because it holds {error}, which a StyleGAN2-ADA snapshot has no need of; "
             "nothing in the file was executed"
         ) from error
-    except (
-        pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-        OverflowError, MemoryError, RecursionError, ImportError,
-    ) as error:  # fmt: skip
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         raise BadInput(
             f"{path}: not a complete StyleGAN2-ADA snapshot; get the file again, or check that it is one "
             "(nothing in it was executed)"
@@ -248,7 +216,7 @@ def read_discriminator(path: Path) -> Discriminator:
 def _network(path: Path, name: str, make: Callable[[PersistentObject], Any]) -> Any:
     networks = read_snapshot(path)
     if name not in networks:
-        raise BadInput(f"{path}: holds no network `{name}`, only {', '.join(networks)}")
+        raise BadInput(f"{path}: holds no network `{name}`, only {reprlib.repr(sorted(networks))}")
     try:
         return make(networks[name])
     except BadInput as error:
@@ -259,7 +227,7 @@ def _network(path: Path, name: str, make: Callable[[PersistentObject], Any]) -> 
 
 def _generator(network: PersistentObject) -> Generator:
     mapping, synthesis = network.child("mapping"), network.child("synthesis")
-    finest = synthesis.child(f"b{synthesis.get('img_resolution')}")
+    finest = synthesis.child(f"b{synthesis.integer('img_resolution')}")
     config = GeneratorConfig(
         z_dim=mapping.get("z_dim"),
         c_dim=mapping.get("c_dim"),
@@ -267,51 +235,58 @@ def _generator(network: PersistentObject) -> Generator:
         img_resolution=synthesis.get("img_resolution"),
         img_channels=synthesis.get("img_channels"),
         mapping_layers=mapping.get("num_layers"),
-        channel_base=network.argument("channel_base", _DEFAULT_CHANNEL_BASE),
-        channel_max=network.argument("channel_max", _DEFAULT_CHANNEL_MAX),
-        conv_clamp=finest.child("conv1").get("conv_clamp"),
+        # The synthesis network was given these however the whole network was: by position, nested or not.
+        channel_base=synthesis.argument("channel_base", _DEFAULT_CHANNEL_BASE),
+        channel_max=synthesis.argument("channel_max", _DEFAULT_CHANNEL_MAX),
+        conv_clamp=_clamp(finest.child("conv1")),
     )
-    _check_family(network, architecture="skip")
     check_config(config)
+    _check_family(network, architecture="skip")
     return fill(Generator, config, _weights(network))
 
 
 def _discriminator(network: PersistentObject) -> Discriminator:
-    resolution = network.get("img_resolution")
-    architecture = network.child(f"b{resolution}").get("architecture")
-    base = network.argument("channel_base", _DEFAULT_CHANNEL_BASE)
+    resolution = network.integer("img_resolution")
+    finest = network.child(f"b{resolution}")
     config = DiscriminatorConfig(
         c_dim=network.get("c_dim"),
         img_resolution=resolution,
         img_channels=network.get("img_channels"),
-        architecture=architecture,
-        channel_base=base,
+        architecture=finest.get("architecture"),
+        channel_base=network.argument("channel_base", _DEFAULT_CHANNEL_BASE),
         channel_max=network.argument("channel_max", _DEFAULT_CHANNEL_MAX),
-        conv_clamp=network.child(f"b{resolution}").child("conv0").get("conv_clamp"),
+        conv_clamp=_clamp(finest.child("conv0")),
         mapping_layers=network.child("mapping").get("num_layers") if network.get("c_dim") else 0,
         mbstd_group_size=network.argument("mbstd_group_size", _DEFAULT_GROUP_SIZE),
         mbstd_num_channels=network.argument("mbstd_num_channels", 1),
         cmap_dim=network.child("b4").get("cmap_dim"),
     )
-    _check_family(network, architecture=architecture)
     check_config(config)
+    _check_family(network, architecture=config.architecture)
     return fill(Discriminator, config, _weights(network))
+
+
+def _clamp(layer: PersistentObject) -> Any:
+    """As a float: 256 and 256.0 are one configuration, with one digest."""
+    clamp = layer.get("conv_clamp")
+    return float(clamp) if type(clamp) is int and abs(clamp) < 1 << 32 else clamp
 
 
 def _check_family(network: PersistentObject, architecture: str) -> None:
     """Refuses variants that the published code allows and these networks do not have."""
-    wanted = {"architecture": architecture, "use_noise": True}
-    for block in network.get("_modules", {}).values():
-        for name, value in wanted.items():
-            for part in (block, *block.get("_modules", {}).values()):
-                if part.get(name, value) != value:
-                    raise BadInput(f"{name} is {part.get(name)!r}; only {value!r} can be used")
-            for part in block.get("_modules", {}).values():
-                if isinstance(part, PersistentObject) and part.get("activation", "lrelu") not in (
-                    "lrelu",
-                    "linear",
-                ):
-                    raise BadInput(f"activation is {part.get('activation')!r}; only 'lrelu' can be used")
+    for name, module in network.modules():
+        layer = name.rpartition(".")[2]
+        wanted: dict[str, Any] = {
+            "architecture": architecture,
+            "use_noise": True,
+            "activation": "linear" if layer in _LINEAR else "lrelu",
+        }
+        if name.startswith("mapping.fc"):
+            wanted["bias_gain"] = _MAPPING_LR_MULTIPLIER
+        for attribute, value in wanted.items():
+            found = module.get(attribute, value)
+            if type(found) is not type(value) or found != value:
+                raise BadInput(f"{attribute} is {reprlib.repr(found)}; only {value!r} can be used")
 
 
 def _weights(network: PersistentObject) -> dict[str, Tensor]:
@@ -322,5 +297,7 @@ def _weights(network: PersistentObject) -> dict[str, Tensor]:
         if not name.endswith("resample_filter"):
             weights[name] = tensor
         elif tensor.shape != (4, 4) or not torch.allclose(tensor.float(), torch.outer(line, line)):
-            raise BadInput(f"{name} is not the filter [1,3,3,1], the only one that can be used")
+            raise BadInput(f"{reprlib.repr(name)} is not the filter [1,3,3,1], the only one that can be used")
+    if len({tensor.untyped_storage().data_ptr() for tensor in weights.values()}) < len(weights):
+        raise BadInput("two tensors share their numbers")
     return weights

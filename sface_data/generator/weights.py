@@ -1,6 +1,7 @@
 """Putting tensors into networks, and telling when they do not fit."""
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -12,6 +13,9 @@ from sface_data.generator.networks import Discriminator, DiscriminatorConfig, Ge
 
 Network = TypeVar("Network", Generator, Discriminator)
 _LARGEST = 1 << 20  # no size in a configuration is sensible beyond a million
+_DEEPEST_MAPPING = 64
+_HIGHEST_CLAMP = 1e9
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def check_config(config: GeneratorConfig | DiscriminatorConfig) -> None:
@@ -22,21 +26,25 @@ def check_config(config: GeneratorConfig | DiscriminatorConfig) -> None:
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name == "architecture":
-            good = value in ("resnet", "orig", "skip")
-        elif field.name == "conv_clamp":
-            good = value is None or (isinstance(value, (int, float)) and value > 0)
-        elif field.name == "mbstd_group_size" and value is None:
-            good = True
-        elif field.name == "img_resolution":
-            good = isinstance(value, int) and 8 <= value <= 4096 and value & (value - 1) == 0
-        else:
-            least = 0 if field.name in ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels") else 1
-            good = isinstance(value, int) and least <= value <= _LARGEST
-        if not good:
-            raise BadInput(f"{field.name} is {value!r}, which no StyleGAN2 network has")
+        if not _good(field.name, value):
+            raise BadInput(f"{field.name} is {reprlib.repr(value)}, which no StyleGAN2 network has")
     if config.channel_base < config.img_resolution:
         raise BadInput(f"channel_base is {config.channel_base}, less than one channel at full resolution")
+
+
+def _good(name: str, value: object) -> bool:
+    if name == "architecture":
+        return isinstance(value, str) and value in ("resnet", "orig", "skip")
+    if name in ("conv_clamp", "mbstd_group_size") and value is None:
+        return True
+    if name == "conv_clamp":
+        return type(value) in (int, float) and 0 < value < _HIGHEST_CLAMP  # type: ignore[operator]
+    if type(value) is not int:  # nor bool, which is an int too
+        return False
+    if name == "img_resolution":
+        return 8 <= value <= 4096 and value & (value - 1) == 0
+    least = 0 if name in ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels") else 1
+    return least <= value <= (_DEEPEST_MAPPING if name == "mapping_layers" else _LARGEST)
 
 
 def fill(
@@ -54,12 +62,16 @@ def fill(
         if name not in weights:
             raise BadInput(f"the tensor {name} is missing")
         if name not in expected:
-            raise BadInput(f"the tensor {name} belongs to another kind of network")
-        if weights[name].shape != expected[name].shape:
-            raise BadInput(
-                f"the tensor {name} has shape {list(weights[name].shape)}, not {list(expected[name].shape)}"
-            )
-        if not torch.isfinite(weights[name]).all():
-            raise BadInput(f"the tensor {name} has values that are not finite; the network is broken")
-    network.load_state_dict({name: weights[name].float() for name in expected}, assign=True)
+            raise BadInput(f"the tensor {reprlib.repr(name)} belongs to another kind of network")
+        _check_tensor(name, weights[name], expected[name].shape)
+    network.load_state_dict({name: weights[name].float().contiguous() for name in expected}, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: torch.Size) -> None:
+    if tensor.shape != shape:
+        raise BadInput(f"the tensor {name} has shape {list(tensor.shape)}, not {list(shape)}")
+    if tensor.dtype not in _FLOATS:
+        raise BadInput(f"the tensor {name} is of {tensor.dtype}; weights are floating-point numbers")
+    if not torch.isfinite(tensor.float()).all():
+        raise BadInput(f"the tensor {name} has values that are not finite; the network is broken")
