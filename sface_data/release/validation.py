@@ -138,7 +138,7 @@ def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) ->
 def _image_problems(data: bytes, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
     name = f"{spec.key}.{plan.image.format}"
     try:
-        height, width, _ = decode(data).shape
+        height, width, _ = decode(data, plan.image.format).shape
     except BadInput as error:
         yield f"{name}: {error}"
         return

@@ -9,7 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from sface_data.errors import BadInput
 from sface_data.plan import ImageFormat
 
-_DECODED = ("JPEG", "PNG", "WEBP")  # no more: Pillow hands some other formats to programs outside
+# What Pillow calls the formats. No more are decoded: Pillow hands some others to programs outside.
+_FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 _WEBP_METHOD = 4  # the encoder's own balance of time and size
 
 
@@ -31,14 +32,18 @@ def encode(image: np.ndarray, form: ImageFormat) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, form: str | None = None) -> np.ndarray:
     """The image in a file: uint8 [H,W,3], RGB.
 
+    Args:
+        form: `jpg`, `png` or `webp`; any of them by default.
+
     Raises:
-        BadInput: if it is no jpg, png or webp image, or broken.
+        BadInput: if it is no such image, or broken.
     """
+    formats = list(_FORMATS.values()) if form is None else [_FORMATS[form]]
     try:
-        with Image.open(io.BytesIO(data), formats=_DECODED) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"not an image that can be decoded ({error})") from error
