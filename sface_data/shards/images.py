@@ -7,7 +7,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from sface_data.errors import BadInput
-from sface_data.plan import ImageFormat
+from sface_data.plan import IMAGE_FORMATS, ImageFormat
 
 # What Pillow calls the formats. No more are decoded: Pillow hands some others to programs outside.
 _FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
@@ -41,9 +41,11 @@ def decode(data: bytes, form: str | None = None) -> np.ndarray:
     Raises:
         BadInput: if it is no such image, or broken.
     """
-    formats = list(_FORMATS.values()) if form is None else [_FORMATS[form]]
+    names = IMAGE_FORMATS if form is None else (form,)
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+        with Image.open(io.BytesIO(data), formats=[_FORMATS[name] for name in names]) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise BadInput(f"not an image that can be decoded (no {' or '.join(names)})") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"not an image that can be decoded ({error})") from error

@@ -162,7 +162,7 @@ CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
     ),
     "other format": (
         replaced(f"{KEY}.jpg", encode(IMAGE, ImageFormat(32, "png", None))),
-        f"{KEY}.jpg: not an image that can be decoded",
+        f"{KEY}.jpg: not an image that can be decoded (no jpg)",
     ),
     "facts edited": (
         replaced(f"{KEY}.json", b'{"class_index":5,"index":2,"seed":1}'),
