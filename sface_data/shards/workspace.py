@@ -73,10 +73,14 @@ class Workspace:
     def _records(self) -> Iterator[tuple[int, FinishedShard]]:
         for number in range(self.plan.num_shards):
             path = self._record_path(number)
-            if path.exists():
+            if not path.exists():
+                continue
+            try:
                 value = read_json(path)
                 if value["plan_fingerprint"] == self.plan.fingerprint:
                     yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
+            except (BadInput, KeyError, TypeError):
+                continue  # a record that cannot be read vouches for nothing: the shard is made again
 
     def _record_path(self, number: int) -> Path:
         return self.scratch / f"{Path(self.plan.shard_filename(number)).stem}.json"
