@@ -19,10 +19,9 @@ from sface_data.plan import ImageFormat, SamplePlan, format_ranges, spec_of
 from sface_data.provenance import versions
 from sface_data.shards.images import encode
 from sface_data.shards.index import ClassCenters, DatasetIndex, Environment, ShardInfo
-from sface_data.shards.workspace import FinishedShard, Workspace
+from sface_data.shards.workspace import CENTERS, FinishedShard, Workspace
 from sface_data.shards.writer import Record, write_shard
 
-CENTERS = "class_w_avg.safetensors"
 _BATCHES_AHEAD = 8  # batches that wait for an encoder; bounds the memory
 
 
@@ -55,8 +54,10 @@ def build(workspace: Workspace, network: GeneratorFile, device: torch.device, ba
     environment = describe_environment(network, device, batch)
     done = workspace.finished()
     missing = [number for number in range(plan.num_shards) if number not in done]
+    centers = None
+    if plan.truncation.center == "class" and (missing or not workspace.has_centers()):
+        centers = _class_centers(workspace, network)
     if missing:
-        centers = _class_centers(workspace, network) if plan.truncation.center == "class" else None
         sampler = Sampler(network.generator, plan, device, batch, centers)
         with _progress(plan.num_samples, "images") as bar, ThreadPoolExecutor(_encoders()) as encoders:
             bar.update(sum(shard.info.num_samples for shard in done.values()))

@@ -32,7 +32,7 @@ def explained(path: Path) -> Iterator[None]:
                 f"{path}: no space left to write it ({error.strerror}); what was finished is kept: "
                 "free some space and run the same command again"
             ) from error
-        raise BadInput(f"{error.filename or path}: {error.strerror or error}") from error
+        raise BadInput(f"{path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -49,6 +49,8 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     Raises:
         BadInput: if the operating system refuses (disk full, no permission, ...).
     """
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: cannot be written, as {path.parent} is no folder; make it first")
     temporary = (scratch or path.parent) / f".{path.name}.part"
     with explained(path):
         try:

@@ -2,7 +2,7 @@
 
     python killing.py FOLDER UNDISTURBED KILLS SEED generate --network ...
 
-fills UNDISTURBED in one go and FOLDER with KILLS interruptions, and prints how many hit it at work.
+fills UNDISTURBED in one go, and FOLDER/0, FOLDER/1, ... with KILLS interruptions in all; prints how many folders.
 
 Everything is imported once, then every attempt is a fork of its own that gets SIGKILL.
 """
@@ -40,22 +40,28 @@ def finish(arguments: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def kill_often(arguments: list[str], duration: float, kills: int, seed: int) -> int:
-    """Kills attempts at random moments; returns how many were killed in the middle of their work."""
+def kill_often(arguments: list[str], folder: str, duration: float, kills: int, seed: int) -> int:
+    """Kills attempts at random moments of their work, as many as asked for; a folder that was finished in spite
+    of it is followed by another. Returns how many folders were begun."""
     moments = random.Random(seed)
-    killed = 0
-    for _ in range(kills):
-        process = attempt(arguments)
+    number = killed = 0
+    while killed < kills:
+        process = attempt([*arguments, "--outdir", f"{folder}/{number}"])
         time.sleep(moments.uniform(0, 0.35 * duration))
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
-        killed += os.WIFSIGNALED(status)
-    return killed
+        if os.WIFSIGNALED(status):
+            killed += 1
+        else:
+            number += 1
+    return number + 1
 
 
 if __name__ == "__main__":
     folder, undisturbed, kills, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     command = sys.argv[5:]
     duration = finish([*command, "--outdir", undisturbed])
-    print(kill_often([*command, "--outdir", folder], duration, kills, seed))
-    finish([*command, "--outdir", folder])
+    folders = kill_often(command, folder, duration, kills, seed)
+    for number in range(folders):
+        finish([*command, "--outdir", f"{folder}/{number}"])
+    print(folders)

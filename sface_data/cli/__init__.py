@@ -17,6 +17,10 @@ class _Commands(click.Group):
         except SfaceDataError as error:
             click.echo(f"sface-data: {error}", err=True)
             sys.exit(error.exit_code)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx is not None else "sface-data"
+            click.echo(f"sface-data: {error.format_message()} See `{path} --help`.", err=True)
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("sface-data: interrupted; run the same command again to go on", err=True)
             sys.exit(130)

@@ -10,7 +10,7 @@ from sface_data.cli.options import DATASET, LICENCE
 @click.command()
 @DATASET
 @LICENCE
-def card(directory: Path, licence: str) -> None:
+def card(directory: Path, licence: str | None) -> None:
     """Write the card of a data set anew, with citation, licence and the indexes of other readers.
 
     A card that was edited by hand is kept as README.md.old.
@@ -20,9 +20,10 @@ def card(directory: Path, licence: str) -> None:
       sface-data card faces --licence cc-by-4.0
     """
     from sface_data.release.folder import write_card
+    from sface_data.release.texts import DEFAULT_LICENCE
     from sface_data.shards.index import DatasetIndex
 
-    written = write_card(directory, DatasetIndex.load(directory), licence)
+    written = write_card(directory, DatasetIndex.load(directory), licence or DEFAULT_LICENCE)
     for path in written:
         click.echo(f"{path}: written", err=True)
     if not written:

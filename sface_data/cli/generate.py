@@ -117,7 +117,7 @@ def generate(
     network: Path,
     device: str,
     batch: int | None,
-    licence: str,
+    licence: str | None,
     dry_run: bool,
     overwrite: bool,
     **options: Any,
@@ -132,13 +132,14 @@ def generate(
     """
     from sface_data.build import build
     from sface_data.generator.checkpoint import load_generator
-    from sface_data.generator.sampler import choose_device, default_batch
+    from sface_data.generator.sampler import check_plan, choose_device, default_batch
     from sface_data.release.folder import finish
     from sface_data.shards.workspace import open_workspace
 
     where = choose_device(device)
     file = load_generator(network)
     plan = _plan(file, str(where), options)
+    check_plan(plan, file.generator)  # before the folder is touched
     batch = batch or default_batch(where, file.generator.config)
     if dry_run:
         _print_plan(plan, file, str(where), batch)

@@ -10,7 +10,5 @@ DATASET = click.argument("directory", metavar="DIR", type=click.Path(path_type=P
 LICENCE = click.option(
     "--licence",
     type=click.Choice(list(LICENCES)),
-    default=DEFAULT_LICENCE,
-    show_default=True,
-    help="Licence of the data set; that of SFace by default.",
+    help=f"Licence of the data set.  [default: {DEFAULT_LICENCE}, that of SFace]",
 )

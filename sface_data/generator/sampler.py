@@ -71,6 +71,17 @@ def default_batch(device: torch.device, config: GeneratorConfig) -> int:
     return min(max(_CPU_ACTIVATION // largest, 4), 64)
 
 
+def check_plan(plan: SamplePlan, generator: Generator) -> None:
+    """Checks what a plan alone cannot know.
+
+    Raises:
+        BadInput: if more layers are to be truncated than the generator has.
+    """
+    cutoff, layers = plan.truncation.cutoff, generator.config.num_ws
+    if cutoff is not None and cutoff > layers:
+        raise BadInput(f"the truncation cutoff is {cutoff}, but the generator has {layers} layers")
+
+
 class Sampler:
     """Makes the images of a plan, in batches.
 
@@ -98,9 +109,7 @@ class Sampler:
             raise BadInput(f"the batch is {batch}; it must be at least 1")
         if (centers is None) != (plan.truncation.center == "global"):
             raise ValueError("centres are given with plans that truncate towards them, and only with those")
-        cutoff, layers = plan.truncation.cutoff, generator.config.num_ws
-        if cutoff is not None and cutoff > layers:
-            raise BadInput(f"the truncation cutoff is {cutoff}, but the generator has {layers} layers")
+        check_plan(plan, generator)
         self.plan = plan
         self.device = device
         self.batch = batch

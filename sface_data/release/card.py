@@ -73,11 +73,12 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
 
     path = directory / CARD
     with explained(path):
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     try:
-        return DatasetCard(text, ignore_metadata_errors=True).data.to_dict()
+        return DatasetCard(data.decode(), ignore_metadata_errors=True).data.to_dict()
     except (ValueError, TypeError, YAMLError) as error:
-        raise BadInput(f"{path}: its front matter cannot be parsed ({error})") from error
+        reason = " ".join(str(error).split())  # YAML explains in many lines
+        raise BadInput(f"{path}: its front matter cannot be parsed ({reason})") from error
 
 
 def citation_text(index: DatasetIndex, licence: str) -> str:

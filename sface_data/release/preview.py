@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sface_data.errors import BadInput
 from sface_data.files import atomic_write, explained
 from sface_data.plan import SamplePlan, class_name, key_of
 from sface_data.shards.images import decode
@@ -59,7 +60,11 @@ def draw_preview(directory: Path, index: DatasetIndex) -> Image.Image:
 def read_images(
     directory: Path, plan: SamplePlan, classes: list[int], images_per_class: int
 ) -> dict[str, np.ndarray]:
-    """The first images of some classes by key, uint8 [H,W,3], reading no more than they take."""
+    """The first images of some classes by key, uint8 [H,W,3], reading no more than they take.
+
+    Raises:
+        BadInput: if one is missing or broken.
+    """
     places = {c: place for place, c in enumerate(plan.classes)}
     by_shard: dict[int, set[str]] = {}
     for index in range(images_per_class):
@@ -71,10 +76,15 @@ def read_images(
         path = directory / plan.shard_filename(shard)
         with explained(path), path.open("rb") as file:
             for entry in scan_shard(path):
-                if entry.key in keys:
-                    images[entry.key] = decode(read_member(file, entry.members[plan.image.format]))
+                if entry.key in keys and plan.image.format in entry.members:
+                    try:
+                        images[entry.key] = decode(read_member(file, entry.members[plan.image.format]))
+                    except BadInput as error:
+                        raise BadInput(f"{path}: {entry.key}: {error}") from error
                     if len(keys := keys - {entry.key}) == 0:
                         break
+        if keys:
+            raise BadInput(f"{path}: {min(keys)}.{plan.image.format} is missing; make the data set again")
     return images
 
 

@@ -105,7 +105,7 @@ def _content_problems(path: Path, plan: SamplePlan, shard: ShardInfo, number: in
     try:
         for sample in read_shard(path):
             if sample.key not in planned:
-                yield f"{sample.key}: not in the plan"
+                yield f"{sample.key!r}: not in the plan"
                 continue
             found.append(sample.key)
             yield from _sample_problems(sample, planned[sample.key], plan)
@@ -122,7 +122,8 @@ def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) ->
     for extension in sorted(wanted - sample.members.keys()):
         yield f"{spec.key}.{extension}: missing"
     for extension in sorted(sample.members.keys() - wanted):
-        yield f"{spec.key}.{extension}: not in the plan"
+        name = f"{spec.key}.{extension}"
+        yield f"{name!r}: not in the plan"
     if "cls" in sample.members and sample.members["cls"] != str(spec.class_index).encode():
         label = sample.members["cls"].decode("ascii", "replace")
         yield f"{spec.key}: labelled {label!r}, not {spec.class_index}"
@@ -137,12 +138,16 @@ def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) ->
 def _image_problems(data: bytes, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
     name = f"{spec.key}.{plan.image.format}"
     try:
-        height, width, _ = decode(data).shape
+        height, width, _ = decode(data, plan.image.format).shape
     except BadInput as error:
         yield f"{name}: {error}"
         return
     if (height, width) != (plan.image.size, plan.image.size):
         yield f"{name}: {width}x{height} pixels, not {plan.image.size}x{plan.image.size}"
+
+
+def _problem(directory: Path, name: str, error: BadInput) -> Problem:
+    return Problem(name, str(error).removeprefix(f"{directory / name}: "))
 
 
 def _parsed(data: bytes) -> object:
@@ -156,7 +161,7 @@ def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
     try:
         card = read_front_matter(directory)
     except BadInput as error:
-        yield Problem(CARD, str(error))
+        yield _problem(directory, CARD, error)
         return
     wanted = front_matter(index, licence="")
     for name in ("configs", "dataset_info", "size_categories"):
@@ -170,7 +175,7 @@ def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
             if read_json(directory / name) != value:
                 yield Problem(name, "not what the manifest says")
         except BadInput as error:
-            yield Problem(name, str(error))
+            yield _problem(directory, name, error)
     centers = index.class_centers
     if centers is not None:
         path = directory / centers.filename

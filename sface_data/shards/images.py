@@ -7,8 +7,10 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from sface_data.errors import BadInput
-from sface_data.plan import ImageFormat
+from sface_data.plan import IMAGE_FORMATS, ImageFormat
 
+# What Pillow calls the formats. No more are decoded: Pillow hands some others to programs outside.
+_FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 _WEBP_METHOD = 4  # the encoder's own balance of time and size
 
 
@@ -30,14 +32,20 @@ def encode(image: np.ndarray, form: ImageFormat) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, form: str | None = None) -> np.ndarray:
     """The image in a file: uint8 [H,W,3], RGB.
 
+    Args:
+        form: `jpg`, `png` or `webp`; any of them by default.
+
     Raises:
-        BadInput: if it is no image, or broken.
+        BadInput: if it is no such image, or broken.
     """
+    names = IMAGE_FORMATS if form is None else (form,)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=[_FORMATS[name] for name in names]) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise BadInput(f"not an image that can be decoded (no {' or '.join(names)})") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"not an image that can be decoded ({error})") from error

@@ -83,6 +83,10 @@ class DatasetIndex:
             BadInput: if it is missing, or no such manifest.
         """
         path = directory / MANIFEST
+        if not path.exists():
+            raise BadInput(
+                f"{directory}: no finished data set, as it has no {MANIFEST}; `sface-data generate` makes one"
+            )
         value = read_json(path)
         try:
             if value["format"] != _FORMAT:
@@ -94,6 +98,7 @@ class DatasetIndex:
                 environments=tuple(value["environments"]),
                 class_centers=None if centers is None else ClassCenters(**centers),
             )
+            _check(index)
         except (KeyError, TypeError) as error:
             raise BadInput(f"{path}: not a manifest of a data set made by sface-data ({error})") from error
         except BadInput as error:
@@ -102,7 +107,7 @@ class DatasetIndex:
 
     def timm_info(self) -> dict[str, Any]:
         """The contents of `_info.json`, which the WebDataset reader of timm looks for."""
-        names = [_name(shard) for shard in self.shards]
+        names = [shard.filename for shard in self.shards]  # from the folder that `_info.json` is in
         lengths = [shard.num_samples for shard in self.shards]
         split = {
             "name": self.plan.split,
@@ -115,6 +120,23 @@ class DatasetIndex:
     def open_clip_sizes(self) -> dict[str, int]:
         """The contents of `sizes.json`, which open_clip looks for beside the shards."""
         return {_name(shard): shard.num_samples for shard in self.shards}
+
+
+def _check(index: DatasetIndex) -> None:
+    """Raises TypeError where a manifest that came from a file has other types than it should."""
+    for shard in index.shards:
+        texts, numbers = (shard.filename, shard.sha256), (shard.num_samples, shard.num_bytes, shard.environment)
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+            raise TypeError(f"{shard}")
+        if not 0 <= shard.environment < len(index.environments):
+            raise TypeError(f"{shard.filename} was made in an environment that is not listed")
+    for environment in index.environments:
+        file, sha256 = environment["network"]["file"], environment["network"]["sha256"]
+        if not isinstance(file, str) or not isinstance(sha256, str):
+            raise TypeError(f"{environment}")
+    centers = index.class_centers
+    if centers is not None and not (isinstance(centers.filename, str) and isinstance(centers.sha256, str)):
+        raise TypeError(f"{centers}")
 
 
 def _name(shard: ShardInfo) -> str:

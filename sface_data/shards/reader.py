@@ -9,6 +9,8 @@ from typing import BinaryIO
 from sface_data.errors import BadInput
 from sface_data.files import explained
 
+_BLOCK = 512  # bytes; members of a tar start at multiples of it
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -41,22 +43,24 @@ def scan_shard(path: Path) -> Iterator[Entry]:
     dot, in lower case.
 
     Raises:
-        BadInput: for a file that is not an uncompressed tar or ends early, a link or device, an absolute path
-            or one with `..`, a key that comes twice or whose members do not stand together, and two members
-            with the same extension.
+        BadInput: for a file that is not an uncompressed tar or ends early, a link, a device or a sparse file, an
+            absolute path or one with `..`, a key that comes twice or whose members do not stand together, and two
+            members with the same extension.
     """
     seen: set[str] = set()
-    key = ""
+    key: str | None = None
     members: dict[str, Member] = {}
-    size = _size(path)
+    end = 0  # of the last member, padded
     try:
-        with tarfile.open(path, "r:") as tar:
+        with explained(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            size = path.stat().st_size
             for info in tar:
+                end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
                 if info.isdir():
                     continue
                 name, extension = _split(path, info)
                 if name != key:
-                    if members:
+                    if key is not None:
                         yield Entry(key, members)
                     if name in seen:
                         raise BadInput(f"{path}: the members of {name!r} come twice or do not stand together")
@@ -67,9 +71,14 @@ def scan_shard(path: Path) -> Iterator[Entry]:
                 if info.offset_data + info.size > size:
                     raise BadInput(f"{path}: ends in the middle of {info.name!r}; get or make the file again")
                 members[extension] = Member(info.offset_data, info.size)
+            # tarfile takes a broken header, or none, for the end of the archive.
+            file.seek(end)
+            if file.read(_BLOCK) != bytes(_BLOCK):
+                behind = "" if key is None else f" behind {key!r}"
+                raise BadInput(f"{path}: ends early or is broken{behind}; get or make the file again")
     except tarfile.TarError as error:
         raise BadInput(f"{path}: not a readable uncompressed tar file ({error})") from error
-    if members:
+    if key is not None:
         yield Entry(key, members)
 
 
@@ -86,14 +95,11 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
     return file.read(member.size)
 
 
-def _size(path: Path) -> int:
-    with explained(path):
-        return path.stat().st_size
-
-
 def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
-    if not info.isreg():
-        raise BadInput(f"{path}: {info.name!r} is a link or a device; a shard holds plain files only")
+    if not info.isreg() or info.issparse():
+        raise BadInput(
+            f"{path}: {info.name!r} is a link, a device or a sparse file; a shard holds plain files only"
+        )
     if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
         raise BadInput(f"{path}: {info.name!r} points out of its folder; a shard must not")
     folder, slash, name = info.name.rpartition("/")

@@ -13,7 +13,9 @@ from sface_data.files import explained, pretty_json, read_json, sha256_of_file, 
 from sface_data.plan import SamplePlan
 from sface_data.shards.index import MANIFEST, DatasetIndex, Environment, ShardInfo
 
+CENTERS = "class_w_avg.safetensors"
 _NAME = ".build"
+_PLAN = "plan.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Workspace:
             recorded = dict(self._records())
         return {i: shard for i, shard in recorded.items() if self._is_whole(shard.info)}
 
+    def has_centers(self) -> bool:
+        """Whether the centres of truncation that the manifest lists are there and have the digest."""
+        kept = DatasetIndex.load(self.directory).class_centers if self.complete else None
+        path = self.directory / CENTERS
+        return kept is not None and path.is_file() and sha256_of_file(path) == kept.sha256
+
     def record(self, number: int, shard: FinishedShard) -> None:
         """Notes that a shard is finished."""
         value = {"plan_fingerprint": self.plan.fingerprint, **dataclasses.asdict(shard)}
@@ -65,10 +73,14 @@ class Workspace:
     def _records(self) -> Iterator[tuple[int, FinishedShard]]:
         for number in range(self.plan.num_shards):
             path = self._record_path(number)
-            if path.exists():
+            if not path.exists():
+                continue
+            try:
                 value = read_json(path)
                 if value["plan_fingerprint"] == self.plan.fingerprint:
                     yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
+            except (BadInput, KeyError, TypeError):
+                continue  # a record that cannot be read vouches for nothing: the shard is made again
 
     def _record_path(self, number: int) -> Path:
         return self.scratch / f"{Path(self.plan.shard_filename(number)).stem}.json"
@@ -90,8 +102,10 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
             written, or is being filled by another process. Nothing in it has been touched then.
     """
     workspace = Workspace(directory, plan)
-    held = _plan_in(directory)
-    if held is None and directory.exists() and any(path.name != _NAME for path in directory.iterdir()):
+    with explained(directory):
+        held = _plan_in(directory)
+        strangers = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
+    if held is None and strangers:
         raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
     if held is not None and held != plan and not overwrite:
         lines = "\n".join(f"  {line}" for line in plan.differences(held))
@@ -105,9 +119,10 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
         with FileLock(workspace.scratch / "lock", timeout=0):
             if held is not None and held != plan:
                 _clear(directory, held)
-            write_text(workspace.scratch / "plan.json", pretty_json(plan.to_json()))
-            with explained(directory):
+            write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
+            with explained(directory / "data"):
                 (directory / "data").mkdir(exist_ok=True)
+            with explained(workspace.scratch):
                 for unfinished in workspace.scratch.glob(".*.part"):
                     unfinished.unlink()
             yield workspace
@@ -118,18 +133,24 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
 def _plan_in(directory: Path) -> SamplePlan | None:
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"{directory}: a file; give a folder")
-    for path in (directory / _NAME / "plan.json", directory / MANIFEST):
-        if path.exists():
-            value = read_json(path)
-            return SamplePlan.from_json(value if path.name == "plan.json" else value["plan"])
-    return None
+    path = directory / _NAME / _PLAN
+    if path.exists():
+        try:
+            return SamplePlan.from_json(read_json(path))
+        except BadInput as error:
+            raise BadInput(f"{directory}: {_NAME}/{_PLAN} is broken; choose another folder ({error})") from error
+    return DatasetIndex.load(directory).plan if (directory / MANIFEST).exists() else None
 
 
 def _clear(directory: Path, plan: SamplePlan) -> None:
+    write_text(
+        directory / _NAME / _PLAN, pretty_json(plan.to_json())
+    )  # until all is gone the folder is this plan's
     with explained(directory):
         for number in range(plan.num_shards):
             (directory / plan.shard_filename(number)).unlink(missing_ok=True)
         for record in (directory / _NAME).glob("*.json"):
-            if record.name != "plan.json":
+            if record.name != _PLAN:
                 record.unlink()
-        (directory / MANIFEST).unlink(missing_ok=True)  # last: until then the folder says whose shards these are
+        for name in (MANIFEST, CENTERS):
+            (directory / name).unlink(missing_ok=True)

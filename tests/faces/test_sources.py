@@ -135,7 +135,7 @@ def test_links_and_devices_in_a_shard_are_refused(tmp_path: Path, kind: bytes) -
         info = tarfile.TarInfo("a.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
         tar.addfile(info)
-    with pytest.raises(BadInput, match=r"faces\.tar.*'a\.jpg' is a link or a device"):
+    with pytest.raises(BadInput, match=r"faces\.tar.*'a\.jpg' is a link, a device"):
         open_source(tmp_path / "faces.tar")
 
 

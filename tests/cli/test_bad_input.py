@@ -1,0 +1,314 @@
+"""Bad input ends in one sentence, exit code 2, and a disk that is as it was."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL = ["--samples-per-class", 2, "--size", 32, "--device", "cpu", "--precision", "fp32"]
+
+
+def tree(directory: Path) -> dict[str, str]:
+    """Every folder and file below a folder, files with the digest of their bytes."""
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in directory.rglob("*")
+    }
+
+
+@pytest.fixture
+def network(golden: Path) -> Path:
+    return golden / "conditional-32.pkl"
+
+
+@pytest.fixture
+def fails(run: Run, tmp_path: Path) -> Callable[..., str]:
+    """Runs a command that must fail and change nothing below `tmp_path`; returns its one sentence."""
+
+    def call(*arguments: object) -> str:
+        before = tree(tmp_path)
+        code, output, errors = run(*arguments)
+        assert (code, output) == (2, ""), errors
+        assert tree(tmp_path) == before
+        assert "Traceback" not in errors
+        lines = errors.splitlines()
+        if lines[0].startswith("Usage: "):  # click's own: usage, where help is, an empty line, the sentence
+            assert len(lines) == 4
+            return lines[-1]
+        assert lines[0].startswith("sface-data: ")
+        assert all(line.startswith("  ") for line in lines[1:])  # what differs between two plans
+        return errors
+
+    return call
+
+
+@pytest.fixture
+def generate(fails: Callable[..., str], network: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs `generate`, that must fail, with small settings; later options win."""
+
+    def call(*options: object) -> str:
+        return fails("generate", "--network", network, "--outdir", tmp_path / "faces", *SMALL, *options)
+
+    return call
+
+
+def test_a_missing_network(generate: Callable[..., str], tmp_path: Path) -> None:
+    assert f"{tmp_path / 'none.pkl'}: No such file" in generate("--network", tmp_path / "none.pkl")
+    assert "Is a directory" in generate("--network", tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 9, 100, 50_000, -1])
+def test_a_network_cut_short(generate: Callable[..., str], network: Path, tmp_path: Path, length: int) -> None:
+    (tmp_path / "cut.pkl").write_bytes(network.read_bytes()[:length])
+    assert f"{tmp_path / 'cut.pkl'}: " in generate("--network", tmp_path / "cut.pkl")
+
+
+@pytest.fixture
+def converted(run: Run, network: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "network.safetensors"
+    assert run("generator", "convert", network, target)[0] == 0
+    return target
+
+
+@pytest.mark.parametrize("length", [5, 9, 100, 10_000, -1])
+def test_safetensors_cut_short(generate: Callable[..., str], converted: Path, length: int) -> None:
+    converted.write_bytes(converted.read_bytes()[:length])
+    assert f"{converted}: " in generate("--network", converted)
+
+
+def test_weights_that_are_not_finite(generate: Callable[..., str], converted: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(converted, framework="pt") as file:
+        metadata, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    name = "synthesis.b8.conv0.weight"
+    weights[name][3, 2, 1, 0] = float("nan")
+    save_file(weights, converted, metadata)
+    sentence = generate("--network", converted)
+    assert f"{converted}: the tensor {name} has values that are not finite" in sentence
+
+
+def test_a_zip_as_network(generate: Callable[..., str], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "network.pt", "w") as file:
+        file.writestr("data.pkl", b"\x80\x02.")
+    assert "a zip archive, not a network" in generate("--network", tmp_path / "network.pt")
+
+
+def test_an_unconditional_network(generate: Callable[..., str], golden: Path, run: Run, tmp_path: Path) -> None:
+    network = golden / "unconditional-32.pkl"
+    assert "has no classes; leave out --classes" in generate("--network", network, "--classes", "0")
+    code, _, errors = run("generate", "--network", network, "--outdir", tmp_path / "faces", *SMALL)
+    assert code == 0, errors
+    assert run("validate", tmp_path / "faces")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--classes", "5-10"], "the class 10 is asked for, but the generator has classes 0 to 9"),
+        (["--classes", ""], "'' is no class or range of classes"),
+        (["--classes", "1,,2"], "'' is no class or range of classes"),
+        (["--classes", "a"], "'a' is no class or range of classes"),
+        (["--classes", "-1"], "'-1' is no class or range of classes"),
+        (["--classes", "1-2-3"], "'1-2-3' is no class or range of classes"),
+        (["--classes", "١"], "is no class or range of classes"),
+        (["--classes", "3-1"], "the range 3-1 runs backwards"),
+        (["--classes", "1,2,1"], "a class comes twice in 1,2,1"),
+        (["--classes", "0-3,2"], "a class comes twice"),
+        (["--trunc", "abc"], "'--trunc': 'abc' is not a valid float"),
+        (["--trunc", "nan"], "the truncation psi is nan"),
+        (["--trunc", "inf"], "the truncation psi is inf"),
+        (["--trunc", "-1"], "the truncation psi is -1.0"),
+        (["--trunc-cutoff", "0"], "the truncation cutoff is 0"),
+        (["--trunc-cutoff", "9"], "the truncation cutoff is 9, but the generator has 8 layers"),
+        (["--trunc-center", "mean"], "'mean' is not one of 'global', 'class'"),
+        (["--samples-per-class", "0"], "0 samples per class are asked for"),
+        (["--samples-per-class", "-3"], "-3 samples per class are asked for"),
+        (["--samples-per-class", str(2**33)], "samples per class are asked for"),
+        (["--samples-per-shard", "0"], "0 samples per shard are asked for"),
+        (["--quality", "0"], "the quality is 0; it must be 1 to 100"),
+        (["--quality", "101"], "the quality is 101; it must be 1 to 100"),
+        (["--format", "png", "--quality", "95"], "png loses nothing and takes no quality"),
+        (["--format", "gif"], "'gif' is not one of"),
+        (["--size", "4"], "the image size is 4; it must be 8 to 4096 pixels"),
+        (["--size", "100000"], "the image size is 100000"),
+        (["--split", "a/b"], "the split 'a/b' must be one word"),
+        (["--split", "../up"], "must be one word"),
+        (["--split", ""], "the split '' must be one word"),
+        (["--batch", "0"], "0 is not in the range x>=1"),
+        (["--device", "nonsense"], "the device 'nonsense' is unknown"),
+        (["--device", ""], "the device '' is unknown"),
+        (["--device", "meta"], "the device 'meta' cannot be used"),
+        (["--device", "cuda:99"], "the device 'cuda:99' is asked for"),
+        (["--seed", "-1"], "the seed is -1; it must be 0 or more"),
+        (["--precision", "fp8"], "'fp8' is not one of"),
+        (["--licence", "mine"], "'mine' is not one of"),
+        (["--colour", "red"], "No such option"),
+    ],
+)
+def test_settings(generate: Callable[..., str], options: list[str], sentence: str) -> None:
+    assert sentence in generate(*options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there(generate: Callable[..., str]) -> None:
+    assert "this machine has none; use --device cpu or auto" in generate("--device", "cuda")
+
+
+@pytest.fixture
+def faces(dataset: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(dataset, tmp_path / "faces")
+
+
+def test_a_folder_with_another_plan(generate: Callable[..., str], faces: Path, run: Run, network: Path) -> None:
+    (faces / "notes.txt").write_text("mine")
+    (faces / "data" / "other.bin").write_text("mine too")
+    errors = generate("--seed", 7)
+    assert errors.splitlines() == [
+        f"sface-data: {faces}: holds another data set; choose another folder, or replace it with --overwrite. "
+        "Asked for, and held:",
+        "  samples_per_class: 2, not 6",
+        "  base_seed: 7, not 0",
+        "  samples_per_shard: 10000, not 25",
+    ]
+    arguments = ["--network", network, *SMALL, "--seed", 7]
+    code, _, errors = run("generate", "--outdir", faces, *arguments, "--overwrite")
+    assert code == 0, errors
+    assert (faces / "notes.txt").read_text() == "mine"
+    assert (faces / "data" / "other.bin").read_text() == "mine too"
+    fresh = faces.parent / "fresh"
+    assert run("generate", "--outdir", fresh, *arguments)[0] == 0
+    left = {name: digest for name, digest in tree(faces).items() if name not in ("notes.txt", "data/other.bin")}
+    assert left == tree(fresh)
+
+
+def test_overwriting_removes_the_centres_of_truncation(run: Run, network: Path, tmp_path: Path) -> None:
+    arguments = ["generate", "--network", network, "--outdir", tmp_path / "faces", *SMALL, "--classes", "1"]
+    assert run(*arguments, "--trunc", 0.5, "--trunc-center", "class")[0] == 0
+    assert (tmp_path / "faces" / "class_w_avg.safetensors").exists()
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert not (tmp_path / "faces" / "class_w_avg.safetensors").exists()
+    assert run("validate", tmp_path / "faces")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "manifest.json"])
+def test_a_folder_of_somebody_else(generate: Callable[..., str], tmp_path: Path, name: str) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / name).write_text('{"plan": 3}')
+    for options in ([], ["--overwrite"]):
+        sentence = generate(*options)
+        assert str(tmp_path / "faces") in sentence
+        assert "made by sface-data" in sentence
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_an_unfinished_folder_whose_plan_is_broken(
+    generate: Callable[..., str], tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "faces" / ".build").mkdir(parents=True)
+    (tmp_path / "faces" / ".build" / "plan.json").write_text(text)
+    assert f"{tmp_path / 'faces'}: .build/plan.json is broken" in generate()
+
+
+def test_a_file_as_folder(generate: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "faces").write_text("a file")
+    assert f"{tmp_path / 'faces'}: a file; give a folder" in generate()
+    assert f"{tmp_path / 'faces' / 'below'}: Not a directory" in generate("--outdir", tmp_path / "faces" / "below")
+
+
+def test_a_folder_that_cannot_be_written(generate: Callable[..., str], tmp_path: Path) -> None:
+    if sys.platform == "linux":
+        assert "/proc/faces: " in generate("--outdir", "/proc/faces")
+    if hasattr(os, "geteuid") and os.geteuid() != 0:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        assert "Permission denied" in generate("--outdir", tmp_path / "locked" / "faces")
+
+
+@pytest.mark.parametrize("command", [["validate"], ["card"], ["preview", "--out", "grid.png"]])
+def test_a_folder_that_is_no_data_set(fails: Callable[..., str], tmp_path: Path, command: list[str]) -> None:
+    assert f"{tmp_path}: no finished data set, as it has no manifest.json" in fails(*command, tmp_path)
+    assert "does not exist" in fails(*command, tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    assert "is a file" in fails(*command, tmp_path / "file")
+
+
+def test_a_preview_into_a_missing_folder(fails: Callable[..., str], dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none" / "grid.png"
+    assert f"{out}: cannot be written, as {out.parent} is no folder" in fails("preview", dataset, "--out", out)
+    assert f"{tmp_path}: Is a directory" in fails("preview", dataset, "--out", tmp_path)
+
+
+def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_path: Path) -> None:
+    shard = faces / "data" / "train-000000.tar"
+    data = shard.read_bytes()
+    preview = ["preview", faces, "--out", tmp_path / "grid.png"]
+    start = data.index(b"\xff\xd8\xff")
+    shard.write_bytes(data[:start] + b"XXX" + data[start + 3 :])
+    assert f"{shard}: 000000_000000: not an image that can be decoded" in fails(*preview)
+    shard.write_bytes(bytes(10240))
+    assert f"{shard}: 000000_000000.jpg is missing" in fails(*preview)
+    shard.write_bytes(data[:20_000])
+    assert f"{shard}: ends early or is broken behind '000003_000000'" in fails(*preview)
+    shard.unlink()
+    assert f"{shard}: No such file" in fails(*preview)
+
+
+def test_two_processes_on_one_folder(run: Run, network: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "faces"
+    arguments = ["--network", network, "--outdir", directory, *SMALL, "--samples-per-class", 1000]
+    with started("generate", *arguments, "--samples-per-shard", 40) as first:
+        wait_for(directory / "data" / "train-000001.tar", first)
+        code, output, errors = run("generate", *arguments, "--samples-per-shard", 40)
+        assert first.poll() is None
+        assert (code, output) == (2, "")
+        assert errors == f"sface-data: {directory}: another process is filling this folder; wait for it\n"
+
+
+def test_an_interrupt(run: Run, network: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "faces"
+    arguments = ["--network", network, "--outdir", directory, *SMALL, "--samples-per-class", 1000]
+    with started("generate", *arguments, "--samples-per-shard", 40) as process:
+        wait_for(directory / "data" / "train-000001.tar", process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "sface-data: interrupted; run the same command again to go on"
+    assert "Traceback" not in errors
+    assert not list(directory.rglob("*.part"))
+    assert not (directory / "manifest.json").exists()
+
+
+class started:  # noqa: N801 (used as a verb)
+    """A command in a process of its own, which is stopped at the end of the block."""
+
+    def __init__(self, *arguments: object) -> None:
+        code = "from sface_data.cli import main; main()"
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> "subprocess.Popen[str]":
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

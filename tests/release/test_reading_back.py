@@ -1,0 +1,237 @@
+"""Finished folders, read with the libraries that people use, and by the lines of the card."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sface_data.shards.images import decode
+from sface_data.shards.index import DatasetIndex
+from sface_data.shards.reader import read_shard
+
+pytestmark = [
+    # webdataset leaves the closing of shards to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in.*FileIO:pytest.PytestUnraisableExceptionWarning"),
+]
+Samples = dict[str, tuple[int, dict[str, int], np.ndarray]]  # label, facts and pixels by key
+
+
+@pytest.fixture(scope="module", params=["jpg", "png", "webp", "classes"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
+    """Data sets of each format, and one of some classes only."""
+    if request.param == "jpg":
+        return request.getfixturevalue("dataset")
+    from click.testing import CliRunner
+
+    from sface_data.cli import main
+
+    directory = tmp_path_factory.mktemp(request.param) / "faces"
+    options = {
+        "png": "--format png --samples-per-class 2 --split validation",
+        "webp": "--format webp --quality 80 --samples-per-class 2",
+        "classes": "--classes 3,5-7 --samples-per-class 4",
+    }[request.param]
+    arguments = ["generate", "--network", str(golden / "conditional-32.pkl"), "--outdir", str(directory)]
+    arguments += ["--size", "32", "--samples-per-shard", "9", "--device", "cpu", "--precision", "fp32"]
+    result = CliRunner().invoke(main, [*arguments, *options.split()], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return directory
+
+
+@pytest.fixture(scope="module")
+def index(folder: Path) -> DatasetIndex:
+    return DatasetIndex.load(folder)
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, index: DatasetIndex) -> Samples:
+    """What our own reader finds."""
+    samples = {}
+    for shard in index.shards:
+        for sample in read_shard(folder / shard.filename):
+            members = sample.members
+            pixels = decode(members[index.plan.image.format])
+            samples[sample.key] = int(members["cls"]), json.loads(members["json"]), pixels
+    assert len(samples) == index.num_samples
+    return samples
+
+
+@pytest.fixture(scope="module")
+def load(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """`datasets.load_dataset` of the folder, with its caches in a folder of their own and no network."""
+    caches = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_HOME", str(caches))
+        from datasets import load_dataset
+
+        yield lambda **options: load_dataset(str(folder), cache_dir=str(caches / "datasets"), **options)
+
+
+def assert_same(found: Samples, expected: Samples) -> None:
+    assert found.keys() == expected.keys()
+    for key, (label, facts, pixels) in expected.items():
+        assert found[key][:2] == (label, facts)
+        assert np.array_equal(found[key][2], pixels), key
+
+
+def of_datasets(rows: Any, image: str, label: str) -> Samples:
+    found = {}
+    for row in rows:
+        assert row["__key__"] not in found
+        found[row["__key__"]] = row[label], row["json"], np.asarray(row[image].convert("RGB"))
+    return found
+
+
+def test_our_reader_agrees_with_the_plan(expected: Samples, index: DatasetIndex) -> None:
+    specs = [spec for number in range(index.plan.num_shards) for spec in index.plan.shard(number)]
+    assert list(expected) == [spec.key for spec in specs]
+    for spec in specs:
+        label, facts, _ = expected[spec.key]
+        assert label == spec.class_index == int(spec.key[:6])
+        assert facts == {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
+
+
+def test_mapped(load: Callable[..., Any], index: DatasetIndex, expected: Samples) -> None:
+    from datasets import ClassLabel, Value
+    from datasets import Image as ImageFeature
+
+    form = index.plan.image.format
+    dataset = load(split=index.plan.split)
+    assert dataset.num_rows == index.num_samples
+    integer = Value("int64")
+    assert dict(dataset.features) == {
+        "cls": ClassLabel(names=[f"class_{i:06d}" for i in range(10)]),
+        form: ImageFeature(),
+        "json": {"class_index": integer, "index": integer, "seed": integer},
+        "__key__": Value("string"),
+        "__url__": Value("string"),
+    }
+    renamed = dataset.rename_columns({form: "image", "cls": "label"})
+    assert_same(of_datasets(renamed, "image", "label"), expected)
+    assert renamed.features["label"].int2str(3) == "class_000003"
+    assert list(load()) == [index.plan.split]
+
+
+def test_streamed_and_shuffled(load: Callable[..., Any], index: DatasetIndex, expected: Samples) -> None:
+    form = index.plan.image.format
+    dataset = load(split=index.plan.split, streaming=True)
+    assert set(dataset.features) == {"cls", form, "json", "__key__", "__url__"}
+    found = of_datasets(dataset.shuffle(seed=0, buffer_size=10), form, "cls")
+    assert_same(found, expected)
+    assert list(found) != list(expected)
+
+
+def shards_of(folder: Path, index: DatasetIndex) -> list[str]:
+    return [str(folder / shard.filename) for shard in index.shards]
+
+
+def of_webdataset(samples: Any, form: str) -> Samples:
+    found = {}
+    for sample in samples:
+        assert sample["__key__"] not in found
+        with Image.open(io.BytesIO(sample[form])) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        found[sample["__key__"]] = int(sample["cls"]), json.loads(sample["json"]), pixels
+    return found
+
+
+def test_webdataset(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+    import webdataset
+
+    dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False)
+    found = of_webdataset(dataset, index.plan.image.format)
+    assert list(found) == list(expected)
+    assert_same(found, expected)
+
+
+def test_webdataset_decodes_by_itself(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+    import webdataset
+
+    dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False).decode("rgb8")
+    found = {s["__key__"]: (s["cls"], s["json"], s[index.plan.image.format]) for s in dataset}
+    assert_same(found, expected)
+
+
+def test_two_workers_of_a_data_loader(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+    import webdataset
+
+    dataset = webdataset.WebDataset(
+        shards_of(folder, index), shardshuffle=False, workersplitter=webdataset.split_by_worker
+    )
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=2)
+    assert_same(of_webdataset(loader, index.plan.image.format), expected)
+
+
+def test_what_timm_looks_for(folder: Path, index: DatasetIndex) -> None:
+    """timm opens the folder, the split of `_info.json`, and there each name joined to the folder."""
+    split = json.loads((folder / "_info.json").read_text())["splits"][index.plan.split]
+    assert split["name"] == index.plan.split
+    counts = [sum(1 for _ in read_shard(Path(os.path.join(folder, name)))) for name in split["filenames"]]  # noqa: PTH118
+    assert counts == split["shard_lengths"]
+    assert sum(counts) == split["num_samples"] == index.num_samples
+
+
+def test_what_open_clip_looks_for(folder: Path, index: DatasetIndex) -> None:
+    """open_clip reads `sizes.json` in the folder of the shards and looks up the last part of their names."""
+    sizes = json.loads((folder / "data" / "sizes.json").read_text())
+    shards = sorted((folder / "data").glob("*.tar"))
+    assert sizes == {path.name: sum(1 for _ in read_shard(path)) for path in shards}
+    assert len(shards) == len(index.shards)
+
+
+def test_the_lines_of_the_card_work(folder: Path, tmp_path: Path, expected: Samples) -> None:
+    """Each block of Python as it stands, in the folder, in a process of its own, then a look at what it leaves."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    looks = [
+        "assert dataset.num_rows == NUMBER, dataset\n"
+        "assert [dataset.features['label'].int2str(n) for n in dataset['label'][:1]] == [NAME]\n"
+        "assert dataset[0]['image'].size == (32, 32)\n",
+        "assert image.size == (32, 32) and label == LABEL\nassert len(list(dataset)) == NUMBER\n",
+    ]
+    first = next(iter(expected.values()))[0]
+    values = f"NUMBER, LABEL, NAME = {len(expected)}, {first}, 'class_{first:06d}'\n"
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    for block, look in zip(blocks, looks, strict=True):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{block}\n{values}{look}"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("classes", ["3,5-7"])
+def test_parts_made_separately_fit_together(
+    tmp_path: Path, golden: Path, dataset: Path, run: Callable[..., tuple[int, str, str]], classes: str
+) -> None:
+    """A data set of some classes has the labels and images of the one of all classes."""
+    arguments = ["--size", 32, "--samples-per-class", 6, "--device", "cpu", "--precision", "fp32"]
+    part = tmp_path / "part"
+    code, _, errors = run(
+        "generate",
+        *("--network", golden / "conditional-32.pkl", "--outdir", part, "--classes", classes, *arguments),
+    )
+    assert code == 0, errors
+    whole = {s.key: s for path in sorted((dataset / "data").glob("*.tar")) for s in read_shard(path)}
+    found = list(read_shard(part / "data" / "train-000000.tar"))
+    assert len(found) == 24
+    for sample in found:
+        assert sample.members["cls"] == whole[sample.key].members["cls"]
+        assert sample.members["json"] == whole[sample.key].members["json"]
+        difference = decode(sample.members["jpg"]).astype(int) - decode(whole[sample.key].members["jpg"])
+        assert np.abs(difference).max() <= 8  # at most one grey level before the JPEG
