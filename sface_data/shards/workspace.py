@@ -117,6 +117,8 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
         workspace.scratch.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(workspace.scratch / "lock", timeout=0):
+            if _plan_in(directory) != held:
+                raise BadInput(f"{directory}: another process has just filled this folder; run the command again")
             if held is not None and held != plan:
                 _clear(directory, held)
             write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
@@ -143,9 +145,8 @@ def _plan_in(directory: Path) -> SamplePlan | None:
 
 
 def _clear(directory: Path, plan: SamplePlan) -> None:
-    write_text(
-        directory / _NAME / _PLAN, pretty_json(plan.to_json())
-    )  # until all is gone the folder is this plan's
+    # Until all is gone, the folder is this plan's.
+    write_text(directory / _NAME / _PLAN, pretty_json(plan.to_json()))
     with explained(directory):
         for number in range(plan.num_shards):
             (directory / plan.shard_filename(number)).unlink(missing_ok=True)
