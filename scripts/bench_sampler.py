@@ -61,7 +61,9 @@ def main() -> None:
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for name in arguments.networks:
-        bench(name, device, arguments.batch or default_batch(device, NETWORKS[name]), arguments.repeats)
+        config = NETWORKS[name]
+        batch = arguments.batch or default_batch(device, config, config.img_resolution)
+        bench(name, device, batch, arguments.repeats)
 
 
 def bench(name: str, device: torch.device, batch: int, repeats: int) -> None:

@@ -59,8 +59,8 @@ def build(workspace: Workspace, network: GeneratorFile, device: torch.device, ba
         centers = _class_centers(workspace, network)
     if missing:
         sampler = Sampler(network.generator, plan, device, batch, centers)
-        with _progress(plan.num_samples, "images") as bar, ThreadPoolExecutor(_encoders()) as encoders:
-            bar.update(sum(shard.info.num_samples for shard in done.values()))
+        found = sum(shard.info.num_samples for shard in done.values())
+        with _progress(plan.num_samples, "images", found) as bar, ThreadPoolExecutor(_encoders()) as encoders:
             for number in missing:
                 batches = _counted(sampler.batches(plan.shard(number)), bar)
                 filename = plan.shard_filename(number)
@@ -163,7 +163,7 @@ def _encoders() -> int:
     return min(max((os.cpu_count() or 1) // 2, 1), 8)
 
 
-def _progress(total: int, unit: str) -> tqdm:
+def _progress(total: int, unit: str, done: int = 0) -> tqdm:
     # A log file gets a line now and then, a terminal a living bar.
     interval = 0.2 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, unit=unit, unit_scale=False, mininterval=interval, file=sys.stderr, smoothing=0.05)
+    return tqdm(total=total, initial=done, unit=unit, mininterval=interval, file=sys.stderr, smoothing=0.05)

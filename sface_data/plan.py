@@ -16,6 +16,7 @@ NOISE_MODES = ("const", "random", "none")
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRUNCATION_CENTERS = ("global", "class")
 CENTER_SAMPLES = 1000  # z per class; the mean of that many is within about 3 % of the spread of w
+_INTEGERS = ("generator_classes", "samples_per_class", "base_seed", "samples_per_shard")
 _SEEDS = 1 << 32  # numpy.random.RandomState takes 32 bits
 
 
@@ -90,6 +91,8 @@ class Truncation:
         _require(good, f"the truncation centre {self.center!r} is none of {', '.join(TRUNCATION_CENTERS)}")
         good = (self.center_samples or 0) >= 1 if self.center == "class" else self.center_samples is None
         _require(good, "the truncation centre of a class, and only that, is estimated from at least one z")
+        good = self.center == "global" or self.psi != 1
+        _require(good, "truncation towards the class changes nothing with psi 1; give a smaller psi")
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class SamplePlan:
         outside = next((c for c in self.classes if not 0 <= c <= last), None)
         _require(outside is None, f"the class {outside} is asked for, but the generator has classes 0 to {last}")
         good = 1 <= self.samples_per_class <= _SEEDS
-        _require(good, f"{self.samples_per_class} samples per class are asked for; it must be at least 1")
+        _require(good, f"{self.samples_per_class} samples per class are asked for; it must be 1 to {_SEEDS:,}")
         good = self.samples_per_shard >= 1
         _require(good, f"{self.samples_per_shard} samples per shard are asked for; it must be at least 1")
         _require(self.base_seed >= 0, f"the seed is {self.base_seed}; it must be 0 or more")
@@ -141,7 +144,7 @@ class SamplePlan:
         _require(good, f"the noise mode {self.noise_mode!r} is none of {', '.join(NOISE_MODES)}")
         good = self.precision in PRECISIONS
         _require(good, f"the precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        good = self.split.isascii() and self.split.isidentifier()
+        good = self.split.isascii() and self.split.isidentifier() and self.split != "all"  # which means all splits
         _require(good, f"the split {self.split!r} must be one word, as `train`")
 
     @property
@@ -191,6 +194,12 @@ class SamplePlan:
             BadInput: if it is no such plan.
         """
         try:
+            _check_types(value, _INTEGERS, int)
+            _check_types(value["image"], ("size",), int)
+            _check_types(value["image"], ("quality",), int, type(None))
+            _check_types(value["truncation"], ("cutoff", "center_samples"), int, type(None))
+            _check_types(value["truncation"], ("psi",), int, float)
+            _check_types(value, ("generator_sha256", "classes", "split"), str)
             return cls(
                 **{
                     **value,
@@ -261,6 +270,12 @@ def _first_seed(base_seed: int, class_index: int) -> int:
     # Seeds of one class follow one another, so no two of its images share a z; a hash says where they start.
     digest = hashlib.sha256(f"sface-data {base_seed} {class_index}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
+
+
+def _check_types(value: Any, names: Sequence[str], *types: type) -> None:
+    for name in names:
+        if type(value[name]) not in types:  # nor bool, which is an int too
+            raise TypeError(f"{name} is {value[name]!r}")
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

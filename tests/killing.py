@@ -53,6 +53,7 @@ def kill_often(arguments: list[str], folder: str, duration: float, kills: int, s
         if os.WIFSIGNALED(status):
             killed += 1
         else:
+            assert status == 0, f"an attempt ended with {status} by itself"
             number += 1
     return number + 1
 

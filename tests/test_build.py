@@ -58,17 +58,17 @@ def test_a_killed_run_leaves_whole_shards_or_none(tmp_path: Path, golden: Path, 
     # What a run leaves that is killed between two shards, and in the middle of the third.
     run(*command(golden), "--samples-per-shard", 30, "--outdir", part)
     (part / "manifest.json").unlink()
-    (part / ".build").mkdir()
+    (part / ".sface-data-build").mkdir()
     shards = json.loads((whole / "manifest.json").read_text())
     plan = shards["plan"]
-    (part / ".build" / "plan.json").write_text(json.dumps(plan))
-    (part / ".build" / ".train-000002.tar.part").write_bytes(b"half a shard")
+    (part / ".sface-data-build" / "plan.json").write_text(json.dumps(plan))
+    (part / ".sface-data-build" / ".train-000002.tar.part").write_bytes(b"half a shard")
     (part / "data" / "train-000002.tar").unlink()
     # The first shard is recorded; the second is whole, but nothing says of which plan; so it is made again.
     environment = shards["environments"][0]
     first = shards["shards"][0]
     record = {"plan_fingerprint": shards["plan_fingerprint"], "info": first, "environment": environment}
-    (part / ".build" / "train-000000.json").write_text(json.dumps(record))
+    (part / ".sface-data-build" / "train-000000.json").write_text(json.dumps(record))
     (part / "data" / "train-000001.tar").write_bytes(b"of another plan")
     before = (part / "data" / "train-000000.tar").stat().st_mtime_ns
     code, _, error = run(*command(golden), "--samples-per-shard", 30, "--outdir", part)
@@ -83,10 +83,10 @@ def test_a_finished_shard_of_another_plan_is_not_trusted(tmp_path: Path, golden:
     run(*command(golden), "--outdir", part)
     shards = json.loads((part / "manifest.json").read_text())
     (part / "manifest.json").unlink()
-    (part / ".build").mkdir()
-    (part / ".build" / "plan.json").write_text(json.dumps(shards["plan"]))
+    (part / ".sface-data-build").mkdir()
+    (part / ".sface-data-build" / "plan.json").write_text(json.dumps(shards["plan"]))
     record = {"plan_fingerprint": "0" * 64, "info": shards["shards"][0], "environment": {}}
-    (part / ".build" / "train-000000.json").write_text(json.dumps(record))
+    (part / ".sface-data-build" / "train-000000.json").write_text(json.dumps(record))
     code, _, error = run(*command(golden), "--outdir", part)
     assert code == 0, error
     assert tree(part) == tree(whole)

@@ -127,6 +127,8 @@ def test_ranges_that_are_none(text: str) -> None:
         ({"samples_per_shard": 0}, "samples per shard"),
         ({"base_seed": -1}, "seed"),
         ({"split": "../x"}, "split"),
+        ({"split": "all"}, "split"),
+        ({"samples_per_class": 2**32 + 1}, "1 to 4,294,967,296"),
         ({"noise_mode": "loud"}, "noise"),
         ({"precision": "fp8"}, "precision"),
     ],
@@ -155,3 +157,23 @@ def test_the_largest_plan_is_as_quick_as_the_smallest() -> None:
     assert plan.num_samples == 10**15
     assert plan.num_shards == 10**11
     assert next(plan.shard(10**11 - 1)).key == "990000_999999999"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples_per_shard": 100.5},
+        {"samples_per_class": 3.0},
+        {"base_seed": True},
+        {"generator_sha256": 5},
+        {"truncation": {"psi": True, "cutoff": None, "center": "global", "center_samples": None}},
+        {"truncation": {"psi": 1.0, "cutoff": 1.5, "center": "global", "center_samples": None}},
+        {"image": {"size": "112", "format": "jpg", "quality": 95}},
+        {"image": None},
+        {"classes": [0, 1]},
+    ],
+)
+def test_json_of_other_types_is_no_plan(change: dict[str, object]) -> None:
+    value = SamplePlan(DIGEST, 10, (0, 1), 5).to_json()
+    with pytest.raises(BadInput, match="not a plan"):
+        SamplePlan.from_json({**value, **change})

@@ -13,17 +13,16 @@ from sface_data.cli.options import DATASET, LICENCE
 def card(directory: Path, licence: str | None) -> None:
     """Write the card of a data set anew, with citation, licence and the indexes of other readers.
 
-    A card that was edited by hand is kept as README.md.old.
+    What was edited by hand is kept as README.md.old and so on. Without --licence the licence stays.
 
     \b
     Example:
       sface-data card faces --licence cc-by-4.0
     """
     from sface_data.release.folder import write_card
-    from sface_data.release.texts import DEFAULT_LICENCE
     from sface_data.shards.index import DatasetIndex
 
-    written = write_card(directory, DatasetIndex.load(directory), licence or DEFAULT_LICENCE)
+    written = write_card(directory, DatasetIndex.load(directory), licence)
     for path in written:
         click.echo(f"{path}: written", err=True)
     if not written:

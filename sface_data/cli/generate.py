@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import LICENCE
+from sface_data.cli.options import LICENCE, NamedPath
 from sface_data.errors import BadInput
 from sface_data.plan import (
     CENTER_SAMPLES,
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     "--outdir",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Folder of the data set: new, empty, or one to go on with.",
 )
 @click.option(
     "--network",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed), or .safetensors.",
 )
 @click.option("--classes", metavar="RANGES", help="Classes to draw, as in 0-9,12,20-29.  [default: all]")
@@ -130,20 +130,24 @@ def generate(
     Example:
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
     """
-    from sface_data.build import build
+    from sface_data.build import build, estimate
     from sface_data.generator.checkpoint import load_generator
     from sface_data.generator.sampler import check_plan, choose_device, default_batch
-    from sface_data.release.folder import finish
+    from sface_data.release.folder import check_licence, finish
     from sface_data.shards.workspace import open_workspace
 
     where = choose_device(device)
     file = load_generator(network)
     plan = _plan(file, str(where), options)
     check_plan(plan, file.generator)  # before the folder is touched
-    batch = batch or default_batch(where, file.generator.config)
+    batch = batch or default_batch(where, file.generator.config, plan.image.size)
     if dry_run:
         _print_plan(plan, file, str(where), batch)
         return
+    if overwrite:
+        estimate(plan, file, where)  # what is there goes only if the new images can be made
+    else:
+        check_licence(outdir, licence)
     with open_workspace(outdir, plan, overwrite) as workspace:
         index = build(workspace, file, where, batch)
         finish(workspace, index, licence)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from sface_data.cli.options import NamedPath
+
 
 @click.group()
 def generator() -> None:
@@ -12,8 +14,8 @@ def generator() -> None:
 
 
 @generator.command()
-@click.argument("source", metavar="IN.pkl", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT.safetensors", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN.pkl", type=NamedPath(path_type=Path))
+@click.argument("target", metavar="OUT.safetensors", type=NamedPath(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
 def convert(source: Path, target: Path, overwrite: bool) -> None:
     """Convert a published StyleGAN2-ADA snapshot into a file that cannot execute anything.
@@ -38,7 +40,7 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
 
 
 @generator.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def info(file: Path, as_json: bool) -> None:
     """Say what a file of a generator holds, without executing anything in it.

@@ -1,14 +1,26 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sface_data.release.texts import DEFAULT_LICENCE, LICENCES
 
-DATASET = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+
+class NamedPath(click.Path):
+    """A path that is not empty: an empty one, as from an unset variable, would mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as `click.Path` has it."""
+        if value == "":
+            self.fail("The path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path, exists=True, file_okay=False))
 LICENCE = click.option(
     "--licence",
     type=click.Choice(list(LICENCES)),
-    help=f"Licence of the data set.  [default: {DEFAULT_LICENCE}, that of SFace]",
+    help=f"Licence of the data set.  [default: the one it has, else {DEFAULT_LICENCE}, that of SFace]",
 )

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET
+from sface_data.cli.options import DATASET, NamedPath
+from sface_data.errors import BadInput
 
 
 @click.command()
 @DATASET
-@click.option("--out", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The PNG to write.")
+@click.option("--out", metavar="FILE", required=True, type=NamedPath(path_type=Path), help="The PNG to write.")
 def preview(directory: Path, out: Path) -> None:
     """Draw a contact sheet of a data set: rows are classes, columns are images of the class.
 
@@ -20,5 +21,7 @@ def preview(directory: Path, out: Path) -> None:
     from sface_data.release.preview import write_preview
     from sface_data.shards.index import DatasetIndex
 
+    if out.suffix.lower() != ".png":
+        raise BadInput(f"{out}: the name of the picture must end in .png")
     write_preview(directory, DatasetIndex.load(directory), out)
     click.echo(f"{out}: written", err=True)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from sface_data.cli.options import NamedPath
+
 
 @click.command()
 @click.option(
     "--outdir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     required=True,
     help="Folder to fill; empty, or one that this command did not finish.",
 )

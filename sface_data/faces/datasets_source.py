@@ -49,6 +49,9 @@ def _load(path: Path) -> Any:
 
     with explained(path):
         parquet = sorted(str(file) for file in path.rglob("*.parquet"))
+    splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
+    if len(splits) > 1:
+        raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
     try:
         if parquet:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")

@@ -121,7 +121,7 @@ def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         lines = path.read_bytes().split()
     try:
         table = np.array(lines, dtype=np.int64).reshape(-1, 2)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadInput(f"{path}: not a list of record numbers and offsets, one record a line") from error
     if not len(table):
         raise BadInput(f"{path}: lists no records; make it again, or remove it to read the .rec without it")
@@ -190,6 +190,6 @@ def _number_of_classes(path: Path) -> int | None:
     with explained(path):
         text = path.read_text(errors="replace")
     first = text.split(",")[0].strip()
-    if not first.isdecimal():
+    if not first.isdecimal() or len(first) > 18:
         raise BadInput(f"{path}: should hold `classes,height,width` and holds {text[:40]!r}")
     return int(first)

@@ -83,7 +83,7 @@ def _text(entry: Entry, file: MappedFile, extension: str) -> str:
 
 def _label_in_cls(entry: Entry, file: MappedFile) -> Label:
     text = _text(entry, file, "cls")
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 18:
         raise BadInput(f"{file.path}: the cls of the sample {entry.key!r} is {text[:40]!r}, not a class number")
     return int(text)
 
@@ -98,7 +98,7 @@ def _label_in_txt(entry: Entry, file: MappedFile) -> Label:
 def _json_fields(entry: Entry, file: MappedFile) -> dict[str, Any]:
     try:
         fields = json.loads(_text(entry, file, "json"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{file.path}: the json of the sample {entry.key!r} is broken ({error})") from error
     return fields if isinstance(fields, dict) else {}
 

@@ -59,7 +59,11 @@ def _images_below(folder: Path) -> Iterator[str]:
     def refused(error: OSError) -> None:
         raise BadInput(f"{error.filename}: {error.strerror}") from error
 
-    for name, _, files in os.walk(folder, onerror=refused):
+    for name, folders, files in os.walk(folder, onerror=refused):
+        folders[:] = sorted(below for below in folders if not below.startswith("."))
+        linked = next((below for below in folders if (Path(name) / below).is_symlink()), None)
+        if linked is not None:
+            raise BadInput(f"{Path(name) / linked}: a link to a folder; put the images themselves there")
         below = Path(name).relative_to(folder.parent).as_posix()
         yield from (f"{below}/{file}" for file in files if _is_image(file))
 

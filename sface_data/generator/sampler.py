@@ -63,12 +63,12 @@ def choose_precision(name: str, device: torch.device, conv_clamp: float | None) 
     return "bf16" if native else "fp32"
 
 
-def default_batch(device: torch.device, config: GeneratorConfig) -> int:
-    """64 images at a time; on a CPU fewer where the largest activation would pass 64 MB in fp32."""
+def default_batch(device: torch.device, config: GeneratorConfig, size: int) -> int:
+    """64 images of so many pixels a side at a time; on a CPU fewer where activations would pass 64 MB in fp32."""
     if device.type == "cuda":
         return 64
-    largest = max(channels_at(size, config) * size**2 * 4 for size in config.noise_resolutions)  # bytes an image
-    return min(max(_CPU_ACTIVATION // largest, 4), 64)
+    values = max(3 * size**2, *(channels_at(r, config) * r**2 for r in config.noise_resolutions))  # an image
+    return min(max(_CPU_ACTIVATION // (4 * values), 1), 64)
 
 
 def check_plan(plan: SamplePlan, generator: Generator) -> None:

@@ -10,6 +10,8 @@ from sface_data.release.texts import LICENCES, render
 from sface_data.shards.index import DatasetIndex
 
 CARD = "README.md"
+CITATION = "CITATION.cff"
+LICENSE = "LICENSE"
 _SIZES = (  # the hub's categories
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -45,6 +47,14 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
     }
 
 
+def claims(index: DatasetIndex) -> dict[str, str]:
+    """What the prose of a card says of the data set, word by word: people may write around it, not change it."""
+    return {
+        "counts": f"{index.num_samples:,} images of {len(index.plan.classes):,} classes",
+        "certificate": "**No certificate yet.** Whether images of this data set can be linked to the people",
+    }
+
+
 def card_text(index: DatasetIndex, licence: str) -> str:
     """The whole card: front matter and prose."""
     from huggingface_hub import DatasetCardData
@@ -55,6 +65,7 @@ def card_text(index: DatasetIndex, licence: str) -> str:
         "dataset_card.md.j2",
         index=index,
         plan=index.plan,
+        claims=claims(index),
         licence=LICENCES[licence],
         networks=sorted(networks),
         columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
@@ -76,7 +87,7 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
         data = path.read_bytes()
     try:
         return DatasetCard(data.decode(), ignore_metadata_errors=True).data.to_dict()
-    except (ValueError, TypeError, YAMLError) as error:
+    except (ValueError, TypeError, YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())  # YAML explains in many lines
         raise BadInput(f"{path}: its front matter cannot be parsed ({reason})") from error
 

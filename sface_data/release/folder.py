@@ -1,18 +1,40 @@
 """Everything in the folder of a data set that is not a shard."""
 
+import itertools
 from pathlib import Path
 
 from sface_data.errors import BadInput
-from sface_data.files import explained, pretty_json, write_text
-from sface_data.release.card import CARD, card_text, citation_text
+from sface_data.files import atomic_write, explained, pretty_json, write_text
+from sface_data.release.card import CARD, CITATION, LICENSE, card_text, citation_text, read_front_matter
 from sface_data.release.preview import PREVIEW, write_preview
-from sface_data.release.texts import DEFAULT_LICENCE, licence_text
+from sface_data.release.texts import DEFAULT_LICENCE, LICENCES, licence_text
 from sface_data.shards.index import MANIFEST, DatasetIndex
 from sface_data.shards.workspace import Workspace
 
-CITATION = "CITATION.cff"
-LICENSE = "LICENSE"
-_EDITED = (CARD, CITATION, LICENSE)
+
+def check_licence(directory: Path, licence: str | None) -> None:
+    """Refuses another licence than that of a data set that is finished.
+
+    Raises:
+        BadInput: with the command that changes it.
+    """
+    held = held_licence(directory)
+    if licence is not None and held is not None and held != licence:
+        raise BadInput(
+            f"{directory / CARD}: the data set is finished, under {held}; to change its licence, run "
+            f"sface-data card {directory} --licence {licence}"
+        )
+
+
+def held_licence(directory: Path) -> str | None:
+    """The licence of a finished data set, by its card; None if it is not finished, or the card names none."""
+    if not (directory / MANIFEST).exists():
+        return None
+    try:
+        licence = read_front_matter(directory).get("license")
+    except BadInput:
+        return None
+    return licence if licence in LICENCES else None
 
 
 def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> None:
@@ -21,20 +43,11 @@ def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> No
     In a folder that was finished before, what people may have edited stays as it is.
 
     Args:
-        licence: one of `texts.LICENCES`; that of SFace by default.
-
-    Raises:
-        BadInput: if a licence is given and the folder was finished before under another one.
+        licence: one of `texts.LICENCES`; by default the one that the folder has, or that of SFace.
     """
     directory = workspace.directory
     changed = not workspace.complete or DatasetIndex.load(directory) != index
-    held = directory / LICENSE
-    if licence is not None and not changed and held.exists() and _text(held) != licence_text(licence):
-        raise BadInput(
-            f"{held}: not the text of {licence}; to change the licence of a finished data set, run "
-            f"sface-data card {directory} --licence {licence}"
-        )
-    write_card(directory, index, licence or DEFAULT_LICENCE, keep=not changed)
+    write_card(directory, index, licence, keep=not changed)
     if changed or not (directory / PREVIEW).exists():
         write_preview(directory, index, directory / PREVIEW)
     if changed:
@@ -42,24 +55,20 @@ def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> No
     workspace.close()
 
 
-def _text(path: Path) -> str:
-    with explained(path):
-        return path.read_text(encoding="utf-8")
-
-
-def write_card(directory: Path, index: DatasetIndex, licence: str, keep: bool = False) -> list[Path]:
+def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: bool = False) -> list[Path]:
     """Writes card, citation, licence and the indexes of other readers.
 
     Args:
+        licence: see `finish`.
         keep: leave alone what people may have edited: card, citation and licence, if they are there.
 
     Returns:
-        The files that were written. A card of other contents is kept as `README.md.old`.
+        The files that were written. Those that somebody edited are kept as `README.md.old` and so on.
     """
-    texts = {
-        CARD: card_text(index, licence),
-        CITATION: citation_text(index, licence),
-        LICENSE: licence_text(licence),
+    held = held_licence(directory)
+    finished = (directory / MANIFEST).exists()
+    before = _prose(DatasetIndex.load(directory) if finished else index, held or DEFAULT_LICENCE)
+    texts = _prose(index, licence or held or DEFAULT_LICENCE) | {
         "_info.json": pretty_json(index.timm_info()),
         "data/sizes.json": pretty_json(index.open_clip_sizes()),
     }
@@ -67,10 +76,27 @@ def write_card(directory: Path, index: DatasetIndex, licence: str, keep: bool = 
     for name, text in texts.items():
         path = directory / name
         with explained(path):
-            if path.exists() and ((keep and name in _EDITED) or path.read_bytes() == text.encode()):
-                continue
-            if path.exists() and name == CARD and (directory / MANIFEST).exists():
-                path.replace(directory / f"{CARD}.old")
+            there = path.read_bytes() if path.exists() else None
+        if there == text.encode() or (keep and there is not None and name in before):
+            continue
+        if finished and there is not None and name in before and there != before[name].encode():
+            _keep_copy(path, there)
         write_text(path, text)
         written.append(path)
     return written
+
+
+def _prose(index: DatasetIndex, licence: str) -> dict[str, str]:
+    """The files that people may edit, as they are written."""
+    return {
+        CARD: card_text(index, licence),
+        CITATION: citation_text(index, licence),
+        LICENSE: licence_text(licence),
+    }
+
+
+def _keep_copy(path: Path, data: bytes) -> None:
+    """Writes `data` beside `path`, under the first name of `.old`, `.old2`, ... that is free."""
+    names = (path.with_name(f"{path.name}.old{n if n > 1 else ''}") for n in itertools.count(1))
+    with atomic_write(next(name for name in names if not name.exists())) as file:
+        file.write(data)

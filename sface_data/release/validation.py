@@ -10,7 +10,9 @@ from pathlib import Path
 from sface_data.errors import BadInput
 from sface_data.files import read_json, sha256_of_file
 from sface_data.plan import SamplePlan, SampleSpec
-from sface_data.release.card import CARD, front_matter, read_front_matter
+from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
+from sface_data.release.preview import PREVIEW
+from sface_data.release.texts import LICENCES, licence_text
 from sface_data.shards.images import decode
 from sface_data.shards.index import MANIFEST, DatasetIndex, ShardInfo
 from sface_data.shards.reader import ShardSample, read_shard
@@ -112,7 +114,8 @@ def _content_problems(path: Path, plan: SamplePlan, shard: ShardInfo, number: in
     except BadInput as error:
         yield str(error).removeprefix(f"{path}: ")
         return
-    yield from (f"{key}: missing" for key in planned if key not in set(found))
+    there = set(found)
+    yield from (f"{key}: missing" for key in planned if key not in there)
     if sorted(found) == sorted(planned) and found != list(planned):
         yield "the samples are not in the order of the plan"
 
@@ -153,7 +156,7 @@ def _problem(directory: Path, name: str, error: BadInput) -> Problem:
 def _parsed(data: bytes) -> object:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -167,6 +170,17 @@ def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
     for name in ("configs", "dataset_info", "size_categories"):
         if card.get(name) != wanted[name]:
             yield Problem(CARD, f"`{name}` in its front matter is not what the manifest says")
+    licence = card.get("license")
+    if licence not in LICENCES:
+        yield Problem(CARD, f"`license` in its front matter is none of {', '.join(LICENCES)}")
+    elif (
+        not (directory / LICENSE).exists() or (directory / LICENSE).read_bytes() != licence_text(licence).encode()
+    ):
+        yield Problem(LICENSE, f"not the text of {licence}, the licence that the card names")
+    prose = (directory / CARD).read_text(encoding="utf-8")
+    for name, words in claims(index).items():
+        if words not in prose:
+            yield Problem(CARD, f"does not say {words!r}, as the manifest has it ({name})")
 
 
 def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
@@ -176,6 +190,9 @@ def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
                 yield Problem(name, "not what the manifest says")
         except BadInput as error:
             yield _problem(directory, name, error)
+    for name in (CITATION, PREVIEW):
+        if not (directory / name).is_file():
+            yield Problem(name, "missing")
     centers = index.class_centers
     if centers is not None:
         path = directory / centers.filename

@@ -56,6 +56,8 @@ def scan_shard(path: Path) -> Iterator[Entry]:
             size = path.stat().st_size
             for info in tar:
                 end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
+                if info.size < 0:
+                    raise BadInput(f"{path}: {info.name!r} has a negative size; get or make the file again")
                 if info.isdir():
                     continue
                 name, extension = _split(path, info)
@@ -76,7 +78,9 @@ def scan_shard(path: Path) -> Iterator[Entry]:
             if file.read(_BLOCK) != bytes(_BLOCK):
                 behind = "" if key is None else f" behind {key!r}"
                 raise BadInput(f"{path}: ends early or is broken{behind}; get or make the file again")
-    except tarfile.TarError as error:
+    except BadInput:
+        raise
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # what tarfile makes of hostile headers
         raise BadInput(f"{path}: not a readable uncompressed tar file ({error})") from error
     if key is not None:
         yield Entry(key, members)

@@ -14,7 +14,7 @@ from sface_data.plan import SamplePlan
 from sface_data.shards.index import MANIFEST, DatasetIndex, Environment, ShardInfo
 
 CENTERS = "class_w_avg.safetensors"
-_NAME = ".build"
+_NAME = ".sface-data-build"
 _PLAN = "plan.json"
 
 
@@ -27,7 +27,7 @@ class FinishedShard:
 
 
 class Workspace:
-    """The folder of one plan. Unfinished files and records of finished shards lie in `.build` until the end.
+    """The folder of one plan. Unfinished files and records of finished shards lie in a folder of it until the end.
 
     Make one with `open_workspace`.
     """

@@ -216,9 +216,9 @@ def test_a_folder_of_somebody_else(generate: Callable[..., str], tmp_path: Path,
 def test_an_unfinished_folder_whose_plan_is_broken(
     generate: Callable[..., str], tmp_path: Path, text: str
 ) -> None:
-    (tmp_path / "faces" / ".build").mkdir(parents=True)
-    (tmp_path / "faces" / ".build" / "plan.json").write_text(text)
-    assert f"{tmp_path / 'faces'}: .build/plan.json is broken" in generate()
+    (tmp_path / "faces" / ".sface-data-build").mkdir(parents=True)
+    (tmp_path / "faces" / ".sface-data-build" / "plan.json").write_text(text)
+    assert f"{tmp_path / 'faces'}: .sface-data-build/plan.json is broken" in generate()
 
 
 def test_a_file_as_folder(generate: Callable[..., str], tmp_path: Path) -> None:
@@ -246,7 +246,36 @@ def test_a_folder_that_is_no_data_set(fails: Callable[..., str], tmp_path: Path,
 def test_a_preview_into_a_missing_folder(fails: Callable[..., str], dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "none" / "grid.png"
     assert f"{out}: cannot be written, as {out.parent} is no folder" in fails("preview", dataset, "--out", out)
-    assert f"{tmp_path}: Is a directory" in fails("preview", dataset, "--out", tmp_path)
+    assert "must end in .png" in fails("preview", dataset, "--out", dataset / "data" / "train-000000.tar")
+    (tmp_path / "folder.png").mkdir()
+    assert f"{tmp_path / 'folder.png'}: Is a directory" in fails(
+        "preview", dataset, "--out", tmp_path / "folder.png"
+    )
+
+
+def test_an_empty_path(fails: Callable[..., str], golden: Path) -> None:
+    assert "path is empty" in fails("generate", "--network", golden / "conditional-32.pkl", "--outdir", "")
+    assert "path is empty" in fails("validate", "")
+
+
+def test_truncation_towards_the_class_that_changes_nothing(fails: Callable[..., str], golden: Path) -> None:
+    network = ["--network", golden / "conditional-32.pkl", "--outdir", "none"]
+    assert "smaller psi" in fails("generate", *network, "--trunc-center", "class")
+
+
+def test_what_is_there_goes_only_if_the_new_can_be_made(
+    fails: Callable[..., str], golden: Path, dataset: Path, tmp_path: Path
+) -> None:
+    from sface_data.generator.checkpoint import load_generator, save_generator
+
+    folder, broken = tmp_path / "faces", tmp_path / "broken.safetensors"
+    shutil.copytree(dataset, folder)
+    generator = load_generator(golden / "conditional-32.pkl").generator
+    generator.synthesis.get_submodule("b8.conv1").bias.data[3] = 3e38  # the gain of the layer makes it infinite
+    save_generator(generator, broken)
+    before = tree(folder)
+    assert "not finite" in fails("generate", "--network", broken, "--outdir", folder, "--overwrite")
+    assert tree(folder) == before
 
 
 def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_path: Path) -> None:

@@ -180,10 +180,37 @@ def test_a_new_card_keeps_the_old_one(run: Run, faces: Path, dataset: Path) -> N
     assert (faces / "LICENSE").read_text().startswith("Creative Commons Attribution 4.0 International")
     assert run("validate", faces)[0] == 0
     assert run("card", faces, "--licence", "cc-by-4.0")[2] == f"{faces}: everything is up to date\n"
-    assert run("card", faces)[0] == 0
+    # Without --licence it stays, and what the command itself wrote is no edit to keep.
+    assert run("card", faces)[2] == f"{faces}: everything is up to date\n"
+    assert run("card", faces, "--licence", "cc-by-nc-sa-4.0")[0] == 0
     left = tree(faces)
     left.pop("README.md.old")
     assert left == tree(dataset)
+
+
+def test_every_edit_is_kept(run: Run, faces: Path) -> None:
+    edits = {name: f"{name} edited" for name in ("README.md", "CITATION.cff", "LICENSE")}
+    for name, text in edits.items():
+        (faces / name).write_text(text)
+    assert run("card", faces)[0] == 0
+    assert run("card", faces, "--licence", "cc0-1.0")[0] == 0
+    (faces / "README.md").write_text("edited again")
+    assert run("card", faces)[0] == 0
+    assert {name: (faces / f"{name}.old").read_text() for name in edits} == edits
+    assert (faces / "README.md.old2").read_text() == "edited again"
+    assert run("validate", faces)[0] == 0
+
+
+def test_a_shard_made_again_elsewhere_keeps_the_licence(run: Run, golden: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    command = ["generate", "--network", golden / "conditional-32.pkl", "--outdir", folder, "--size", 32]
+    command += ["--samples-per-class", 3, "--samples-per-shard", 15]
+    assert run(*command, "--licence", "cc0-1.0")[0] == 0
+    (folder / "data" / "train-000001.tar").unlink()
+    assert run(*command, "--batch", 3)[0] == 0
+    assert "\nlicense: cc0-1.0\n" in (folder / "README.md").read_text()
+    assert not list(folder.glob("*.old*"))
+    assert run("validate", folder)[0] == 0
 
 
 def test_a_card_that_is_no_text_is_replaced(run: Run, faces: Path, dataset: Path) -> None:

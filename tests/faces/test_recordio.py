@@ -112,6 +112,7 @@ def test_a_damaged_file_is_one_sentence(
         ("0\t0\n0\t40\n", "a record number comes twice"),
         ("0\t0\n1\n", "not a list of record numbers"),
         ("zero\tnull\n", "not a list of record numbers"),
+        ("0\t99999999999999999999\n", "not a list of record numbers"),
         ("", "lists no records"),
     ],
 )
@@ -123,7 +124,12 @@ def test_an_index_of_another_file_is_one_sentence(tmp_path: Path, index: str, se
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("2,112,112", "label 2, but `property` tells of 2 classes"), ("x", "should hold")]
+    ("text", "sentence"),
+    [
+        ("2,112,112", "label 2, but `property` tells of 2 classes"),
+        ("x", "should hold"),
+        ("9" * 5000, "should hold"),
+    ],
 )
 def test_a_property_that_does_not_fit_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     write_records(tmp_path / "train.rec", FACES)

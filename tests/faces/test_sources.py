@@ -1,5 +1,6 @@
 import io
 import pickle
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -257,3 +258,21 @@ def test_bad_datasets_folders_are_one_sentence(tmp_path: Path, forms: dict[str, 
     (tmp_path / "broken" / "dataset_info.json").write_text("{")
     with pytest.raises(BadInput, match="broken: `datasets` cannot load it"):
         open_source(tmp_path / "broken")
+
+
+def test_hidden_folders_are_not_read_and_linked_ones_are_refused(rendered_faces: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "faces"
+    shutil.copytree(rendered_faces, folder)
+    before = len(open_source(folder))
+    shutil.copytree(folder / "000000", folder / "000001" / ".trash")
+    assert len(open_source(folder)) == before
+    (folder / "000001" / "more").symlink_to(folder / "000000")
+    with pytest.raises(BadInput, match=r"000001/more: a link to a folder"):
+        open_source(folder)
+
+
+def test_parquet_files_of_several_splits_are_not_mixed(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}-00000-of-00001.parquet").write_bytes(b"")
+    with pytest.raises(BadInput, match="holds the splits test, train"):
+        open_source(tmp_path)

@@ -241,6 +241,30 @@ def test_an_edited_card(folder: Path, run: Run, old: str, new: str, field: str) 
     assert problems(run, folder) == [("README.md", f"`{field}` in its front matter is not what the manifest says")]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("60 images of 10 classes", "6,000 images of 10 classes"),
+        ("**No certificate yet.**", "**Certified private.**"),
+    ],
+)
+def test_a_claim_of_the_card_that_was_edited(folder: Path, run: Run, old: str, new: str) -> None:
+    text = (folder / "README.md").read_text()
+    assert text.count(old) == 1
+    (folder / "README.md").write_text(text.replace(old, new))
+    [(name, sentence)] = problems(run, folder)
+    assert name == "README.md"
+    assert old in sentence
+
+
+def test_a_licence_that_was_edited(folder: Path, run: Run) -> None:
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: mit"))
+    assert "is none of" in problems(run, folder)[0][1]
+    (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: cc0-1.0"))
+    assert problems(run, folder) == [("LICENSE", "not the text of cc0-1.0, the licence that the card names")]
+
+
 def test_edited_prose_is_no_problem(folder: Path, run: Run) -> None:
     text = (folder / "README.md").read_text()
     (folder / "README.md").write_text(text.replace("# Synthetic faces", "# My faces") + "\nThanks to all.\n")
@@ -263,10 +287,20 @@ def test_a_card_that_cannot_be_used(folder: Path, run: Run, data: bytes, sentenc
     assert found[0][1].startswith(sentence)
 
 
-@pytest.mark.parametrize("name", ["README.md", "_info.json", "data/sizes.json"])
-def test_a_missing_file(folder: Path, run: Run, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("README.md", "No such file or directory"),
+        ("_info.json", "No such file or directory"),
+        ("data/sizes.json", "No such file or directory"),
+        ("CITATION.cff", "missing"),
+        ("preview.png", "missing"),
+        ("LICENSE", "not the text of cc-by-nc-sa-4.0, the licence that the card names"),
+    ],
+)
+def test_a_missing_file(folder: Path, run: Run, name: str, sentence: str) -> None:
     (folder / name).unlink()
-    assert problems(run, folder) == [(name, "No such file or directory")]
+    assert problems(run, folder) == [(name, sentence)]
 
 
 def test_edited_indexes_of_other_readers(folder: Path, run: Run) -> None:

@@ -197,3 +197,14 @@ def test_no_damage_ends_in_another_error(
 def test_reading_can_stop_early(shard: Path) -> None:
     reading: Callable[[], ShardSample] = iter(read_shard(shard)).__next__
     assert reading().key == "000000_000000"
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K", b"5", b"0"])
+@pytest.mark.parametrize("size", [b"-0000000001\0", b"\xff" * 12, b"\x80" + b"\xff" * 11, b"77777777777\0"])
+def test_hostile_sizes_are_refused(shard: Path, kind: bytes, size: bytes) -> None:
+    data = bytearray(shard.read_bytes())
+    data[156:157], data[124:136], data[148:156] = kind, size, b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    shard.write_bytes(data)
+    with pytest.raises(BadInput, match=shard.name):
+        list(read_shard(shard))

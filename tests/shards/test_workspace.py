@@ -30,10 +30,10 @@ def command(golden: Path, tmp_path: Path) -> list[str]:
 def unfinished(dataset: Path, tmp_path: Path) -> Path:
     """The folder as it is when two of three shards are done, and the third is being written."""
     folder = tmp_path / "faces"
-    (folder / ".build").mkdir(parents=True)
+    (folder / ".sface-data-build").mkdir(parents=True)
     (folder / "data").mkdir()
     manifest = json.loads((dataset / "manifest.json").read_text())
-    (folder / ".build" / "plan.json").write_text(json.dumps(manifest["plan"]))
+    (folder / ".sface-data-build" / "plan.json").write_text(json.dumps(manifest["plan"]))
     for shard in manifest["shards"][:2]:
         name = Path(shard["filename"]).name
         shutil.copy(dataset / "data" / name, folder / "data" / name)
@@ -42,8 +42,8 @@ def unfinished(dataset: Path, tmp_path: Path) -> Path:
             "info": shard,
             "environment": manifest["environments"][0],
         }
-        (folder / ".build" / name).with_suffix(".json").write_text(json.dumps(record))
-    (folder / ".build" / ".train-000002.tar.part").write_bytes(b"half")
+        (folder / ".sface-data-build" / name).with_suffix(".json").write_text(json.dumps(record))
+    (folder / ".sface-data-build" / ".train-000002.tar.part").write_bytes(b"half")
     return folder
 
 
@@ -62,7 +62,7 @@ def test_finished_shards_are_kept(unfinished: Path, run: Run, command: list[str]
 def test_a_shard_without_a_good_record_is_made_again(
     unfinished: Path, run: Run, command: list[str], dataset: Path, text: str
 ) -> None:
-    (unfinished / ".build" / "train-000000.json").write_text(text)
+    (unfinished / ".sface-data-build" / "train-000000.json").write_text(text)
     before = stamps(unfinished)
     assert run(*command)[0] == 0
     assert tree(unfinished) == tree(dataset)

@@ -5,8 +5,9 @@ import io
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,8 @@ RENDERER = 1  # goes up when the same request gives other images
 REQUEST, LANDMARKS, README, LOCK = "request.json", "landmarks.csv", "README.md", ".lock"
 QUALITY = 95  # of the JPEG files, with colour at full resolution
 POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+_JPEG_END = b"\xff\xd9"
+_BLOCKS_AHEAD = 4  # for each worker; bounds the memory
 _BLOCK = 32  # images of one identity that a worker makes at a time
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -94,7 +97,8 @@ def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progre
     with _locked(outdir):
         _check_folder(outdir, request)  # another process may have filled it since
         write_text(outdir / REQUEST, pretty_json(_record(request)))
-        write_text(outdir / README, _readme(request))
+        if not (outdir / README).exists():  # somebody may have written more into it
+            write_text(outdir / README, _readme(request))
         landmarks: list[Floats] = []
         for points, progress in _run(outdir, request, workers):
             landmarks += points
@@ -140,19 +144,20 @@ def _record(request: RenderRequest) -> dict[str, int | float]:
 
 
 def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[list[Floats], Progress]]:
-    blocks = [
-        Block(identity, first, min(_BLOCK, request.images_per_identity - first))
-        for identity in range(request.identities)
-        for first in range(0, request.images_per_identity, _BLOCK)
-    ]
-    folders, requests = [outdir] * len(blocks), [request] * len(blocks)
-    if min(workers, len(blocks)) <= 1:
-        yield from map(_make_block, folders, requests, blocks)
+    workers = min(workers, request.identities * -(-request.images_per_identity // _BLOCK))
+    if workers <= 1:
+        yield from (_make_block(outdir, request, block) for block in _blocks(request))
         return
+    waiting: deque[Future[tuple[list[Floats], Progress]]] = deque()
     with _one_blas_thread():
-        pool = ProcessPoolExecutor(min(workers, len(blocks)), get_context("spawn"), _start_worker)
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
         try:
-            yield from pool.map(_make_block, folders, requests, blocks)
+            for block in _blocks(request):
+                waiting.append(pool.submit(_make_block, outdir, request, block))
+                if len(waiting) > _BLOCKS_AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise BadInput(
                 f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
@@ -160,6 +165,12 @@ def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[l
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _blocks(request: RenderRequest) -> Iterator[Block]:
+    for identity in range(request.identities):
+        for first in range(0, request.images_per_identity, _BLOCK):
+            yield Block(identity, first, min(_BLOCK, request.images_per_identity - first))
 
 
 @contextmanager
@@ -198,7 +209,7 @@ def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[lis
     for index in range(block.first, block.first + block.count):
         variation = draw_variation(request.seed, block.identity, index, request.strength)
         path = outdir / image_name(block.identity, index)
-        if path.exists():
+        if _is_whole(path):
             landmarks.append(landmarks_of(head, variation, request.size))
             continue
         picture = render(head, variation, request.size)
@@ -207,6 +218,14 @@ def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[lis
         landmarks.append(picture.landmarks)
         new += 1
     return landmarks, Progress(new, block.count - new)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an image is there and ends as a JPEG file does."""
+    if not path.exists():
+        return False
+    with explained(path):
+        return path.read_bytes().endswith(_JPEG_END)
 
 
 @lru_cache(maxsize=1)
@@ -241,7 +260,7 @@ make the same bytes:
 
     sface-data render --outdir DIR --identities {request.identities} \\
         --images-per-identity {request.images_per_identity} --size {request.size} \\
-        --seed {request.seed} --strength {request.strength:g}
+        --seed {request.seed} --strength {request.strength!r}
 
 To the extent possible under law, all rights are waived: CC0 1.0 Universal
 (https://creativecommons.org/publicdomain/zero/1.0/). The mesh is MakeHuman's, also CC0.

@@ -70,6 +70,16 @@ def test_only_what_is_missing_is_made_again(tmp_path: Path) -> None:
     assert contents(tmp_path) == whole
 
 
+def test_a_damaged_image_is_made_again_and_an_edited_readme_stays(tmp_path: Path) -> None:
+    fill(tmp_path, SMALL)
+    whole = contents(tmp_path)
+    (tmp_path / "000000/000000.jpg").write_bytes(b"")
+    (tmp_path / "000001/000001.jpg").write_bytes(whole["000001/000001.jpg"][:-100])
+    (tmp_path / "README.md").write_bytes(b"edited")
+    assert fill(tmp_path, SMALL) == (2, 4)
+    assert contents(tmp_path) == {**whole, "README.md": b"edited"}
+
+
 def test_killed_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
     request = RenderRequest(identities=4, images_per_identity=20, size=64)
     options = ["--identities", "4", "--images-per-identity", "20", "--size", "64"]
