@@ -8,7 +8,7 @@ import click
 
 @click.group()
 def generator() -> None:
-    """Generators: train one, say what a file holds, convert it."""
+    """Generators: train one, measure it, say what a file holds, convert it."""
 
 
 @generator.command()
@@ -155,11 +155,12 @@ def train(
     """
     import dataclasses
 
+    from sface_data.faces.sources import open_source
     from sface_data.generator.recipe import PRESETS
     from sface_data.generator.sampler import choose_precision
     from sface_data.generator.team import joined_team, training_device
     from sface_data.generator.train import Settings, Training
-    from sface_data.generator.training_faces import open_training_faces
+    from sface_data.generator.training_faces import TrainingFaces
     from sface_data.generator.training_run import run_training
 
     recipe = PRESETS[preset]
@@ -169,7 +170,7 @@ def train(
         r1_gamma=recipe.r1_gamma if gamma is None else gamma,
     )
     where = training_device(device)
-    faces = open_training_faces(data)
+    faces = TrainingFaces(open_source(data))
     settings = Settings(
         recipe=recipe,
         seed=seed,
@@ -186,3 +187,61 @@ def train(
     if team.rank == 0:
         kimg = training.progress.images / 1000
         click.echo(f"{outdir}: {kimg:g} kimg; look at the newest samples-*.png", err=True)
+
+
+@generator.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The faces that the generator was trained on.",
+)
+@click.option(
+    "--model",
+    metavar="FILE.onnx",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Embedder of faces: RGB [N,3,112,112], (x - 127.5) / 127.5, to [N,D].",
+)
+@click.option(
+    "--classes",
+    metavar="N",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    help="Classes to look at, spread over all.",
+)
+@click.option(
+    "--images-per-class",
+    metavar="N",
+    type=click.IntRange(min=2),
+    default=50,
+    show_default=True,
+    help="Images of each class, made and real.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class: int, as_json: bool) -> None:
+    """Measure a generator against the faces it was trained on, in the feature space of an embedder.
+
+    Frechet and kernel distance, precision and recall; how well the made classes are told apart (AUC, EER,
+    FDR), how much images of a class differ (1 - mean cosine similarity), and whether a made class is its real
+    namesake (made against real). Images are enlarged to the embedder's size.
+
+    \b
+    Example:
+      sface-data generator metrics run/generator-000100.00.safetensors --data faces --model judge.onnx
+    """
+    from sface_data.faces.sources import open_source
+    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.evaluation import Judge, evaluate
+
+    loaded = load_generator(file)
+    rows = evaluate(loaded.generator, open_source(data), Judge(model), classes, images_per_class)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, value in rows.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        click.echo(f"{name.replace('_', ' '):26} {shown}")

@@ -2,15 +2,13 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.faces.source import Images, Source
-from sface_data.faces.sources import open_source
+from sface_data.generator.labelled import LabelledFaces
 
 _KEPT = 4 << 30  # bytes of pixels that are kept in memory
 
@@ -22,9 +20,12 @@ class TrainingFaces:
         resolution: height and width in pixels.
         class_names: by class index.
         sha256: digest of names, labels and, where they are kept in memory, pixels.
+
+    Raises:
+        BadInput: if they cannot be read, or are not square with a power of two as side.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: LabelledFaces) -> None:
         self.class_names = source.class_names
         self.resolution = _resolution(source)
         self._source = source
@@ -33,8 +34,8 @@ class TrainingFaces:
         digest = hashlib.sha256("\n".join(self.class_names).encode() + self._classes.tobytes())
         if len(source) * self.resolution**2 * 3 <= _KEPT:
             self._kept = np.empty((len(source), self.resolution, self.resolution, 3), np.uint8)
-            for place, (_, pixels) in enumerate(Images(source, one_size=True)):
-                self._kept[place] = pixels
+            for place in range(len(source)):
+                self._kept[place] = self._decode(place)
             digest.update(self._kept.data)
         self.sha256 = digest.hexdigest()
 
@@ -70,7 +71,7 @@ class TrainingFaces:
         if pixels.shape[:2] != (self.resolution, self.resolution):
             height, width, _ = pixels.shape
             raise BadInput(
-                f"{face.where}: {width} x {height} pixels, but the network's images have {self.resolution} x "
+                f"{face.where}: {width} x {height} pixels, but the first has {self.resolution} x "
                 f"{self.resolution}; make all one size"
             )
         return pixels
@@ -104,16 +105,7 @@ class FaceOrder:
         return int(self._shuffled[offset])
 
 
-def open_training_faces(path: Path) -> TrainingFaces:
-    """The labelled faces at `path`, of at least two classes.
-
-    Raises:
-        BadInput: if they cannot be read, are of one class, or are not square with a power of two as side.
-    """
-    return TrainingFaces(open_source(path))
-
-
-def _resolution(source: Source) -> int:
+def _resolution(source: LabelledFaces) -> int:
     first = source[0]
     height, width, _ = first.decode().shape
     if height != width or height < 8 or height & (height - 1):

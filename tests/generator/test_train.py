@@ -16,13 +16,14 @@ import torch
 from PIL import Image
 
 from sface_data.errors import BadInput
+from sface_data.faces.sources import open_source
 from sface_data.generator.checkpoint import load_generator
 from sface_data.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from sface_data.generator.recipe import PRESETS, Recipe
 from sface_data.generator.team import Team
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.training_checkpoint import load_training, save_training
-from sface_data.generator.training_faces import FaceOrder, TrainingFaces, open_training_faces
+from sface_data.generator.training_faces import FaceOrder, TrainingFaces
 from sface_data.generator.training_run import CHECKPOINT, METRICS, run_training
 
 CPU = torch.device("cpu")
@@ -56,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def faces(folder: Path) -> TrainingFaces:
-    return open_training_faces(folder)
+    return TrainingFaces(open_source(folder))
 
 
 def training_of(faces: TrainingFaces, recipe: Recipe = TINY, team: Team | None = None) -> Training:
@@ -326,10 +327,10 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
-from test_train import CPU, TINY, everything, open_training_faces, training_of
+from test_train import CPU, TINY, everything, open_source, TrainingFaces, training_of
 from sface_data.generator.team import joined_team
 with joined_team(CPU) as team:
-    training = training_of(open_training_faces(Path(sys.argv[2])), team=team)
+    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), team=team)
     for _ in range(6):
         training.step()
     if team.rank == 0:
