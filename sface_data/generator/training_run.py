@@ -152,9 +152,9 @@ def _claimed(outdir: Path, rank: int) -> Iterator[None]:
         return
     with explained(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
-    known = (CHECKPOINT, METRICS, ".lock")
-    if not (outdir / CHECKPOINT).exists():
-        astray = [path for path in outdir.iterdir() if path.name not in known]
+    if not (outdir / CHECKPOINT).exists():  # perhaps stopped while it wrote the first
+        ours = (METRICS, ".*", "generator-*.safetensors", "samples-*.png")
+        astray = [path for path in outdir.iterdir() if not any(path.match(name) for name in ours)]
         if astray:
             raise BadInput(f"{outdir}: not empty, and holds no checkpoint of a run; choose another folder")
     try:

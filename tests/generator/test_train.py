@@ -286,6 +286,16 @@ def test_a_checkpoint_of_something_else_is_refused(folder: Path, tmp_path: Path,
     assert "not a checkpoint of this version" in stderr
 
 
+def test_a_run_stopped_before_its_first_checkpoint_begins_anew(folder: Path, tmp_path: Path, run: Run) -> None:
+    outdir = tmp_path / "run"
+    outdir.mkdir()
+    for name in (".checkpoint.pt.part", "generator-000000.01.safetensors", METRICS):
+        (outdir / name).touch()
+    code, _, stderr = run(*command(folder, outdir, "--kimg", 0.008))
+    assert code == 0, stderr
+    assert load_generator(outdir / "generator-000000.01.safetensors").generator.config.img_resolution == 16
+
+
 def test_a_folder_with_other_things_is_left_alone(folder: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     code, _, stderr = run(*command(folder, tmp_path, "--kimg", 0.008))
