@@ -30,7 +30,6 @@ _SYM6_LAG = sum(k * h for k, h in enumerate(_SYM6)) / sum(_SYM6) - (len(_SYM6) /
 _SYM2 = (-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025)
 _LUMA = 3**-0.5  # each component of the axis from black to white
 _BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of photographs, from the lowest band up
-_LN2 = math.log(2)
 
 
 @dataclass(frozen=True)
