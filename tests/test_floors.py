@@ -10,6 +10,7 @@ import sface_data
 PACKAGE = Path(sface_data.__file__).parent
 # The first entry that is a prefix of a module's dotted name (without `sface_data.`) gives its floor.
 FLOORS = {
+    "__main__": 7,
     "cli": 6,
     "release": 5,
     "audit": 4,

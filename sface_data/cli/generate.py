@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--network",
     metavar="FILE",
-    required=True,
     type=NamedPath(path_type=Path),
-    help="Generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed), or .safetensors.",
+    help="Generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed), or .safetensors.  "
+    "[default: the one that ships, 32 identities of rendered faces in 64x64]",
 )
 @click.option("--classes", metavar="RANGES", help="Classes to draw, as in 0-9,12,20-29.  [default: all]")
 @click.option(
@@ -114,7 +114,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace the data set of another plan that the folder holds.")
 def generate(
     outdir: Path,
-    network: Path,
+    network: Path | None,
     device: str,
     batch: int | None,
     licence: str | None,
@@ -127,17 +127,18 @@ def generate(
     It can be stopped at any moment: run the same command again, and only what is missing is made.
 
     \b
-    Example:
+    Examples:
+      sface-data generate --outdir faces --samples-per-class 8
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
     """
     from sface_data.build import build, estimate
-    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
     from sface_data.generator.sampler import check_plan, choose_device, default_batch
     from sface_data.release.folder import check_licence, finish
     from sface_data.shards.workspace import open_workspace
 
     where = choose_device(device)
-    file = load_generator(network)
+    file = load_generator(network or DEMO_GENERATOR)
     plan = _plan(file, str(where), options)
     check_plan(plan, file.generator)  # before the folder is touched
     batch = batch or default_batch(where, file.generator.config, plan.image.size)

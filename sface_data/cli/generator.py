@@ -10,7 +10,7 @@ from sface_data.cli.options import NamedPath
 
 @click.group()
 def generator() -> None:
-    """Generators: what a file holds, and how to convert it."""
+    """Generators: train one, measure it, say what a file holds, convert it."""
 
 
 @generator.command()
@@ -73,3 +73,177 @@ def info(file: Path, as_json: bool) -> None:
     for name, value in rows.items():
         shown = f"{value:,}" if name in ("classes", "parameters") else "none" if value is None else str(value)
         click.echo(f"{name.replace('_', ' '):18} {shown}")
+
+
+@generator.command()
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Labelled square faces, the side a power of two: a folder per identity, WebDataset shards, "
+    "RecordIO (.rec) or a folder of `datasets`.",
+)
+@click.option(
+    "--outdir",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the run: new, empty, or one to go on with.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["sface", "demo"]),
+    required=True,
+    help="Recipe: that of SFace (128x128, GPUs), or a small one that two CPU cores train in an hour (64x64).",
+)
+@click.option(
+    "--kimg",
+    metavar="KIMG",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Length of the run in thousands of images.  [default: that of the preset]",
+)
+@click.option(
+    "--batch",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Images a step, over all processes.  [default: that of the preset]",
+)
+@click.option(
+    "--gamma",
+    metavar="GAMMA",
+    type=click.FloatRange(min=0),
+    help="Weight of the gradient penalty R1.  [default: that of the preset]",
+)
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run.")
+@click.option(
+    "--checkpoint-kimg",
+    metavar="KIMG",
+    type=click.FloatRange(min=0.001),
+    default=10.0,
+    show_default=True,
+    help="Thousands of images between two checkpoints.",
+)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the convolutions. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
+)
+def train(
+    data: Path,
+    outdir: Path,
+    preset: str,
+    kimg: float | None,
+    batch: int | None,
+    gamma: float | None,
+    seed: int,
+    checkpoint_kimg: float,
+    device: str,
+    precision: str,
+) -> None:
+    """Train a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
+
+    It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
+    the same bytes on a CPU. With torchrun several processes share the work of each step.
+
+    \b
+    Examples:
+      sface-data render --outdir faces --identities 32 --images-per-identity 150 --size 64
+      sface-data generator train --data faces --outdir run --preset demo
+      torchrun --nproc-per-node 4 -m sface_data generator train --data casia --outdir run
+    """
+    import dataclasses
+
+    from sface_data.faces.sources import open_source
+    from sface_data.generator.recipe import PRESETS
+    from sface_data.generator.sampler import choose_precision
+    from sface_data.generator.team import joined_team, training_device
+    from sface_data.generator.train import Settings, Training
+    from sface_data.generator.training_faces import TrainingFaces
+    from sface_data.generator.training_run import run_training
+
+    recipe = PRESETS[preset]
+    recipe = dataclasses.replace(
+        recipe,
+        batch=recipe.batch if batch is None else batch,
+        r1_gamma=recipe.r1_gamma if gamma is None else gamma,
+    )
+    where = training_device(device)
+    faces = TrainingFaces(open_source(data))
+    settings = Settings(
+        recipe=recipe,
+        seed=seed,
+        precision=choose_precision(precision, where, conv_clamp=None),
+        device=where.type,
+        resolution=faces.resolution,
+        classes=len(faces.class_names),
+        faces=len(faces),
+        faces_sha256=faces.sha256,
+    )
+    with joined_team(where) as team:
+        training = Training(faces, settings, where, team)
+        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg)
+    if team.rank == 0:
+        kimg = training.progress.images / 1000
+        click.echo(f"{outdir}: {kimg:g} kimg; look at the newest samples-*.png", err=True)
+
+
+@generator.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The faces that the generator was trained on.",
+)
+@click.option(
+    "--model",
+    metavar="FILE.onnx",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Embedder of faces: RGB [N,3,112,112], (x - 127.5) / 127.5, to [N,D].",
+)
+@click.option(
+    "--classes",
+    metavar="N",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    help="Classes to look at, spread over all.",
+)
+@click.option(
+    "--images-per-class",
+    metavar="N",
+    type=click.IntRange(min=2),
+    default=50,
+    show_default=True,
+    help="Images of each class, made and real.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class: int, as_json: bool) -> None:
+    """Measure a generator against the faces it was trained on, in the feature space of an embedder.
+
+    Frechet and kernel distance, precision and recall; how well the made classes are told apart (AUC, EER,
+    FDR), how much images of a class differ (1 - mean cosine similarity), and whether a made class is its real
+    namesake (made against real). Images are enlarged to the embedder's size.
+
+    \b
+    Example:
+      sface-data generator metrics run/generator-000100.00.safetensors --data faces --model judge.onnx
+    """
+    from sface_data.faces.sources import open_source
+    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.evaluation import Judge, evaluate
+
+    loaded = load_generator(file)
+    rows = evaluate(loaded.generator, open_source(data), Judge(model), classes, images_per_class)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, value in rows.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        click.echo(f"{name.replace('_', ' '):26} {shown}")

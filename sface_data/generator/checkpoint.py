@@ -17,6 +17,8 @@ from sface_data.generator import nvlabs
 from sface_data.generator.networks import Generator, GeneratorConfig
 from sface_data.generator.weights import check_config, fill
 
+# The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
+DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
 
 

@@ -454,15 +454,24 @@ class Discriminator(nn.Module):
             )
         self.b4 = DiscriminatorEpilogue(config.cmap_dim if conditional else 1, config)
 
-    def forward(self, image: Tensor, classes: Tensor | None) -> Tensor:
-        """float32 images [N,img_channels,R,R] and int64 classes [N] to logits [N,1]."""
+    def forward(self, image: Tensor, classes: Tensor | None, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Judges images.
+
+        Args:
+            image: float32 [N,img_channels,R,R].
+            classes: int64 [N]; None for an unconditional network.
+            dtype: what the blocks run in; from 4x4 on it is float32.
+
+        Returns:
+            float32 logits [N,1].
+        """
         x: Tensor | None = None
-        below: Tensor | None = image
+        below: Tensor | None = image.to(dtype)
         for block in self.children():
             if isinstance(block, DiscriminatorBlock):
                 x, below = block(x, below)
         assert x is not None
-        x = self.b4(x, below)
+        x = self.b4(x.float(), None if below is None else below.float())
         if self.config.c_dim > 0:
             embedding = self.mapping(None, classes)  # [N,cmap_dim]
             x = (x * embedding).sum(dim=1, keepdim=True) / self.config.cmap_dim**0.5

@@ -22,9 +22,9 @@ def fir_kernel(like: Tensor, gain: float = 1.0) -> Tensor:
     return kernel.to(like.dtype).expand(like.shape[1], 1, 4, 4)
 
 
-def blur(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
+def blur(x: Tensor, padding: int, gain: float = 1.0) -> Tensor:
     """Filters each channel of x [N,C,H,W] with [1,3,3,1]; zeros outside."""
-    return F.conv2d(x, fir_kernel(x, gain), padding=padding, stride=stride, groups=x.shape[1])
+    return F.conv2d(x, fir_kernel(x, gain), padding=padding, groups=x.shape[1])
 
 
 def upsample2d(x: Tensor) -> Tensor:
@@ -36,7 +36,8 @@ def upsample2d(x: Tensor) -> Tensor:
 
 def downsample2d(x: Tensor) -> Tensor:
     """Halves height and width behind the filter. [N,C,H,W] -> [N,C,H/2,W/2]."""
-    return blur(x, padding=1, stride=2)
+    # A depthwise convolution with a stride has no fast derivative on CPUs; leaving out every second value has.
+    return blur(x, padding=1)[:, :, ::2, ::2]
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:
