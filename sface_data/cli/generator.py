@@ -153,7 +153,7 @@ def train(
     Examples:
       sface-data render --outdir faces --identities 32 --images-per-identity 150 --size 64
       sface-data generator train --data faces --outdir run --preset demo
-      torchrun --nproc-per-node 4 -m sface_data generator train --data casia --outdir run
+      torchrun --nproc-per-node 4 -m sface_data generator train --data set --outdir run --preset sface
     """
     import dataclasses
 
