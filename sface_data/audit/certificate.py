@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def certify(
         "judges": judges,
         "inputs": inputs,
         "seed": examination.seed,
-        "versions": versions(),
+        "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
         "checks": [check.to_json() for check in examination.checks],
         "verdict": examination.verdict,
         "in_words": in_words(examination.verdict, examination.checks),

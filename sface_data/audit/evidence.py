@@ -42,6 +42,7 @@ class Sets:
         held_out: images of training people that were not in training; None if there are none.
         copies: altered training images, for the positive control.
         labels_related: whether a class of the release is meant to be the training class of the same name.
+        control_name, training_name: what errors call them.
     """
 
     judge: str
@@ -51,6 +52,8 @@ class Sets:
     held_out: EmbeddingSet | None
     copies: Copies | None
     labels_related: bool
+    control_name: str = "the control group"
+    training_name: str = "the training set"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """The examination: from the faces under every judge to the verdicts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sface_data.audit.check import Check, Finding, Verdict, decide, overall
 from sface_data.audit.checks import exposure, files, judge, linkage, membership, neighbours, same_label
 from sface_data.audit.evidence import Evidence, Nearness, Sets, gather, gather_mirrored
+from sface_data.audit.overlap import check_control
 from sface_data.audit.policy import Policy
 from sface_data.audit.power import TRIALS, Scene, level_of
 
@@ -57,6 +58,9 @@ def examine(
         judges: the same faces under each embedder.
         pixels: the faces as pixels, straight and mirrored; None if there are no images.
         trials: of the positive control.
+
+    Raises:
+        BadInput: if the control group holds training people.
     """
     names = [name for name in policy.checks if name not in (files.NAME, PIXEL_CHECK)]
     level = level_of(len(names) * len(judges) + len(policy.checks) - len(names))
@@ -86,6 +90,10 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
     """The findings of one judge; all of them void if it cannot tell people apart."""
     first = judge.judge(scene.evidence, scene.policy.judge_auc)
     void = judge.blind(first)
+    alike = None if void else check_control(scene.evidence)  # before anything is concluded
+    if alike is not None:
+        facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
+        first = replace(first, facts={**first.facts, "control_people_like_training_people": facts})
     links = None
     if any(name.startswith("linkage") for name in names):
         links = linkage.link(scene.evidence, scene.seed, device)

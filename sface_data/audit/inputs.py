@@ -118,6 +118,8 @@ class Inputs:
             held_out=found.get("held-out"),
             copies=self._copies(found["training"], embedder, cache, progress),
             labels_related=self.labels_related,
+            control_name="" if self.control is None else str(self.control.path),
+            training_name=str(self.training.path),
         )
 
     def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[Sets, Sets] | None:

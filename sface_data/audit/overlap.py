@@ -46,7 +46,7 @@ def check_digests(first: Sequence[str], second: Sequence[str], names: tuple[str,
         )
 
 
-def check_control(evidence: Evidence, control: str, training: str) -> Lookalikes | None:
+def check_control(evidence: Evidence) -> Lookalikes | None:
     """Whether the control group holds training people or their images; None without a control group.
 
     To be asked only of a judge that tells people apart.
@@ -55,6 +55,7 @@ def check_control(evidence: Evidence, control: str, training: str) -> Lookalikes
         BadInput: if it does.
     """
     sets = evidence.sets
+    control, training = sets.control_name, sets.training_name
     if sets.control is None or evidence.control_best is None:
         return None
     alike = max(_SAME_IMAGE, _quantile(evidence, 0.999))
