@@ -1,11 +1,14 @@
 """The data set card: front matter that makes `datasets.load_dataset` work, and prose for people."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
+from sface_data.release.evaluation import Result
+from sface_data.release.seal import MARKDOWN, YAML, sealed
 from sface_data.release.texts import LICENCES, render
 from sface_data.shards.index import DatasetIndex
 
@@ -30,6 +33,7 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
         "license": licence,
         "pretty_name": "Synthetic faces, class-labelled",
         "size_categories": [_size_category(index.num_samples)],
+        "source_datasets": ["original"],
         "tags": ["synthetic", "face-recognition", "biometrics", "stylegan2-ada", "webdataset"],
         "task_categories": ["image-classification", "image-feature-extraction"],
         "configs": [
@@ -55,8 +59,12 @@ def claims(index: DatasetIndex) -> dict[str, str]:
     }
 
 
-def card_text(index: DatasetIndex, licence: str) -> str:
-    """The whole card: front matter and prose."""
+def card_text(index: DatasetIndex, licence: str, results: Sequence[Result] = ()) -> str:
+    """The whole card: front matter and prose.
+
+    Args:
+        results: of face recognition trained on the data set.
+    """
     from huggingface_hub import DatasetCardData
 
     facts = DatasetCardData(**front_matter(index, licence)).to_yaml()
@@ -68,9 +76,10 @@ def card_text(index: DatasetIndex, licence: str) -> str:
         claims=claims(index),
         licence=LICENCES[licence],
         networks=sorted(networks),
+        results=results,
         columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
     )
-    return f"---\n{facts}\n---\n\n{prose}"
+    return sealed(f"---\n{facts}\n---\n\n{prose}", MARKDOWN)
 
 
 def read_front_matter(directory: Path) -> dict[str, Any]:
@@ -94,7 +103,8 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
 
 def citation_text(index: DatasetIndex, licence: str) -> str:
     """The CITATION.cff of a data set."""
-    return render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+    text = render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+    return sealed(text, YAML)
 
 
 def _features(plan: SamplePlan) -> list[dict[str, Any]]:

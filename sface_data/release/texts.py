@@ -37,6 +37,12 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
+def sections(text: str) -> dict[str, str]:
+    """What stands below each heading `## NAME` of a text, by name, each in one line."""
+    parts = [part.partition("\n") for part in text.split("## ")[1:]]
+    return {name.strip(): " ".join(body.split()) for name, _, body in parts}
+
+
 def licence_text(licence: str) -> str:
     """The full text of a licence."""
     path = cards_folder() / "licences" / f"{licence}.txt"

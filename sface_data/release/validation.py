@@ -11,6 +11,9 @@ from sface_data.errors import BadInput
 from sface_data.files import read_json, sha256_of_file
 from sface_data.plan import SamplePlan, SampleSpec
 from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
+from sface_data.release.croissant import CROISSANT, croissant
+from sface_data.release.datasheet import DATASHEET
+from sface_data.release.folder import held_licence
 from sface_data.release.preview import PREVIEW
 from sface_data.release.texts import LICENCES, licence_text
 from sface_data.shards.images import decode
@@ -184,15 +187,23 @@ def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
 
 
 def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
-    for name, value in (("_info.json", index.timm_info()), ("data/sizes.json", index.open_clip_sizes())):
+    values = {"_info.json": index.timm_info(), "data/sizes.json": index.open_clip_sizes()}
+    if (licence := held_licence(directory)) is not None:
+        values[CROISSANT] = croissant(index, licence)
+    for name, value in values.items():
+        if not (directory / name).is_file():
+            yield Problem(name, "missing; `sface-data card` makes it")
+            continue
         try:
             if read_json(directory / name) != value:
-                yield Problem(name, "not what the manifest says")
+                yield Problem(name, "not what the manifest says; `sface-data card` makes it anew")
         except BadInput as error:
             yield _problem(directory, name, error)
-    for name in (CITATION, PREVIEW):
+    for name, command in ((CITATION, "card"), (DATASHEET, "card"), (PREVIEW, "preview")):
         if not (directory / name).is_file():
-            yield Problem(name, "missing")
+            yield Problem(name, f"missing; `sface-data {command}` makes it")
+        elif name == DATASHEET and claims(index)["counts"].encode() not in (directory / name).read_bytes():
+            yield Problem(name, f"does not say {claims(index)['counts']!r}, as the manifest has it")
     centers = index.class_centers
     if centers is not None:
         path = directory / centers.filename
