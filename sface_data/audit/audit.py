@@ -11,6 +11,7 @@ import numpy as np
 from sface_data.audit.certificate import Certificate, certify, subjects_of
 from sface_data.audit.examine import PIXEL_CHECK, Examination, examine
 from sface_data.audit.inputs import Faces, Inputs
+from sface_data.audit.planting import PLANTED
 from sface_data.audit.policy import Policy
 from sface_data.errors import BadInput
 from sface_data.faces.embed import Progress, is_embeddings
@@ -70,9 +71,7 @@ def audit(request: Request, display: Display) -> Outcome:
     inputs.check()
     cache = request.outdir / CACHE
     with display("embedding", _to_embed(inputs, len(embedders), request.policy)) as progress:
-        judges = [
-            inputs.under(embedder, _name(embedder, inputs), cache, progress) for embedder in embedders
-        ]
+        judges = [inputs.under(embedder, _name(embedder, inputs), cache, progress) for embedder in embedders]
         pixels = inputs.pixels(cache, progress) if PIXEL_CHECK in request.policy.checks else None
     with display("comparing", 0):
         device = "cpu" if request.device == "auto" else request.device
@@ -109,7 +108,9 @@ def open_judges(request: Request) -> list[Embedder | None]:
             raise BadInput(f"{model}: no such file; --model names an embedder")
         embedder = open_embedder(model, request.device)
         if embedder.sha256 in seen:
-            raise BadInput(f"{model}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another")
+            raise BadInput(
+                f"{model}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another"
+            )
         seen[embedder.sha256] = model
         embedders.append(embedder)
     return embedders
@@ -123,15 +124,14 @@ def _inputs(request: Request, display: Display) -> Inputs:
             opened[role] = None if path is None else Faces.open(path, progress)
     synthetic, training = opened["directory"], opened["training"]
     assert synthetic is not None and training is not None
-    return Inputs(
-        synthetic, training, opened["control"], opened["held_out"], request.labels_related, request.seed
-    )
+    return Inputs(synthetic, training, opened["control"], opened["held_out"], request.labels_related, request.seed)
 
 
 def _to_embed(inputs: Inputs, judges: int, policy: Policy) -> int:
     images = [len(faces) for faces in inputs.by_role.values() if faces.source is not None]
     by_pixels = 2 if PIXEL_CHECK in policy.checks and len(images) == len(inputs.by_role) else 0
-    return sum(images) * (judges + by_pixels)
+    altered = 0 if inputs.training.source is None else min(PLANTED, len(inputs.training))
+    return (sum(images) + altered) * (judges + by_pixels)
 
 
 def _name(embedder: Embedder | None, inputs: Inputs) -> str:
@@ -160,4 +160,3 @@ def _described(inputs: Inputs) -> dict[str, Any]:
         }
     described["labels_related"] = inputs.labels_related
     return described
-

@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sface_data.audit.check import Check, Verdict
-from sface_data.audit.examine import Examination
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, canonical_json, explained, sha256_of_file
 from sface_data.provenance import versions
 from sface_data.shards.index import MANIFEST, DatasetIndex
+
+if TYPE_CHECKING:  # reading a certificate needs none of what makes one
+    from sface_data.audit.check import Check, Verdict
+    from sface_data.audit.examine import Examination
 
 CERTIFICATE = "audit/certificate.json"
 REPORT = "audit/report.html"
@@ -59,7 +61,7 @@ class Certificate:
     sha256: str
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> "Verdict":
         """`pass`, `fail` or `inconclusive`."""
         return self.statement["predicate"]["verdict"]
 
@@ -67,6 +69,11 @@ class Certificate:
     def policy(self) -> str:
         """Name of the policy."""
         return self.statement["predicate"]["policy"]["content"]["name"]
+
+    @property
+    def in_words(self) -> str:
+        """The verdict in a sentence or two."""
+        return self.statement["predicate"]["in_words"]
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -95,7 +102,7 @@ def subjects_of(directory: Path, index: DatasetIndex) -> dict[str, str]:
 
 
 def certify(
-    examination: Examination,
+    examination: "Examination",
     subjects: dict[str, str],
     judges: list[dict[str, Any]],
     inputs: dict[str, Any],
@@ -129,7 +136,7 @@ def certify(
     return Certificate(statement, hashlib.sha256(_bytes(statement)).hexdigest())
 
 
-def in_words(verdict: Verdict, checks: tuple[Check, ...]) -> str:
+def in_words(verdict: "Verdict", checks: "tuple[Check, ...]") -> str:
     """The verdict in a sentence or two."""
     failed = [check for check in checks if check.verdict == "fail"]
     open_ = [check for check in checks if check.needed and check.verdict == "inconclusive"]
@@ -305,7 +312,7 @@ def _unsupported() -> type[Exception]:
 def _check_shape(certificate: Certificate) -> None:
     """Raises KeyError or TypeError where a file has not what the properties promise."""
     predicate = certificate.statement["predicate"]
-    texts = [certificate.verdict, certificate.policy, predicate["in_words"], *certificate.judges]
+    texts = [certificate.verdict, certificate.policy, certificate.in_words, *certificate.judges]
     texts += [*certificate.subjects, *certificate.subjects.values(), predicate[_DIGEST]]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a name or digest is no text")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sface_data
 from sface_data.errors import BadInput
-from sface_data.files import canonical_json, explained
+from sface_data.files import canonical_json, cards_folder, explained
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -116,10 +115,8 @@ def load_policy(name_or_path: str) -> Policy:
 
 
 def policy_path(name: str) -> Path:
-    """Where a policy that ships lies: inside the package when installed, beside it in a checkout."""
-    package = Path(sface_data.__file__).parent
-    folder = package / "cards" if (package / "cards").is_dir() else package.parent / "cards"
-    return folder / "policies" / f"{name}.toml"
+    """Where a policy that ships lies."""
+    return cards_folder() / "policies" / f"{name}.toml"
 
 
 def _parse(value: dict[str, Any]) -> Policy:

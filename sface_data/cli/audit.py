@@ -156,7 +156,5 @@ def _display(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     interval = 0.2 if sys.stderr.isatty() else 30.0
-    with tqdm(
-        total=total or None, unit="faces", desc=what, delay=1, mininterval=interval, file=sys.stderr
-    ) as bar:
+    with tqdm(total=total or None, unit="faces", desc=what, delay=1, mininterval=interval, file=sys.stderr) as bar:
         yield lambda count: bar.update(count) and None
