@@ -256,6 +256,11 @@ def _conv3x3(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, width, 3, stride, 1, bias=False)
 
 
+def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on a device, its weights in the memory layout that convolutions are fastest with."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 BACKBONES: dict[str, Callable[[int, float], nn.Module]] = {
     "iresnet18": lambda dimensions, dropout: IResNet((2, 2, 2, 2), dimensions, dropout),
     "iresnet34": lambda dimensions, dropout: IResNet((3, 4, 6, 3), dimensions, dropout),
