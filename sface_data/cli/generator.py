@@ -213,10 +213,10 @@ def train(
 )
 @click.option(
     "--model",
-    metavar="FILE.onnx",
+    metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="Embedder of faces: RGB [N,3,112,112], (x - 127.5) / 127.5, to [N,D].",
+    help="Embedder of faces, as for `sface-data embed`.",
 )
 @click.option(
     "--classes",
@@ -248,10 +248,11 @@ def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class:
     """
     from sface_data.faces.sources import open_source
     from sface_data.generator.checkpoint import load_generator
-    from sface_data.generator.evaluation import Judge, evaluate
+    from sface_data.generator.evaluation import evaluate
+    from sface_data.recognition.embedder import open_embedder
 
     loaded = load_generator(file)
-    rows = evaluate(loaded.generator, open_source(data), Judge(model), classes, images_per_class)
+    rows = evaluate(loaded.generator, open_source(data), open_embedder(model), classes, images_per_class)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
