@@ -86,8 +86,23 @@ class Benchmark:
             cause = error.__cause__ or "not an image of a known format"
             raise BadInput(f"{where}, is broken ({cause}); get the file again") from error
 
-    def batches(self, size: int, threads: int = 2) -> Iterator[NDArray[np.uint8]]:
-        """All images in order as [n,H,W,3], n = `size` but for the last, decoded in threads ahead of use.
+    def distinct(self) -> tuple[list[int], NDArray[np.int64]]:
+        """Places of images that are not the same as an earlier one, and for all images [2P] which of those it is.
+
+        In published benchmarks an image is in several pairs.
+        """
+        order: dict[bytes | Path, int] = {}
+        which = [order.setdefault(image, len(order)) for image in self.images]
+        places = dict(zip(reversed(which), reversed(range(len(which))), strict=True))  # the first one wins
+        return [places[number] for number in range(len(order))], np.array(which, np.int64)
+
+    def batches(
+        self, size: int, threads: int = 2, places: Sequence[int] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Images in order as [n,H,W,3], n = `size` but for the last, decoded in threads ahead of use.
+
+        Args:
+            places: of the images; all by default.
 
         Raises:
             BadInput: as `decode`, and for images that are not square or not of one size.
@@ -95,13 +110,12 @@ class Benchmark:
         shape = self.decode(0).shape
         if shape[0] != shape[1]:
             raise BadInput(f"{self.path}: images of {shape[1]} x {shape[0]} pixels; aligned faces are square")
-        places = range(0, len(self.images), size)
+        places = range(len(self.images)) if places is None else places
         waiting: deque[Future[NDArray[np.uint8]]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for first in places:
-                    last = min(first + size, len(self.images))
-                    waiting.append(pool.submit(self._batch, range(first, last), shape))
+                for first in range(0, len(places), size):
+                    waiting.append(pool.submit(self._batch, places[first : first + size], shape))
                     if len(waiting) > max(_BATCHES_AHEAD, threads):
                         yield waiting.popleft().result()
                 while waiting:
@@ -109,7 +123,7 @@ class Benchmark:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _batch(self, places: range, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def _batch(self, places: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
         batch = np.empty((len(places), *shape), np.uint8)  # [N,H,W,3]
         for row, place in enumerate(places):
             pixels = self.decode(place)
@@ -216,16 +230,20 @@ def evaluate(
     Args:
         batch: images that the embedder gets at a time.
         threads: that decode ahead.
-        progress: called with the number of images of each finished batch.
+        progress: called with how many of the 2P images each finished batch stands for.
 
     Raises:
         BadInput: if an image is broken or the embedder gives numbers that are not finite.
     """
-    parts = []
-    for images in benchmark.batches(batch, threads):
+    places, which = benchmark.distinct()
+    count = np.bincount(which)  # how often each comes
+    parts: list[NDArray[np.float32]] = []
+    done = 0
+    for images in benchmark.batches(batch, threads, places):
         parts.append(embedder.embed(images))
-        progress(len(images))
-    embeddings = np.concatenate(parts)
+        progress(int(count[done : done + len(images)].sum()))
+        done += len(images)
+    embeddings = np.concatenate(parts)[which]
     try:
         return BenchmarkResult(
             benchmark,

@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
+from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.benchmarks import Benchmark, evaluate, find_benchmarks, open_benchmark
+from sface_data.recognition.pairing import draw_pairs
+from sface_data.recognition.verification import ten_fold
 
 PAIRS = 12
 LABELS = [pair % 2 == 0 for pair in range(PAIRS)]
@@ -483,3 +486,58 @@ def test_evaluation(shades: Benchmark, batch: int) -> None:
 def test_an_embedder_that_is_broken(shades: Benchmark) -> None:
     with pytest.raises(BadInput, match=r"lfw\.bin: the embedder gives numbers that are not finite"):
         evaluate(Shades(lambda vectors: vectors * np.nan), shades)
+
+
+def test_an_image_that_comes_again_is_embedded_once(file: Path) -> None:
+    shades = [10, 200, 10, 10, 90, 200] * 4
+    benchmark = open_benchmark(put(file, dumped([jpeg(shade) for shade in shades])))
+    places, which = benchmark.distinct()
+    assert places == [0, 1, 4]
+    assert which.tolist() == [0, 1, 0, 0, 2, 1] * 4
+    seen: list[int] = []
+    counted: list[int] = []
+
+    class Counting(Shades):
+        def embed(self, images: np.ndarray) -> np.ndarray:
+            seen.append(len(images))
+            return super().embed(images)
+
+    result = evaluate(Counting(), benchmark, batch=2, progress=counted.append)
+    assert (seen, counted) == ([2, 1], [20, 4])
+    every = np.concatenate(list(benchmark.batches(5)))
+    expected = ten_fold(Shades().embed(every), benchmark.issame)
+    assert result.verification.accuracy_per_fold == expected.accuracy_per_fold
+
+
+# --- benchmarks of one's own --------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read_and_is_the_published_layout(file: Path) -> None:
+    write_bin(file, IMAGES, LABELS)
+    assert pickle.loads(file.read_bytes()) == (IMAGES, LABELS)
+    assert list(open_benchmark(file).images) == IMAGES
+    with pytest.raises(BadInput, match="24 images do not make 11 pairs"):
+        write_bin(file, IMAGES, LABELS[:-1])
+    assert list(open_benchmark(file).images) == IMAGES
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(20, 60), st.integers(2, 6), st.integers(0, 2**31))
+def test_drawn_pairs(classes: int, images: int, seed: int) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), images))
+    places, issame = draw_pairs(labels, pairs_per_fold=4, seed=seed)
+    pairs = places.reshape(-1, 2)
+    assert len(pairs) == len(issame) == 40
+    assert ((labels[pairs[:, 0]] == labels[pairs[:, 1]]) == issame).all()
+    assert len({tuple(sorted(pair)) for pair in pairs.tolist()}) == 40
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    folds = [set(labels[part].tolist()) for part in places.reshape(10, -1)]
+    assert sum(len(fold) for fold in folds) == len(set().union(*folds))  # no class in two folds
+    assert issame.reshape(10, 4).sum(axis=1).tolist() == [2] * 10
+    again, _ = draw_pairs(labels, pairs_per_fold=4, seed=seed)
+    assert (again == places).all()
+
+
+def test_too_few_faces_for_pairs() -> None:
+    with pytest.raises(BadInput, match="1 mated pairs in a fold of 1 classes; 2 are asked for"):
+        draw_pairs(np.repeat(np.arange(10), 2), pairs_per_fold=4)
