@@ -21,6 +21,7 @@ FLOORS = {
     "shards": 1,
     "biometrics": 1,
     "engine": 1,
+    "training": 1,
     "plan": 0,
     "provenance": 0,
     "files": 0,

@@ -1,13 +1,16 @@
-"""`sface-data recognition`: face recognition on generated faces."""
+"""`sface-data recognition`."""
 
 import click
 
 from sface_data.cli.recognition_eval import evaluate
+from sface_data.cli.recognition_export import export
+from sface_data.cli.recognition_train import train
 
 
 @click.group()
 def recognition() -> None:
-    """Face recognition: train a network, measure it, export it."""
+    """Face recognition: train a network on generated faces, measure it, and take it elsewhere."""
 
 
-recognition.add_command(evaluate)
+for command in (train, evaluate, export):
+    recognition.add_command(command)
