@@ -38,6 +38,7 @@ def main() -> None:
 def _add_commands() -> None:
     # Light imports: a command imports what it needs when it runs.
     from sface_data.cli.card import card
+    from sface_data.cli.embed import embed
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
@@ -45,7 +46,7 @@ def _add_commands() -> None:
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, preview, card, generator, recognition, render):
+    for command in (generate, validate, preview, card, generator, recognition, render, embed):
         main.add_command(command)
 
 
