@@ -168,11 +168,11 @@ def train(
     from sface_data.faces.sources import open_source
     from sface_data.generator.checkpoint import load_generator
     from sface_data.generator.recipe import PRESETS
-    from sface_data.generator.sampler import choose_precision
-    from sface_data.generator.team import joined_team, training_device
     from sface_data.generator.train import Settings, Training
     from sface_data.generator.training_faces import TrainingFaces
     from sface_data.generator.training_run import run_training
+    from sface_data.training.devices import choose_precision
+    from sface_data.training.team import joined_team, training_device
 
     recipe = PRESETS[preset]
     recipe = dataclasses.replace(

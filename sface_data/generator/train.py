@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.generator.augment import augment
-from sface_data.generator.dice import Dice
 from sface_data.generator.losses import (
     PATH_DECAY,
     discriminator_loss,
@@ -26,10 +25,12 @@ from sface_data.generator.losses import (
 )
 from sface_data.generator.networks import Discriminator, Generator, GeneratorConfig
 from sface_data.generator.recipe import Recipe
-from sface_data.generator.sampler import DTYPES
-from sface_data.generator.team import Team
-from sface_data.generator.training_faces import FaceOrder, TrainingFaces
+from sface_data.generator.training_faces import TrainingFaces
 from sface_data.generator.weights import Network
+from sface_data.training.devices import DTYPES
+from sface_data.training.dice import Dice
+from sface_data.training.order import FaceOrder
+from sface_data.training.team import Team
 
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
