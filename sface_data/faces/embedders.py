@@ -150,6 +150,11 @@ class OnnxEmbedder:
         mirrored = np.ascontiguousarray(values[:, :, :, ::-1])
         return flip_sum(self._run(values), self._run(mirrored), str(self._path))
 
+    def outputs(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network makes of RGB [N,3,R,R], 0 to 255, in one pass: [N,D], of any length."""
+        values = (levels - self._mean) * self._scale
+        return self._run(values.astype(self._type, copy=False)).astype(np.float32, copy=False)
+
     def _values(self, images: Pixels) -> NDArray[Any]:
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # [N,3,R,R]
         values = np.subtract(planes, self._mean, dtype=np.float32)

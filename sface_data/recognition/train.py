@@ -265,8 +265,9 @@ def run_training(
                     report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
                 due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
                 if evaluate is not None and due and team.rank == 0:
-                    evaluations.write(training.images, {"epoch": training.epoch, **evaluate(training.network)})
+                    figures = evaluate(training.network.eval())
                     training.network.train()
+                    evaluations.write(training.images, {"epoch": training.epoch, **figures})
                 if save:
                     _save(training, outdir)
         batches.close()
