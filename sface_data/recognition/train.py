@@ -181,7 +181,7 @@ class Training:
             head = dict(self.head.state_dict())
             head["weight"] = self.team.all_rows(self.head.weight, self.settings.classes)
             if momentum:
-                head["momentum"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
+                head["velocity"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
         if self.team.rank == 0:
             content = {
                 "images": self.images,
@@ -206,7 +206,7 @@ class Training:
         if self.head is not None:
             mine = slice(self.team.rank, None, self.team.size)
             head = content["head"]
-            momentum = head.pop("momentum", None)
+            momentum = head.pop("velocity", None)
             self.head.load_state_dict({**head, "weight": head["weight"][mine]})
             if momentum is not None:
                 state = self.optimizers["head"].state_dict()
