@@ -43,15 +43,16 @@ def embed(source: Path, model: Path, out: Path, device: str, batch: int, skip_br
     """
     from tqdm import tqdm
 
-    from sface_data.faces.embed import Embedding, FaceList, embed_into
+    from sface_data.faces.embed import Embedding, FaceList, check_folder, embed_into
     from sface_data.faces.sources import open_source
     from sface_data.recognition.embedder import open_embedder
 
     embedding = Embedding(open_embedder(model, device), None, skip_broken, batch)
+    check_folder(out, embedding)
     opened = open_source(source, min_classes=1)
-    with tqdm(total=len(opened), unit="faces", desc="reading") as bar:
+    with tqdm(total=len(opened), unit="faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)
-    with tqdm(total=len(opened), unit="faces", desc="embedding", smoothing=0.05) as bar:
+    with tqdm(total=len(opened), unit="faces", desc="embedding", delay=1, smoothing=0.05) as bar:
         found = embed_into(out, opened, faces, embedding, bar.update)
     click.echo(
         f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",

@@ -147,11 +147,13 @@ def embed_into(
             process is filling it.
     """
     asked = _request(embedding, faces)
-    _check_folder(folder, asked)
+    check_folder(folder, embedding)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        held = _check_folder(folder, asked)  # another process may have filled it since
+        held = check_folder(folder, embedding)  # another process may have filled it since
+        if held is not None and held["parts"] and held["source_sha256"] != asked["source_sha256"]:
+            raise BadInput(f"{folder}: holds embeddings of other faces; choose another folder")
         if held is None or not held["parts"]:
             write_text(folder / INDEX, pretty_json({**asked, "parts": [], "left_out": []}))
         parts = []
@@ -174,6 +176,33 @@ def embed_into(
         }
         write_text(folder / INDEX, pretty_json({**asked, **found}))
     return whole
+
+
+def check_folder(folder: Path, embedding: Embedding) -> dict[str, Any] | None:
+    """What a folder says it holds; None if it is empty.
+
+    Raises:
+        BadInput: if that was not made by this embedder and detector.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: a file; give a folder")
+    if not folder.exists():
+        return None
+    with explained(folder):
+        there = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, f".{INDEX}.part"))
+    if not there:
+        return None
+    if INDEX not in there:
+        raise BadInput(f"{folder}: holds {there[0]!r} and is no folder of embeddings; choose an empty one")
+    held = _read_index(folder)
+    if held["embedder"]["sha256"] != embedding.embedder.sha256:
+        name, sha256 = held["embedder"]["name"], held["embedder"]["sha256"]
+        raise BadInput(
+            f"{folder}: holds embeddings of another embedder ({name}, {sha256[:12]}); choose another folder"
+        )
+    if held["detector_sha256"] != embedding.detector_sha256:
+        raise BadInput(f"{folder}: holds embeddings of faces aligned in another way; choose another folder")
+    return held
 
 
 def cached_embeddings(
@@ -232,31 +261,6 @@ def _request(embedding: Embedding, faces: FaceList) -> dict[str, Any]:
         "faces": len(faces),
         "classes": len(faces.class_names),
     }
-
-
-def _check_folder(folder: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What the folder says it holds; None if it is empty. Raises BadInput if that is not what is asked for."""
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: a file; give a folder")
-    if not folder.exists():
-        return None
-    with explained(folder):
-        there = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, f".{INDEX}.part"))
-    if not there:
-        return None
-    if INDEX not in there:
-        raise BadInput(f"{folder}: holds {there[0]!r} and is no folder of embeddings; choose an empty one")
-    held = _read_index(folder)
-    if held["embedder"]["sha256"] != asked["embedder"]["sha256"]:
-        name, sha256 = held["embedder"]["name"], held["embedder"]["sha256"]
-        raise BadInput(
-            f"{folder}: holds embeddings of another embedder ({name}, {sha256[:12]}); choose another folder"
-        )
-    if held["detector_sha256"] != asked["detector_sha256"]:
-        raise BadInput(f"{folder}: holds embeddings of faces aligned in another way; choose another folder")
-    if held["parts"] and held["source_sha256"] != asked["source_sha256"]:
-        raise BadInput(f"{folder}: holds embeddings of other faces; choose another folder")
-    return held
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

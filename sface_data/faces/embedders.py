@@ -146,13 +146,13 @@ class OnnxEmbedder:
         """See `Embedder`."""
         if images.shape[1:3] != (self.size, self.size):
             images = np.stack([resized(image, self.size) for image in images])
-        values = self._values(images)
-        mirrored = np.ascontiguousarray(values[:, :, :, ::-1])
-        return flip_sum(self._run(values), self._run(mirrored), str(self._path))
+        straight, mirrored = (self._run(self._values(planes)) for planes in _planes(images))
+        return flip_sum(straight, mirrored, str(self._path))
 
-    def _values(self, images: Pixels) -> NDArray[Any]:
-        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # [N,3,R,R]
-        values = np.subtract(planes, self._mean, dtype=np.float32)
+    def _values(self, planes: Pixels) -> NDArray[Any]:
+        """What the network takes: [N,3,R,R]."""
+        values = planes.astype(np.float32)
+        values -= self._mean
         values *= self._scale
         return values.astype(self._type, copy=False)
 
@@ -170,7 +170,7 @@ class OnnxEmbedder:
     def _probe(self) -> int:
         """D, from what the network makes of two grey images."""
         count = self._fixed or 2
-        grey = self._values(np.full((count, self.size, self.size, 3), 128, np.uint8))
+        grey = self._values(np.full((count, 3, self.size, self.size), 128, np.uint8))
         try:
             found = self._run(grey)
         except session_errors() as error:
@@ -183,6 +183,17 @@ class OnnxEmbedder:
                 f"images, where it should make float32 [{count},D]"
             )
         return found.shape[1]
+
+
+def _planes(images: Pixels) -> tuple[Pixels, Pixels]:
+    """Images [N,R,R,3] and their mirror images as [N,3,R,R]; OpenCV does it several times faster than NumPy."""
+    import cv2
+
+    planes = np.empty((len(images), 3, *images.shape[1:3]), np.uint8)
+    for image, channels in zip(images, planes, strict=True):
+        cv2.split(image, list(channels))  # writes into `planes`
+    rows = planes.reshape(-1, planes.shape[3])
+    return planes, cv2.flip(rows, 1).reshape(planes.shape)
 
 
 def _preprocessing(path: Path, data: bytes) -> tuple[np.float32, np.float32]:

@@ -119,7 +119,9 @@ class EmbeddingSet:
         table = pa.table(columns, names=list(_COLUMNS))
         table = table.replace_schema_metadata({_METADATA: canonical_json(facts).encode()})
         with atomic_write(path) as file:
-            pq.write_table(table, file, use_dictionary=["class_name"], compression="none")
+            pq.write_table(
+                table, file, use_dictionary=["class_name"], compression="none", write_page_checksum=True
+            )
 
     @classmethod
     def load(cls, path: Path) -> "EmbeddingSet":
@@ -133,7 +135,7 @@ class EmbeddingSet:
 
         with explained(path), path.open("rb") as file:
             try:
-                table = pq.ParquetFile(file).read()
+                table = pq.ParquetFile(file, page_checksum_verification=True).read()
                 facts = json.loads((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:
                     raise BadInput(f"its format is {facts['format']!r}; this version reads {_FORMAT!r}")
