@@ -42,10 +42,11 @@ def _add_commands() -> None:
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
+    from sface_data.cli.recognition import recognition
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, preview, card, generator, render, embed):
+    for command in (generate, validate, preview, card, generator, recognition, render, embed):
         main.add_command(command)
 
 
