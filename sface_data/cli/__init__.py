@@ -41,10 +41,11 @@ def _add_commands() -> None:
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
+    from sface_data.cli.publish import publish
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, preview, card, generator, render):
+    for command in (generate, validate, preview, card, publish, generator, render):
         main.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""Whether a data set can be linked to the people its generator was trained on."""
