@@ -1,8 +1,9 @@
 """Run as a program: fills a folder again and again, killed at random moments, until it is finished.
 
-    python killing.py FOLDER UNDISTURBED KILLS SEED generate --network ...
+    python killing.py FOLDER UNDISTURBED KILLS SEED generate --network ... --outdir
 
-fills UNDISTURBED in one go, and FOLDER/0, FOLDER/1, ... with KILLS interruptions in all; prints how many folders.
+adds the name of a folder to that command, and so fills UNDISTURBED in one go, and FOLDER/0, FOLDER/1, ... with
+KILLS interruptions in all; prints how many folders.
 
 Everything is imported once, then every attempt is a fork of its own that gets SIGKILL.
 """
@@ -46,7 +47,7 @@ def kill_often(arguments: list[str], folder: str, duration: float, kills: int, s
     moments = random.Random(seed)
     number = killed = 0
     while killed < kills:
-        process = attempt([*arguments, "--outdir", f"{folder}/{number}"])
+        process = attempt([*arguments, f"{folder}/{number}"])
         time.sleep(moments.uniform(0, 0.35 * duration))
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
@@ -61,8 +62,8 @@ def kill_often(arguments: list[str], folder: str, duration: float, kills: int, s
 if __name__ == "__main__":
     folder, undisturbed, kills, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     command = sys.argv[5:]
-    duration = finish([*command, "--outdir", undisturbed])
+    duration = finish([*command, undisturbed])
     folders = kill_often(command, folder, duration, kills, seed)
     for number in range(folders):
-        finish([*command, "--outdir", f"{folder}/{number}"])
+        finish([*command, f"{folder}/{number}"])
     print(folders)

@@ -41,7 +41,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(
     folder, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     folder.mkdir()
     done = subprocess.run(
-        [sys.executable, KILLING, folder, undisturbed, "20", "7", *arguments],
+        [sys.executable, KILLING, folder, undisturbed, "20", "7", *arguments, "--outdir"],
         capture_output=True,
         text=True,
         check=False,

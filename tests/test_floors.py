@@ -21,12 +21,14 @@ FLOORS = {
     "shards": 1,
     "biometrics": 1,
     "engine": 1,
+    "training": 1,
     "plan": 0,
     "provenance": 0,
     "files": 0,
+    "pickles": 0,
     "errors": 0,
 }
-NEVER_TORCH = ("biometrics", "shards", "plan", "provenance", "files", "errors", "release")
+NEVER_TORCH = ("biometrics", "shards", "plan", "provenance", "files", "pickles", "errors", "release")
 LAZY_TORCH = ("cli",)  # inside functions only
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

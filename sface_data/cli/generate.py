@@ -133,9 +133,10 @@ def generate(
     """
     from sface_data.build import build, estimate
     from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
-    from sface_data.generator.sampler import check_plan, choose_device, default_batch
+    from sface_data.generator.sampler import check_plan, default_batch
     from sface_data.release.folder import check_licence, finish
     from sface_data.shards.workspace import open_workspace
+    from sface_data.training.devices import choose_device
 
     where = choose_device(device)
     file = load_generator(network or DEMO_GENERATOR)
@@ -162,7 +163,7 @@ def generate(
 def _plan(file: "GeneratorFile", device: str, options: dict[str, Any]) -> SamplePlan:
     import torch
 
-    from sface_data.generator.sampler import choose_precision
+    from sface_data.training.devices import choose_precision
 
     config = file.generator.config
     if config.c_dim == 0 and options["classes"] is not None:

@@ -115,6 +115,13 @@ def info(file: Path, as_json: bool) -> None:
     type=click.FloatRange(min=0),
     help="Weight of the gradient penalty R1.  [default: that of the preset]",
 )
+@click.option(
+    "--init",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Generator to start from, of the same architecture: one trained with this preset on images of this size "
+    "with as many classes.  [default: random weights]",
+)
 @click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run.")
 @click.option(
     "--checkpoint-kimg",
@@ -139,6 +146,7 @@ def train(
     kimg: float | None,
     batch: int | None,
     gamma: float | None,
+    init: Path | None,
     seed: int,
     checkpoint_kimg: float,
     device: str,
@@ -158,12 +166,13 @@ def train(
     import dataclasses
 
     from sface_data.faces.sources import open_source
+    from sface_data.generator.checkpoint import load_generator
     from sface_data.generator.recipe import PRESETS
-    from sface_data.generator.sampler import choose_precision
-    from sface_data.generator.team import joined_team, training_device
     from sface_data.generator.train import Settings, Training
     from sface_data.generator.training_faces import TrainingFaces
     from sface_data.generator.training_run import run_training
+    from sface_data.training.devices import choose_precision
+    from sface_data.training.team import joined_team, training_device
 
     recipe = PRESETS[preset]
     recipe = dataclasses.replace(
@@ -172,6 +181,7 @@ def train(
         r1_gamma=recipe.r1_gamma if gamma is None else gamma,
     )
     where = training_device(device)
+    initial = None if init is None else load_generator(init)
     faces = TrainingFaces(open_source(data))
     settings = Settings(
         recipe=recipe,
@@ -182,9 +192,10 @@ def train(
         classes=len(faces.class_names),
         faces=len(faces),
         faces_sha256=faces.sha256,
+        initial_sha256=None if initial is None else initial.generator_sha256,
     )
     with joined_team(where) as team:
-        training = Training(faces, settings, where, team)
+        training = Training(faces, settings, where, team, None if initial is None else initial.generator)
         run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg)
     if team.rank == 0:
         kimg = training.progress.images / 1000
@@ -202,10 +213,10 @@ def train(
 )
 @click.option(
     "--model",
-    metavar="FILE.onnx",
+    metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="Embedder of faces: RGB [N,3,112,112], (x - 127.5) / 127.5, to [N,D].",
+    help="Embedder of faces, as for `sface-data embed`.",
 )
 @click.option(
     "--classes",
@@ -237,10 +248,11 @@ def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class:
     """
     from sface_data.faces.sources import open_source
     from sface_data.generator.checkpoint import load_generator
-    from sface_data.generator.evaluation import Judge, evaluate
+    from sface_data.generator.evaluation import evaluate
+    from sface_data.recognition.embedder import open_embedder
 
     loaded = load_generator(file)
-    rows = evaluate(loaded.generator, open_source(data), Judge(model), classes, images_per_class)
+    rows = evaluate(loaded.generator, open_source(data), open_embedder(model), classes, images_per_class)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

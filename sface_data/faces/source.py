@@ -81,6 +81,15 @@ def number_classes(
     return tuple(str(label) for label in order), np.array([index[label] for label in labels], np.int64)
 
 
+def canonical_class(name: str) -> str:
+    """What a class is called whatever form it comes in: `5` for `000005`, `5` and `class_000005`.
+
+    Folders fill numbers with zeros, cards put `class_` before them, shards do neither. Other names stay.
+    """
+    number = name.removeprefix("class_")
+    return (number.lstrip("0") or "0") if number.isascii() and number.isdigit() else name
+
+
 @dataclass
 class Images:
     """The decoded images of a source, in its order.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.datasets_source import DatasetsSource
+from sface_data.faces.embed import is_embeddings
 from sface_data.faces.images import EXTENSIONS
 from sface_data.faces.recordio import LabelledRecords, open_labelled
 from sface_data.faces.shard_source import ShardSource
@@ -120,6 +121,8 @@ def _open(path: Path) -> Source:
 
 
 def _open_folder(path: Path) -> Source:
+    if is_embeddings(path):
+        raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with explained(path):
         records = sorted(path.glob("*.rec"))
         shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))

@@ -1,4 +1,4 @@
-"""What this room asks of a set of labelled faces, so that it needs to know none of the forms they come in."""
+"""What this room asks of labelled faces and of embedders, so that it needs to know none of their forms."""
 
 from typing import Protocol
 
@@ -31,3 +31,10 @@ class LabelledFaces(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, place: int, /) -> LabelledFace: ...
+
+
+class FaceEmbedder(Protocol):
+    """Makes vectors of faces: `faces.embedders.Embedder` is one."""
+
+    def embed(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """Vectors [N,D] of length 1 of square images [N,H,H,3] of any size, RGB."""

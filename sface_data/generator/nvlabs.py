@@ -26,8 +26,9 @@ from sface_data.generator.networks import (
     GeneratorConfig,
 )
 from sface_data.generator.ops import FILTER
-from sface_data.generator.pickles import Functions, NumberFormat, Refused, read_pickle, read_storage, read_tensor
+from sface_data.generator.pickles import read_storage, read_tensor
 from sface_data.generator.weights import check_config, fill
+from sface_data.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
 
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
 _DEFAULT_CHANNEL_BASE = 32768
@@ -120,12 +121,6 @@ def _persistent_object(meta: object) -> PersistentObject:
     return PersistentObject(class_name if isinstance(class_name, str) else "", meta["state"])
 
 
-def _scalar(form: object, data: object) -> float | int:
-    if not isinstance(form, NumberFormat):
-        raise Refused("a number without a format")
-    return form.number(data)
-
-
 def _parameter(data: object, *_: object) -> object:
     return data
 
@@ -146,8 +141,8 @@ _FUNCTIONS: Functions = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_tensor_v2"): read_tensor,
     ("numpy", "dtype"): NumberFormat,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.core.multiarray", "scalar"): read_number,
+    ("numpy._core.multiarray", "scalar"): read_number,
 }
 
 

@@ -8,6 +8,7 @@ serves both; the papers take a step of its own for it and slow Adam down accordi
 """
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.generator.augment import augment
-from sface_data.generator.dice import Dice
 from sface_data.generator.losses import (
     PATH_DECAY,
     discriminator_loss,
@@ -23,12 +23,14 @@ from sface_data.generator.losses import (
     path_lengths,
     r1_penalty,
 )
-from sface_data.generator.networks import Discriminator, Generator
+from sface_data.generator.networks import Discriminator, Generator, GeneratorConfig
 from sface_data.generator.recipe import Recipe
-from sface_data.generator.sampler import DTYPES
-from sface_data.generator.team import Team
-from sface_data.generator.training_faces import FaceOrder, TrainingFaces
+from sface_data.generator.training_faces import TrainingFaces
 from sface_data.generator.weights import Network
+from sface_data.training.devices import DTYPES
+from sface_data.training.dice import Dice
+from sface_data.training.order import FaceOrder
+from sface_data.training.team import Team
 
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
@@ -43,6 +45,7 @@ class Settings:
         precision: of the convolutions, a key of DTYPES.
         device: kind of device, which random numbers depend on.
         resolution, classes, faces, faces_sha256: what is trained on.
+        initial_sha256: digest of the generator that training starts from; None for random weights.
     """
 
     recipe: Recipe
@@ -53,6 +56,7 @@ class Settings:
     classes: int
     faces: int
     faces_sha256: str
+    initial_sha256: str | None = None
 
 
 @dataclass
@@ -80,9 +84,20 @@ class Training:
         settings: see there.
         device: where it is trained.
         team: the processes that share the work.
+        initial: generator whose weights training starts from, the one that the settings name.
+
+    Raises:
+        BadInput: if the batch cannot be shared out, or the initial generator is of another architecture.
     """
 
-    def __init__(self, faces: TrainingFaces, settings: Settings, device: torch.device, team: Team) -> None:
+    def __init__(
+        self,
+        faces: TrainingFaces,
+        settings: Settings,
+        device: torch.device,
+        team: Team,
+        initial: Generator | None = None,
+    ) -> None:
         recipe = settings.recipe
         if recipe.batch % (team.size * recipe.mbstd_group_size):
             raise BadInput(
@@ -96,6 +111,9 @@ class Training:
         torch.manual_seed(settings.seed)
         generator = Generator(recipe.generator_config(settings.resolution, settings.classes))
         discriminator = Discriminator(recipe.discriminator_config(settings.resolution, settings.classes))
+        if initial is not None:
+            _check_same(initial.config, generator.config)
+            generator.load_state_dict(initial.state_dict())
         self.generator = _placed(generator, device)
         self.discriminator = _placed(discriminator, device)
         self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -213,6 +231,18 @@ class Training:
         direction = (overfitting - recipe.augment_target).sign()
         self.progress.augment_p = (self.progress.augment_p + direction * change).clamp(0, 1)
         self.progress.signs = torch.zeros_like(self.progress.signs)
+
+
+def _check_same(initial: GeneratorConfig, wanted: GeneratorConfig) -> None:
+    there, asked = dataclasses.asdict(initial), dataclasses.asdict(wanted)
+    different = "; ".join(
+        f"{name} {there[name]}, not {asked[name]}" for name in asked if there[name] != asked[name]
+    )
+    if different:
+        raise BadInput(
+            f"the initial generator is of another architecture ({different}); give one that was trained with this "
+            "preset on images of this size with as many classes"
+        )
 
 
 def _placed(network: Network, device: torch.device) -> Network:

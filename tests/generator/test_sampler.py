@@ -16,8 +16,6 @@ from sface_data.generator.checkpoint import load_generator
 from sface_data.generator.networks import Generator, GeneratorConfig
 from sface_data.generator.sampler import (
     Sampler,
-    choose_device,
-    choose_precision,
     class_center,
     latents,
     noise_map,
@@ -229,20 +227,6 @@ def test_values_that_are_not_finite_are_an_error(network: Generator) -> None:
 def test_cutoff_beyond_the_layers(network: Generator) -> None:
     with pytest.raises(BadInput, match="8 layers"):
         Sampler(network, plan_for(network, truncation=Truncation(0.5, 9)), CPU, 4)
-
-
-def test_devices_and_precisions() -> None:
-    assert choose_device("cpu") == CPU
-    with pytest.raises(BadInput, match="unknown"):
-        choose_device("abacus")
-    with pytest.raises(BadInput, match="cannot be used"):
-        choose_device("meta")
-    with pytest.raises(BadInput, match="has none"):
-        choose_device("cuda:99")
-    assert choose_precision("fp32", CPU, None) == "fp32"
-    assert choose_precision("auto", CPU, None) in ("fp32", "bf16")
-    assert choose_precision("auto", torch.device("cuda"), 256.0) == "fp16"
-    assert choose_precision("auto", torch.device("cuda"), None) == "bf16"
 
 
 def test_the_callers_generator_is_left_alone(network: Generator) -> None:

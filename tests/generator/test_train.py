@@ -18,14 +18,15 @@ from PIL import Image
 
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
-from sface_data.generator.checkpoint import load_generator
+from sface_data.generator.checkpoint import digest, load_generator
 from sface_data.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from sface_data.generator.recipe import PRESETS, Recipe
-from sface_data.generator.team import Team
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.training_checkpoint import load_training, save_training
-from sface_data.generator.training_faces import FaceOrder, TrainingFaces
+from sface_data.generator.training_faces import TrainingFaces
 from sface_data.generator.training_run import CHECKPOINT, METRICS, run_training
+from sface_data.training.order import FaceOrder
+from sface_data.training.team import Team
 
 CPU = torch.device("cpu")
 TINY = dataclasses.replace(
@@ -133,6 +134,26 @@ def test_training_learns_which_class_is_which(faces: TrainingFaces) -> None:
         images = training.averaged(z, torch.full((32,), c)).mean(dim=(0, 1))  # [H,W]
         tilt.append((images[:, 8:].mean() - images[:, :8].mean()).item())
     assert tilt[1] - tilt[0] > 0.4  # of the faces: about 1.3
+
+
+def test_training_starts_from_a_generator(faces: TrainingFaces) -> None:
+    trained = training_of(faces)
+    trained.step()
+    settings = dataclasses.replace(trained.settings, initial_sha256=digest(trained.averaged))
+    again = Training(faces, settings, CPU, Team(), trained.averaged)
+    for network in (again.generator, again.averaged):
+        weights = network.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in trained.averaged.state_dict().items())
+    before = digest(trained.averaged)
+    again.step()
+    assert digest(trained.averaged) == before != digest(again.averaged)
+
+
+def test_a_generator_of_another_architecture_is_no_start(faces: TrainingFaces) -> None:
+    other = training_of(faces, dataclasses.replace(TINY, z_dim=16, w_dim=4)).averaged
+    settings = training_of(faces).settings
+    with pytest.raises(BadInput, match=r"another architecture \(z_dim 16, not 8; w_dim 4, not 8\)"):
+        Training(faces, settings, CPU, Team(), other)
 
 
 def test_strength_of_augmentation_follows_the_discriminator(faces: TrainingFaces) -> None:
@@ -339,7 +360,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, TINY, everything, open_source, TrainingFaces, training_of
-from sface_data.generator.team import joined_team
+from sface_data.training.team import joined_team
 with joined_team(CPU) as team:
     training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), team=team)
     for _ in range(6):

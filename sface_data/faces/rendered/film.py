@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from sface_data.faces.rendered.colour import GAMMA
 from sface_data.faces.rendered.geometry import Floats
-from sface_data.faces.rendered.pose import TEMPLATE_SIZE
 from sface_data.faces.rendered.variation import Backdrop, Film
+from sface_data.faces.template import TEMPLATE_SIZE
 
 
 def average(layer: Floats, factor: int) -> Floats:

@@ -8,20 +8,8 @@ from sface_data.faces.rendered import headpack
 from sface_data.faces.rendered.geometry import Floats, rotation, similarity
 from sface_data.faces.rendered.head import Head
 from sface_data.faces.rendered.variation import Camera, Variation
+from sface_data.faces.template import TEMPLATE, TEMPLATE_SIZE
 
-# Where ArcFace puts the head's own right eye, left eye, tip of the nose, right and left corner of the mouth:
-# x, y in pixels of an image of 112 x 112; the centre of the first pixel is (0, 0), as in OpenCV.
-TEMPLATE = np.array(
-    [
-        [38.2946, 51.6963],
-        [73.5318, 51.5014],
-        [56.0252, 71.7366],
-        [41.5493, 92.3655],
-        [70.7299, 92.2041],
-    ],
-    np.float32,
-)
-TEMPLATE_SIZE = 112
 _PIVOT = np.array([0, -0.5, -1.1], np.float32)  # the neck, from between the eyes, in decimetres
 _NECK_TO_CENTRE = np.array([0, 0.5, 0], np.float32)
 

@@ -40,6 +40,12 @@ class Dice:
         whole = torch.rand(n * self._processes, generator=self._generator, device=self.device)
         return whole[self._rank :: self._processes] * (high - low) + low
 
+    def uniform_like(self, rows: Tensor) -> Tensor:
+        """Between 0 and 1, float32 of the shape of `rows`, which are those of this process."""
+        shape = (len(rows) * self._processes, *rows.shape[1:])
+        whole = torch.rand(shape, generator=self._generator, device=self.device)
+        return whole[self._rank :: self._processes]
+
     def integers(self, n: int, count: int) -> Tensor:
         """From 0 to count - 1, int64 [n]."""
         whole = torch.randint(count, (n * self._processes,), generator=self._generator, device=self.device)

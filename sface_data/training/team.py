@@ -9,7 +9,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from sface_data.generator.sampler import choose_device
+from sface_data.training.devices import choose_device
 
 _LARGEST_GRADIENT = 1e5  # in place of an infinite one
 
@@ -34,6 +34,38 @@ class Team:
         torch.distributed.all_reduce(total)
         return total / self.size
 
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    def largest(self, value: Tensor) -> Tensor:
+        """The largest of each element over all processes."""
+        if self.size == 1:
+            return value
+        largest = value.detach().clone()
+        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        return largest
+
+    def interleaved(self, rows: Tensor) -> Tensor:
+        """The rows [n,...] of all processes, process by process in turn: [n * size,...]."""
+        if self.size == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, rows.detach().contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+    def all_rows(self, rows: Tensor, total: int) -> Tensor:
+        """The rows of all processes in turn, where they do not hold equally many: [total,...]."""
+        if self.size == 1:
+            return rows.detach()
+        padded = rows.new_zeros(-(-total // self.size), *rows.shape[1:])
+        padded[: len(rows)] = rows.detach()
+        return self.interleaved(padded)[:total]
+
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Puts the mean over all processes in place of gradients, and finite values in place of others."""
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -44,7 +76,7 @@ class Team:
 
 
 def training_device(name: str) -> torch.device:
-    """As `sampler.choose_device`; with `auto` or `cuda` each process of a machine takes a GPU of its own."""
+    """As `devices.choose_device`; with `auto` or `cuda` each process of a machine takes a GPU of its own."""
     device = choose_device(name)
     if device.type == "cuda" and ":" not in name:
         device = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")

@@ -1,0 +1,64 @@
+"""`sface-data embed`."""
+
+from pathlib import Path
+
+import click
+
+from sface_data.cli.options import NamedPath
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE", type=NamedPath(path_type=Path))
+@click.option(
+    "--model",
+    metavar="FILE",
+    required=True,
+    type=NamedPath(path_type=Path),
+    help="Embedder of faces. An .onnx takes RGB [N,3,R,R] as (x - 127.5) / 127.5, or as 0 to 255 if its first "
+    "nodes do this; images of another size than R are resized.",
+)
+@click.option(
+    "--out",
+    metavar="EMB",
+    required=True,
+    type=NamedPath(path_type=Path),
+    help="Folder of the embeddings: new, empty, or one to go on with.",
+)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
+)
+@click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
+def embed(source: Path, model: Path, out: Path, device: str, batch: int, skip_broken: bool) -> None:
+    """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
+
+    SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`. A vector is
+    the sum of those of the image and of its mirror image, scaled to length 1.
+
+    It can be stopped at any moment: run the same command again, and only what is missing is made.
+
+    \b
+    Example:
+      sface-data embed faces --model judge.onnx --out embeddings
+    """
+    from tqdm import tqdm
+
+    from sface_data.faces.embed import Embedding, FaceList, check_folder, embed_into
+    from sface_data.faces.sources import open_source
+    from sface_data.recognition.embedder import open_embedder
+
+    embedding = Embedding(open_embedder(model, device), None, skip_broken, batch)
+    check_folder(out, embedding)
+    opened = open_source(source, min_classes=1)
+    with tqdm(total=len(opened), unit="faces", desc="reading", delay=1) as bar:
+        faces = FaceList.of(opened, bar.update)
+    with tqdm(total=len(opened), unit="faces", desc="embedding", delay=1, smoothing=0.05) as bar:
+        found = embed_into(out, opened, faces, embedding, bar.update)
+    click.echo(
+        f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",
+        err=True,
+    )
+    if found.left_out:
+        click.echo(
+            f"{out}: {len(found.left_out):,} faces left out; {out / 'embeddings.json'} lists them", err=True
+        )

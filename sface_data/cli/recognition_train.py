@@ -1,0 +1,177 @@
+"""`sface-data recognition train`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sface_data.cli.options import NamedPath
+
+
+@click.command()
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    required=True,
+    type=NamedPath(path_type=Path),
+    help="Labelled, aligned faces: a folder that `generate` made, other WebDataset shards, a folder per "
+    "identity, RecordIO (.rec) or a folder of `datasets`. Other sizes than 112 pixels are resized.",
+)
+@click.option(
+    "--outdir",
+    metavar="DIR",
+    required=True,
+    type=NamedPath(path_type=Path, file_okay=False),
+    help="Folder of the run: new, empty, or one to go on with.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["cls", "kt", "cls-kt"]),
+    required=True,
+    help="What is learned: the classes, the embeddings of a teacher, or both.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["sface", "tiny"]),
+    default="sface",
+    show_default=True,
+    help="How: as published (iResNet-50, 64 epochs, for GPUs), or small, for two CPU cores.",
+)
+@click.option(
+    "--teacher",
+    metavar="FILE",
+    type=NamedPath(path_type=Path),
+    help="Of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D].",
+)
+@click.option(
+    "--teacher-channels",
+    type=click.Choice(["rgb", "bgr"]),
+    default="rgb",
+    show_default=True,
+    help="Order of colours that the teacher was trained with, for one whose preprocessing differs.",
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(["iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet", "tiny"]),
+    help="The network.  [default: that of the preset]",
+)
+@click.option(
+    "--dimensions",
+    metavar="N",
+    type=click.IntRange(min=2, max=65536),
+    help="Of the embedding; a teacher must have as many.  [default: that of the preset]",
+)
+@click.option(
+    "--margin",
+    type=click.Choice(["cosface", "arcface", "elasticface", "adaface"]),
+    help="Of the head: CosFace 0.35, ArcFace 0.5, ElasticFace-Cos 0.35 and 0.05, AdaFace 0.4.  [default: cosface]",
+)
+@click.option(
+    "--epochs",
+    metavar="N",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Length of the run; the schedule follows in proportion.  [default: that of the preset]",
+)
+@click.option(
+    "--batch",
+    metavar="N",
+    type=click.IntRange(min=2),
+    help="Images a step, over all processes; the learning rate follows.  [default: that of the preset]",
+)
+@click.option(
+    "--learning-rate",
+    metavar="RATE",
+    type=click.FloatRange(min=0, min_open=True),
+    help="For a batch of 512.  [default: that of the preset]",
+)
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "strong"]),
+    default="none",
+    show_default=True,
+    help="On top of mirroring: strong changes pose, light, resolution and compression.",
+)
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run.")
+@click.option(
+    "--checkpoint-epochs",
+    metavar="N",
+    type=click.FloatRange(min=0.0001),
+    default=1.0,
+    show_default=True,
+    help="Epochs between two checkpoints.",
+)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the backbone. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Threads that read and decode ahead, in each process.",
+)
+def train(
+    data: Path,
+    outdir: Path,
+    recipe: str,
+    preset: str,
+    teacher: Path | None,
+    teacher_channels: str,
+    seed: int,
+    checkpoint_epochs: float,
+    device: str,
+    precision: str,
+    workers: int,
+    **changes: Any,
+) -> None:
+    """Train a network that embeds faces, on labelled faces.
+
+    It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
+    the same bytes on a CPU. With torchrun several processes share the work of each step.
+
+    \b
+    Examples:
+      sface-data recognition train --data out --outdir run --recipe cls --preset tiny
+      sface-data recognition train --data out --outdir run2 --recipe cls-kt --preset tiny --teacher teacher.onnx
+      torchrun --nproc-per-node 4 -m sface_data recognition train --data set --outdir run --recipe cls
+    """
+    from sface_data.errors import BadInput
+    from sface_data.faces.sources import open_source
+    from sface_data.recognition.declared import check_declared
+    from sface_data.recognition.faces import faces_sha256
+    from sface_data.recognition.recipes import adjusted, recipe_of
+    from sface_data.recognition.teacher import open_teacher
+    from sface_data.recognition.train import Settings, Training, run_training
+    from sface_data.training.devices import choose_precision
+    from sface_data.training.team import joined_team, training_device
+
+    chosen = adjusted(recipe_of(recipe, preset), changes)
+    if chosen.teacher_weight and teacher is None:
+        raise BadInput(f"the recipe {recipe} needs a teacher: name its file with --teacher")
+    if teacher is not None and not chosen.teacher_weight:
+        raise BadInput(f"the recipe {recipe} has no use for a --teacher; take kt or cls-kt, or leave it out")
+    where = training_device(device)
+    source = open_source(data)
+    check_declared(data, source)
+    opened = None if teacher is None else open_teacher(teacher, where, teacher_channels)
+    settings = Settings(
+        recipe=chosen,
+        seed=seed,
+        precision=choose_precision(precision, where),
+        device=where.type,
+        classes=len(source.class_names),
+        faces=len(source),
+        faces_sha256=faces_sha256(source),
+        teacher_sha256="" if opened is None else opened.sha256,
+    )
+    with joined_team(where) as team:
+        training = Training(source, settings, where, team, opened, workers)
+        run_training(training, outdir, checkpoint_epochs)
+    if team.rank == 0:
+        click.echo(f"{outdir}: {training.epoch:g} epochs; weights.safetensors is the network", err=True)

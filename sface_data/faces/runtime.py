@@ -1,0 +1,85 @@
+"""Where ONNX networks run: the processors that ONNX Runtime is asked for, and whether it gave them."""
+
+from pathlib import Path
+from typing import Any
+
+from sface_data.errors import BadInput
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_FATAL = 4  # what is worth a line is in the exceptions
+_REMEDY = (
+    "install onnxruntime-gpu in place of onnxruntime (`pip uninstall onnxruntime`, then "
+    "`pip install onnxruntime-gpu`) with the CUDA and cuDNN that it needs, or use --device cpu"
+)
+
+Provider = str | tuple[str, dict[str, int]]
+
+
+def providers(device: str) -> list[Provider]:
+    """What to ask ONNX Runtime for: the CPU alone, or a GPU with the CPU for what it cannot do.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`; `auto` is a GPU where ONNX Runtime knows how to use one.
+
+    Raises:
+        BadInput: if the device is unknown, or a GPU is asked for and ONNX Runtime is built without.
+    """
+    import onnxruntime
+
+    kind, colon, number = device.partition(":")
+    if device in ("auto", "cpu"):
+        kind, colon = device, ""
+    elif kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
+        raise BadInput(f"the device {device!r} is unknown; use auto, cpu, cuda or cuda:1")
+    known = _CUDA in onnxruntime.get_available_providers()
+    if kind == "cuda" and not known:
+        raise BadInput(f"the device {device!r} is asked for, but this ONNX Runtime has no CUDA: {_REMEDY}")
+    if kind == "cpu" or not known:
+        return [_CPU]
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:
+        preload(directory="")  # the libraries that came with pip
+    return [(_CUDA, {"device_id": int(number)}) if colon else _CUDA, _CPU]
+
+
+def check_given(session: Any, device: str) -> None:
+    """Raises BadInput if a GPU is asked for and ONNX Runtime quietly took the CPU."""
+    if device.startswith("cuda") and session.get_providers()[0] != _CUDA:
+        raise BadInput(f"the device {device!r} is asked for, but ONNX Runtime cannot use it: {_REMEDY}")
+
+
+def open_session(data: bytes, path: Path, device: str, what: str) -> Any:
+    """An ONNX Runtime session.
+
+    Args:
+        data: the bytes of the file; weights are in it, not beside it.
+        path: names it in errors.
+        what: says what it should be, in errors.
+
+    Raises:
+        BadInput: if it cannot be loaded, or the device is not given.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL
+    asked = providers(device)
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=asked)
+    except session_errors() as error:
+        raise BadInput(f"{path}: ONNX Runtime cannot load it as {what} ({brief(error)})") from error
+    check_given(session, device)
+    return session
+
+
+def session_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
+    return (*kinds, RuntimeError, ValueError)
+
+
+def brief(error: Exception) -> str:
+    """One line of an error of ONNX Runtime, not too long."""
+    return " ".join(str(error).split())[:160]

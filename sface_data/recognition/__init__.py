@@ -1,0 +1,1 @@
+"""Face recognition: networks that embed faces, and training them on generated ones."""

@@ -1,0 +1,217 @@
+"""What is in the files of benchmarks: `.bin` files, read as data, and pairs lists."""
+
+import pickle
+import re
+import reprlib
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sface_data.errors import BadInput
+from sface_data.faces.images import EXTENSIONS
+from sface_data.files import atomic_write, explained
+from sface_data.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
+
+_COUNT = re.compile("[0-9]{1,9}")
+
+# --- .bin ---------------------------------------------------------------------------------------------------
+
+
+def _named_only(*_: object) -> None:
+    raise Refused("a call of a type")  # numpy.ndarray stands in a file as an argument only
+
+
+def _functions(budget: int) -> Functions:
+    """What the names in a benchmark of so many bytes stand for."""
+
+    def encode(text: object, codec: object, *_: object) -> bytes:
+        """Bytes as protocol 2 of Python 3 writes them. The same text can be named often, hence the budget."""
+        nonlocal budget
+        if not (isinstance(text, str) and codec in ("latin1", "latin-1", b"latin1")):
+            raise Refused("bytes in an unusual code")
+        budget -= len(text)
+        if budget < 0:
+            raise Refused("the same bytes again and again")
+        return text.encode("latin-1")
+
+    functions: dict[tuple[str, str], Any] = {
+        ("_codecs", "encode"): encode,
+        ("__builtin__", "bytes"): lambda: b"",
+        ("numpy", "dtype"): NumberFormat,
+        ("numpy", "ndarray"): _named_only,
+    }
+    for core in ("numpy.core", "numpy._core"):
+        functions[f"{core}.multiarray", "scalar"] = read_number
+        functions[f"{core}.multiarray", "_reconstruct"] = NumberList
+        functions[f"{core}.numeric", "_frombuffer"] = NumberList.of_buffer
+    return functions
+
+
+def read_bin(path: Path) -> tuple[list[bytes], list[bool]]:
+    """The encoded images and the labels in a `.bin` file.
+
+    Raises:
+        BadInput: if it cannot be read, is cut short, is no benchmark, or holds anything that a benchmark has no
+            need of. Nothing in it has been executed then either.
+    """
+    with explained(path):
+        size = path.stat().st_size
+        file = path.open("rb")
+    with file:
+        if size == 0:
+            raise BadInput(f"{path}: empty; get the file again")
+        with explained(path):
+            mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+        with closing(mapped), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
+            try:
+                content = read_pickle(mapped, _functions(budget=size))  # type: ignore[arg-type]
+            except Refused as error:
+                raise BadInput(
+                    f"{path}: refused, because it holds {error}, which a benchmark has no need of; nothing in the "
+                    "file was executed"
+                ) from error
+            except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+                raise BadInput(
+                    f"{path}: cut short, or no benchmark (a pickle of images and of booleans); get the file again "
+                    "(nothing in it was executed)"
+                ) from error
+    if not (isinstance(content, (tuple, list)) and len(content) == 2):
+        raise BadInput(f"{path}: no benchmark; it must hold two lists, of encoded images and of booleans")
+    images, issame = content
+    if not (isinstance(images, (tuple, list)) and isinstance(issame, (tuple, list, NumberList))):
+        raise BadInput(f"{path}: no benchmark; it must hold two lists, of encoded images and of booleans")
+    labels = issame.numbers.tolist() if isinstance(issame, NumberList) else issame
+    return [_image(path, *entry) for entry in enumerate(images)], [
+        _label(path, *entry) for entry in enumerate(labels)
+    ]
+
+
+def _image(path: Path, place: int, value: object) -> bytes:
+    if isinstance(value, NumberList) and value.numbers.dtype == np.uint8:
+        return value.data
+    if not isinstance(value, bytes):
+        raise BadInput(
+            f"{path}: image {place % 2 + 1} of pair {place // 2 + 1} is {_kind(value)}, not an encoded image; "
+            "get the file again"
+        )
+    return value
+
+
+def _label(path: Path, place: int, value: object) -> bool:
+    if not (isinstance(value, int) and value in (0, 1)):
+        raise BadInput(
+            f"{path}: the label of pair {place + 1} is {_kind(value)}, neither true nor false; get the file again"
+        )
+    return bool(value)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, NumberList):
+        return "an array of numbers"
+    return reprlib.repr(value) if isinstance(value, (int, float, str, type(None))) else f"a {type(value).__name__}"
+
+
+def write_bin(path: Path, images: Sequence[bytes], issame: Sequence[bool]) -> None:
+    """Writes a benchmark in the published layout, which the tools of others unpickle.
+
+    Args:
+        images: [2P] encoded; pair i is images 2i and 2i+1.
+        issame: [P].
+
+    Raises:
+        BadInput: if the file cannot be written, or the numbers do not fit.
+    """
+    if len(images) != 2 * len(issame):
+        raise BadInput(f"{path}: {len(images)} images do not make {len(issame)} pairs")
+    content = ([bytes(image) for image in images], [bool(label) for label in issame])
+    with atomic_write(path) as file:
+        pickle.dump(content, file, protocol=4)  # one that others can read; written only, never read so
+
+
+# --- pairs lists --------------------------------------------------------------------------------------------
+
+
+def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
+    """The files of images and the labels in a pairs list.
+
+    Args:
+        folder: that paths in the list start from.
+
+    Raises:
+        BadInput: if it cannot be read, a line is not understood, or an image is not there.
+    """
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not text in UTF-8; save it as such") from error
+    if "\0" in text:
+        raise BadInput(f"{path}: not text; a pairs list is expected")
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if not lines:
+        raise BadInput(f"{path}: no pairs in it")
+    counts = lines[0][1].split()
+    if len(counts) <= 2 and all(_COUNT.fullmatch(count) for count in counts):
+        pairs = [_lfw_pair(path, folder, *line) for line in lines[1:]]
+        expected = 2 * int(counts[-1]) * (int(counts[0]) if len(counts) == 2 else 1)
+        if len(pairs) != expected:
+            raise BadInput(f"{path}: {len(pairs):,} pairs, but its first line promises {expected:,}")
+    else:
+        if _fields(lines[0][1])[-1].lower() in ("same", "issame", "label"):
+            lines = lines[1:]
+        pairs = [_plain_pair(path, folder, *line) for line in lines]
+    return [image for pair in pairs for image in pair[:2]], [pair[2] for pair in pairs]
+
+
+def _lfw_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path, Path, bool]:
+    """`name n1 n2`, or `name1 n1 name2 n2`."""
+    fields = line.split("\t") if "\t" in line else line.split()
+    match fields:
+        case [name, first, second]:
+            people = (name, name)
+        case [name, first, other, second]:
+            people = (name, other)
+        case _:
+            first = second = ""
+    if not (_COUNT.fullmatch(first) and _COUNT.fullmatch(second)):
+        raise BadInput(f"{path}: line {number} is neither `name n1 n2` nor `name1 n1 name2 n2`")
+    images = [
+        _find_image(path, folder, number, f"{person}/{person}_{int(count):04d}")
+        for person, count in zip(people, (first, second), strict=True)
+    ]
+    return images[0], images[1], len(fields) == 3
+
+
+def _find_image(path: Path, folder: Path, number: int, name: str) -> Path:
+    for extension in ("jpg", "png", *sorted(EXTENSIONS - {"jpg", "png"})):
+        if (image := folder / f"{name}.{extension}").is_file():
+            return image
+    raise BadInput(f"{path}: line {number} needs {folder / name}.jpg, which is not there; put the images there")
+
+
+def _plain_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path, Path, bool]:
+    """`path1 path2 0/1`, with commas, tabs or spaces between."""
+    fields = _fields(line)
+    if len(fields) != 3 or fields[2] not in ("0", "1"):
+        raise BadInput(f"{path}: line {number} is not `path1 path2 0` or `path1 path2 1`")
+    images = [folder / field for field in fields[:2]]
+    for image in images:
+        if not image.is_file():
+            raise BadInput(f"{path}: line {number} names {image}, which is not there")
+    return images[0], images[1], fields[2] == "1"
+
+
+def _fields(line: str) -> list[str]:
+    separator = "," if "," in line else "\t" if "\t" in line else None
+    return [field.strip() for field in line.split(separator)]

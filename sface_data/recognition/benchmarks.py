@@ -1,0 +1,255 @@
+"""Benchmarks of verification: pairs of images, and whether each pair is of one person.
+
+Two forms are read. `.bin` files as InsightFace publishes them are pickles of (list of encoded images, list of
+bool); they are read as data (see `pickles.py`), nothing in them is executed. Pairs lists are text over a folder
+of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.errors import BadInput
+from sface_data.faces.images import BrokenImage, decode_image
+from sface_data.files import explained
+from sface_data.recognition.benchmark_files import read_bin, read_list
+from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
+
+PUBLISHED = {  # name of the file, and as papers write it
+    "lfw": "LFW",
+    "agedb_30": "AgeDB-30",
+    "cfp_fp": "CFP-FP",
+    "calfw": "CALFW",
+    "cplfw": "CPLFW",
+}
+LISTS = (".txt", ".csv")
+ORIGIN = (
+    "such files are in the training packages of InsightFace's dataset zoo "
+    "(https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_), among them faces_emore and "
+    "faces_webface_112x112"
+)
+_BATCHES_AHEAD = 4
+
+
+class Embeds(Protocol):
+    """What evaluation needs of an embedder (`faces/embedders.py`), or of a network in training."""
+
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """RGB images [N,H,W,3] to vectors [N,D] of unit norm."""
+        ...
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Pairs of encoded images. Pair i is images 2i and 2i+1.
+
+    Attributes:
+        name: of the file, without its ending.
+        images: [2P] each bytes, or the path of a file that is read when it is needed.
+        issame: [P] whether pair i is of one person.
+    """
+
+    name: str
+    path: Path
+    images: Sequence[bytes | Path]
+    issame: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.issame)
+
+    @property
+    def title(self) -> str:
+        """The name as papers write it."""
+        return PUBLISHED.get(self.name, self.name)
+
+    def decode(self, place: int) -> NDArray[np.uint8]:
+        """The pixels [H,W,3] of an image, RGB.
+
+        Raises:
+            BadInput: if it is broken or cannot be read; the sentence names the entry.
+        """
+        image = self.images[place]
+        where = f"{self.path}: image {place % 2 + 1} of pair {place // 2 + 1}"
+        if isinstance(image, Path):
+            where += f", {image}"
+            with explained(image):
+                image = image.read_bytes()
+        try:
+            return decode_image(image, where)
+        except BrokenImage as error:
+            cause = error.__cause__ or "not an image of a known format"
+            raise BadInput(f"{where}, is broken ({cause}); get the file again") from error
+
+    def distinct(self) -> tuple[list[int], NDArray[np.int64]]:
+        """Places of images that are not the same as an earlier one, and for all images [2P] which of those it is.
+
+        In published benchmarks an image is in several pairs.
+        """
+        order: dict[bytes | Path, int] = {}
+        which = [order.setdefault(image, len(order)) for image in self.images]
+        places = dict(zip(reversed(which), reversed(range(len(which))), strict=True))  # the first one wins
+        return [places[number] for number in range(len(order))], np.array(which, np.int64)
+
+    def batches(
+        self, size: int, threads: int = 2, places: Sequence[int] | None = None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Images in order as [n,H,W,3], n = `size` but for the last, decoded in threads ahead of use.
+
+        Args:
+            places: of the images; all by default.
+
+        Raises:
+            BadInput: as `decode`, and for images that are not square or not of one size.
+        """
+        shape = self.decode(0).shape
+        if shape[0] != shape[1]:
+            raise BadInput(f"{self.path}: images of {shape[1]} x {shape[0]} pixels; aligned faces are square")
+        places = range(len(self.images)) if places is None else places
+        waiting: deque[Future[NDArray[np.uint8]]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for first in range(0, len(places), size):
+                    waiting.append(pool.submit(self._batch, places[first : first + size], shape))
+                    if len(waiting) > max(_BATCHES_AHEAD, threads):
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _batch(self, places: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        batch = np.empty((len(places), *shape), np.uint8)  # [N,H,W,3]
+        for row, place in enumerate(places):
+            pixels = self.decode(place)
+            if pixels.shape != shape:
+                raise BadInput(
+                    f"{self.path}: image {place % 2 + 1} of pair {place // 2 + 1} has {pixels.shape[1]} x "
+                    f"{pixels.shape[0]} pixels, but the first has {shape[1]} x {shape[0]}; make all one size"
+                )
+            batch[row] = pixels
+        return batch
+
+
+def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The files of benchmarks in a folder: those asked for, or all, the published ones first.
+
+    Args:
+        names: as `lfw` or `LFW`; upper and lower case, `-` and `_` are the same. A name stands for the file
+            NAME.bin, else NAME.txt or NAME.csv.
+
+    Raises:
+        BadInput: if one is missing, or there are none; the sentence says what is expected and where it comes from.
+    """
+    with explained(folder):
+        there = {
+            (_plain(path.stem), path.suffix): path
+            for path in sorted(folder.iterdir(), reverse=True)
+            if path.suffix in (".bin", *LISTS) and path.is_file()
+        }
+    if not names:
+        order = [*PUBLISHED, *sorted({name for name, _ in there} - set(PUBLISHED))]
+        found = [path for name in order if (path := _first(there, name))]
+        if not found:
+            expected = ", ".join(f"{name}.bin" for name in PUBLISHED)
+            raise BadInput(f"{folder}: no benchmark in it; expected are {expected} or a pairs list; {ORIGIN}")
+        return found
+    paths = []
+    for name in dict.fromkeys(map(_plain, names)):
+        path = _first(there, name)
+        if path is None:
+            origin = f"; {ORIGIN}" if name in PUBLISHED else ""
+            raise BadInput(
+                f"{folder / name}.bin: missing; expected is this file or a pairs list {name}.txt{origin}"
+            )
+        paths.append(path)
+    return paths
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _first(there: dict[tuple[str, str], Path], name: str) -> Path | None:
+    return next((there[name, suffix] for suffix in (".bin", *LISTS) if (name, suffix) in there), None)
+
+
+def open_benchmark(path: Path, folder: Path | None = None) -> Benchmark:
+    """A `.bin` file or a pairs list (`.txt`, `.csv`).
+
+    Args:
+        folder: that paths in a pairs list start from; by default the folder named like the list beside it if
+            there is one, else the folder of the list.
+
+    Raises:
+        BadInput: if it cannot be read, is cut short, holds anything that a benchmark has no need of, or its images
+            and labels do not fit together. Nothing in it has been executed then either.
+    """
+    images: Sequence[bytes | Path]
+    if path.suffix in LISTS:
+        beside = path.with_suffix("")
+        images, issame = read_list(path, folder or (beside if beside.is_dir() else path.parent))
+    else:
+        images, issame = read_bin(path)
+    if len(images) % 2:
+        raise BadInput(f"{path}: {len(images):,} images, an odd number, do not make pairs; get the file again")
+    if len(images) != 2 * len(issame):
+        raise BadInput(
+            f"{path}: {len(images) // 2:,} pairs of images but {len(issame):,} labels; get the file again"
+        )
+    labels = np.array(issame, bool)
+    if labels.all() or not labels.any():
+        raise BadInput(f"{path}: {len(labels):,} pairs, but not both of one person and of two; nothing to verify")
+    return Benchmark(_plain(path.stem), path, images, labels)
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """How well an embedder does on a benchmark."""
+
+    benchmark: Benchmark
+    verification: Verification
+    tar_at_far: tuple[OperatingPoint, ...]
+    roc: Roc
+
+
+def evaluate(
+    embedder: Embeds,
+    benchmark: Benchmark,
+    batch: int = 64,
+    threads: int = 2,
+    progress: Callable[[int], object] = lambda images: None,
+) -> BenchmarkResult:
+    """Embeds all images of a benchmark and verifies its pairs.
+
+    Args:
+        batch: images that the embedder gets at a time.
+        threads: that decode ahead.
+        progress: called with how many of the 2P images each finished batch stands for.
+
+    Raises:
+        BadInput: if an image is broken or the embedder gives numbers that are not finite.
+    """
+    places, which = benchmark.distinct()
+    count = np.bincount(which)  # how often each comes
+    parts: list[NDArray[np.float32]] = []
+    done = 0
+    for images in benchmark.batches(batch, threads, places):
+        parts.append(embedder.embed(images))
+        progress(int(count[done : done + len(images)].sum()))
+        done += len(images)
+    embeddings = np.concatenate(parts)[which]
+    try:
+        return BenchmarkResult(
+            benchmark,
+            ten_fold(embeddings, benchmark.issame),
+            tar_at_far(embeddings, benchmark.issame),
+            roc(embeddings, benchmark.issame),
+        )
+    except BadInput as error:
+        raise BadInput(f"{benchmark.path}: {error}") from error

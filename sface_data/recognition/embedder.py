@@ -1,0 +1,20 @@
+"""Embedders of every kind, by file."""
+
+from pathlib import Path
+
+from sface_data.errors import BadInput
+from sface_data.faces.embedders import Embedder, OnnxEmbedder
+
+
+def open_embedder(path: Path, device: str = "auto") -> Embedder:
+    """The embedder in a file.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Raises:
+        BadInput: if there is none, or the device is asked for and not there.
+    """
+    if path.suffix == ".onnx":
+        return OnnxEmbedder(path, device)
+    raise BadInput(f"{path}: its name says no kind of embedder; give a .onnx file")

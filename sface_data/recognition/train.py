@@ -1,0 +1,326 @@
+"""Training of face recognition: labels, a teacher's embeddings, or both. One loop serves all recipes."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sface_data.errors import BadInput
+from sface_data.faces.source import Source
+from sface_data.files import canonical_json
+from sface_data.recognition.augment import augment
+from sface_data.recognition.backbones import Dropout, create_backbone, on_device
+from sface_data.recognition.curves import draw_curves
+from sface_data.recognition.faces import FaceBatches, network_input
+from sface_data.recognition.margin import Head, gather_batch
+from sface_data.recognition.recipes import Recipe
+from sface_data.recognition.statistics import share_statistics
+from sface_data.recognition.teacher import Teacher
+from sface_data.recognition.weights import save_backbone
+from sface_data.training.checkpoint import read_checkpoint, write_checkpoint
+from sface_data.training.devices import DTYPES
+from sface_data.training.dice import Dice
+from sface_data.training.folder import CHECKPOINT, METRICS, claimed
+from sface_data.training.report import Report, images_bar, passed
+from sface_data.training.team import Team
+
+WEIGHTS = "weights.safetensors"
+EVALUATIONS = "evaluations.jsonl"
+CURVES = "curves.png"
+_FORMAT = "sface_data.recognition training/1"
+_REPORT = 1000  # images between two lines of metrics, at least
+_MOST_LINES = 2000  # of metrics
+_ADVICE = "start a new run with a lower --learning-rate or --precision fp32"
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the outcome of a run depends on.
+
+    Attributes:
+        seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
+        precision: of the backbone, a key of DTYPES.
+        device: kind of device, which random numbers depend on.
+        classes, faces, faces_sha256: what is trained on.
+        teacher_sha256: of the teacher's file and how it is fed; empty without one.
+    """
+
+    recipe: Recipe
+    seed: int
+    precision: str
+    device: str
+    classes: int
+    faces: int
+    faces_sha256: str
+    teacher_sha256: str = ""
+
+
+class Training:
+    """A run between two steps: network, head, optimisers, random numbers and progress.
+
+    Attributes:
+        images: shown so far.
+
+    Args:
+        source: what is trained on.
+        settings: see there.
+        device: where it is trained.
+        team: the processes that share the work.
+        teacher: whose embeddings are learned, where the recipe has a weight for it.
+        threads: that decode ahead.
+
+    Raises:
+        BadInput: if recipe, faces, teacher and number of processes do not fit.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        device: torch.device,
+        team: Team,
+        teacher: Teacher | None = None,
+        threads: int = 2,
+    ) -> None:
+        recipe = settings.recipe
+        _check(recipe, source, team, teacher)
+        self.settings, self.device, self.team, self.teacher = settings, device, team, teacher
+        self.dtype = DTYPES[settings.precision]
+        self.batches = FaceBatches(source, recipe.batch, recipe.mirror, settings.seed, team, threads)
+        self.dice = Dice(settings.seed, device, team.rank, team.size)
+        torch.manual_seed(settings.seed)
+        self.network = create_backbone(recipe.backbone, recipe.dimensions, recipe.dropout)
+        self.head: Head | None = None
+        if recipe.class_weight:
+            self.head = Head(recipe.margin, settings.classes, recipe.dimensions, team).to(device)
+        self.network = share_statistics(self.network, device, team)
+        self.network = on_device(self.network, device)
+        for module in self.network.modules():
+            if isinstance(module, Dropout):
+                module.uniform = lambda like: self.dice.uniform_like(like)
+        self.optimizers = {"network": _descent(self.network, recipe)}
+        if self.head is not None:
+            self.optimizers["head"] = _descent(self.head, recipe)
+        self.images = 0
+
+    @property
+    def epoch(self) -> float:
+        """How many times all faces have been shown."""
+        return self.images / self.settings.faces
+
+    @property
+    def total(self) -> int:
+        """Images of the whole run: its epochs, and what fills the last batch."""
+        recipe = self.settings.recipe
+        return math.ceil(round(recipe.epochs * self.settings.faces, 6) / recipe.batch) * recipe.batch
+
+    def step(self, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Trains on one batch, and returns what was measured, each a tensor [].
+
+        Args:
+            pixels: of this process, uint8 [n,112,112,3].
+            labels: of them, int64 [n].
+        """
+        recipe = self.settings.recipe
+        images = network_input(pixels, self.device)
+        if recipe.augment == "strong":
+            images = augment(images, self.dice)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            embeddings = self.network(images)
+        loss, measured = self.loss(embeddings.float(), labels.to(self.device), images)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(self.epoch)
+        loss.backward()
+        self.team.average_gradients(self.network.parameters())
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        self.images += recipe.batch
+        return {"loss": loss.detach(), **measured, "gradient_norm": norm}
+
+    def loss(self, embeddings: Tensor, labels: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the recipe [], and its parts.
+
+        Args:
+            embeddings: of this process, float32 [n,D].
+            labels: of them, int64 [n].
+            images: as the network has seen them, float32 [n,3,112,112].
+        """
+        recipe, team = self.settings.recipe, self.team
+        loss, measured = embeddings.new_zeros([]), {}
+        if self.head is not None:
+            normal = None
+            if recipe.margin.name == "elasticface":
+                normal = team.interleaved(self.dice.normal(len(labels)))
+            whole = gather_batch(embeddings, team)
+            entropy = self.head.loss(whole, team.interleaved(labels), normal)
+            loss = loss + recipe.class_weight * entropy
+            measured["cross_entropy"] = entropy.detach()
+        if self.teacher is not None:
+            distance = transfer_loss(embeddings, self.teacher.embeddings(images))
+            loss = loss + recipe.teacher_weight * distance
+            measured["teacher_distance"] = distance.detach()
+        return loss, measured
+
+    def save(self, path: Path) -> None:
+        """Writes everything that the next step depends on; all processes call it, the first one writes."""
+        head: dict[str, Tensor] = {}
+        if self.head is not None:  # as one process would hold it
+            momentum = self.optimizers["head"].state_dict()["state"]
+            head = dict(self.head.state_dict())
+            head["weight"] = self.team.all_rows(self.head.weight, self.settings.classes)
+            if momentum:
+                head["momentum"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
+        if self.team.rank == 0:
+            content = {
+                "images": self.images,
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizers["network"].state_dict(),
+                "head": head,
+                "dice": self.dice.state,
+            }
+            write_checkpoint(path, _FORMAT, dataclasses.asdict(self.settings), content)
+
+    def load(self, path: Path) -> None:
+        """Goes on from what a run with the same settings saved, in any number of processes.
+
+        Raises:
+            BadInput: if the file is broken, or of a run with other settings, which are named.
+        """
+        content = read_checkpoint(path, _FORMAT, dataclasses.asdict(self.settings))
+        self.images = content["images"]
+        self.network.load_state_dict(content["network"])
+        self.optimizers["network"].load_state_dict(content["optimizer"])
+        self.dice.state = content["dice"]
+        if self.head is not None:
+            mine = slice(self.team.rank, None, self.team.size)
+            head = content["head"]
+            momentum = head.pop("momentum", None)
+            self.head.load_state_dict({**head, "weight": head["weight"][mine]})
+            if momentum is not None:
+                state = self.optimizers["head"].state_dict()
+                state["state"] = {0: {"momentum_buffer": momentum[mine].clone()}}
+                self.optimizers["head"].load_state_dict(state)
+
+    def about(self) -> dict[str, Any]:
+        """What the file of weights says of the run."""
+        settings = self.settings
+        return {
+            "classes": settings.classes,
+            "recipe": settings.recipe.objective,
+            "epochs": round(self.epoch, 6),
+            "faces_sha256": settings.faces_sha256,
+            "training_sha256": hashlib.sha256(canonical_json(dataclasses.asdict(settings)).encode()).hexdigest(),
+        }
+
+
+def run_training(
+    training: Training,
+    outdir: Path,
+    checkpoint_epochs: float = 1.0,
+    evaluate: Evaluate | None = None,
+    evaluate_steps: int = 0,
+) -> None:
+    """Trains to the end of the recipe, from the checkpoint in `outdir` if there is one.
+
+    Fills the folder with `weights.safetensors`, `checkpoint.pt`, `metrics.jsonl`, `curves.png`, and
+    `evaluations.jsonl` where the network is evaluated.
+
+    Args:
+        checkpoint_epochs: epochs between two checkpoints.
+        evaluate: gives figures for the network.
+        evaluate_steps: steps between two evaluations; the last step has one too.
+
+    Raises:
+        BadInput: if the folder holds a run with other settings or another process fills it, or if a loss or
+            the weights are not finite; the last checkpoint is kept then.
+    """
+    recipe, team = training.settings.recipe, training.team
+    with claimed(outdir, team.rank, (WEIGHTS, EVALUATIONS, CURVES)):
+        if (outdir / CHECKPOINT).exists():
+            training.load(outdir / CHECKPOINT)
+        total = training.total
+        report = Report(outdir / METRICS, team, training.images, _ADVICE)
+        evaluations = Report(outdir / EVALUATIONS, team, training.images, _ADVICE)
+        batches = training.batches.from_image(training.images)
+        with images_bar(training.images, total, team.rank) as bar:
+            while training.images < total:
+                before, rate = training.images, recipe.rate(training.epoch)
+                report.add(training.step(*next(batches)))
+                bar.update(recipe.batch)
+                last = training.images >= total
+                save = last or passed(before, training.images, round(checkpoint_epochs * training.settings.faces))
+                if save or passed(before, training.images, max(_REPORT, total // _MOST_LINES)):
+                    report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
+                due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
+                if evaluate is not None and due and team.rank == 0:
+                    evaluations.write(training.images, {"epoch": training.epoch, **evaluate(training.network)})
+                    training.network.train()
+                if save:
+                    _save(training, outdir)
+        batches.close()
+
+
+def _save(training: Training, outdir: Path) -> None:
+    """Weights and curves, then the checkpoint: what belongs to a checkpoint is there, or made again."""
+    _check_finite(training, outdir)
+    recipe = training.settings.recipe
+    if training.team.rank == 0:
+        save_backbone(training.network, recipe.backbone, recipe.dimensions, training.about(), outdir / WEIGHTS)
+        draw_curves(outdir / METRICS, outdir / EVALUATIONS, outdir / CURVES)
+    training.save(outdir / CHECKPOINT)
+
+
+def transfer_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean square difference [], over batch and dimensions, of embeddings [N,D] after normalisation."""
+    return F.mse_loss(F.normalize(student), F.normalize(teacher))
+
+
+def _check(recipe: Recipe, source: Source, team: Team, teacher: Teacher | None) -> None:
+    if recipe.batch % team.size or recipe.batch // team.size < 2:
+        raise BadInput(
+            f"the batch is {recipe.batch}; it must be a multiple of the {team.size} processes, with at least two "
+            "images for each"
+        )
+    if recipe.class_weight and len(source) == len(source.class_names):
+        raise BadInput(
+            f"{source.path}: one image for each of its {len(source)} classes, which tells nothing of what stays "
+            "the same; give more images of a class, or learn from a teacher alone with --recipe kt"
+        )
+    if bool(recipe.teacher_weight) != (teacher is not None):
+        needs = (
+            "needs a teacher: name it with --teacher" if recipe.teacher_weight else "has no use for a --teacher"
+        )
+        raise BadInput(f"the recipe {recipe.objective} {needs}")
+    if teacher is not None and teacher.dimensions != recipe.dimensions:
+        raise BadInput(
+            f"{teacher.name}: its embeddings have {teacher.dimensions} dimensions, those of the network to be "
+            f"trained {recipe.dimensions}; add --dimensions {teacher.dimensions} or take another teacher"
+        )
+
+
+def _check_finite(training: Training, outdir: Path) -> None:
+    for name, tensor in training.network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise BadInput(
+                f"{outdir}: the weights {name} are not finite at epoch {training.epoch:.2f}; the last good "
+                f"checkpoint is kept: {_ADVICE}"
+            )
+
+
+def _descent(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return torch.optim.SGD(
+        learned, recipe.rate(0), momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
+    )

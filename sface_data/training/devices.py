@@ -1,0 +1,40 @@
+"""Where networks run, and in which precision."""
+
+import torch
+
+from sface_data.errors import BadInput
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one.
+
+    Raises:
+        BadInput: if the name is unknown, or names a device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadInput(f"the device {name!r} is unknown; use auto, cpu, cuda or cuda:1") from error
+    if device.type not in ("cpu", "cuda"):
+        raise BadInput(f"the device {name!r} cannot be used; use auto, cpu, cuda or cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInput(f"the device {name!r} is asked for, but this machine has none; use --device cpu or auto")
+    return device
+
+
+def choose_precision(name: str, device: torch.device, conv_clamp: float | None = None) -> str:
+    """`auto` takes the fastest precision that the device computes natively.
+
+    On a GPU that is fp16 if the network clamps its activations, as those trained for fp16 do, else bf16,
+    which cannot overflow.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "fp16" if conv_clamp is not None else "bf16"
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"
