@@ -1,14 +1,13 @@
 """The data set card: front matter that makes `datasets.load_dataset` work, and prose for people."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
-from sface_data.release.evaluation import Result
+from sface_data.release.results import Results
 from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.release.texts import LICENCES, render
 from sface_data.shards.index import DatasetIndex
@@ -63,7 +62,7 @@ def claims(index: DatasetIndex) -> dict[str, str]:
     }
 
 
-def card_text(index: DatasetIndex, licence: str, results: Sequence[Result] = ()) -> str:
+def card_text(index: DatasetIndex, licence: str, results: Results | None = None) -> str:
     """The whole card: front matter and prose.
 
     Args:

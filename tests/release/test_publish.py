@@ -1,6 +1,7 @@
 """`sface-data publish`: what is refused, what is uploaded, and what a client then loads."""
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -305,7 +306,8 @@ def test_a_card_edited_by_hand_keeps_its_prose(hub: LoopbackHub, run: Run, folde
 
 
 def test_with_a_certificate_and_results(hub: LoopbackHub, run: Run, folder: Path) -> None:
-    (folder / "evaluation.json").write_text('[{"benchmark": "lfw", "accuracy": 0.9}]')
+    record = {"evaluation": 1, "embedder": {"file": "model.onnx", "sha256": "ab" * 32}, "benchmarks": []}
+    (folder / "evaluation.json").write_text(json.dumps(record))
     assert run("card", folder)[0] == 0
     certify(folder)
     code, _, errors = run("publish", folder, "--repo", "org/faces")
