@@ -1,1 +1,1 @@
-"""Whether a data set can be linked to the people its generator was trained on."""
+"""The identity-relation audit: do the images of a release lead to the people its generator was trained on?"""

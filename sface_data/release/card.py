@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sface_data.audit.certificate import CERTIFICATE, REPORT, Certificate
 from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
@@ -54,19 +55,43 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
     }
 
 
-def claims(index: DatasetIndex) -> dict[str, str]:
-    """What the prose of a card says of the data set, word by word: people may write around it, not change it."""
+def claims(index: DatasetIndex, certificate: Certificate | None = None) -> dict[str, str]:
+    """What the prose of a card says of the data set, word by word: people may write around it, not change it.
+
+    Args:
+        certificate: that of the data set, if it has one.
+    """
     return {
         "counts": f"{index.num_samples:,} images of {len(index.plan.classes):,} classes",
-        "certificate": "**No certificate yet.** Whether images of this data set can be linked to the people",
+        "certificate": _certificate_claim(certificate),
     }
 
 
-def card_text(index: DatasetIndex, licence: str, results: Results | None = None) -> str:
+def _certificate_claim(certificate: Certificate | None) -> str:
+    if certificate is None:
+        return (
+            "**No certificate yet.** Whether images of this data set can be linked to the people whose photographs "
+            "the\ngenerator was trained on has not been examined."
+        )
+    judges = ", ".join(f"`{name}`" for name in certificate.judges)
+    return (
+        f"**Identity-relation audit: {certificate.verdict}.** {certificate.in_words}\n\n"
+        f"Judged by {judges} under the policy `{certificate.policy}`: [report]({REPORT}), "
+        f"[certificate]({CERTIFICATE})\n`sha256:{certificate.sha256}`."
+    )
+
+
+def card_text(
+    index: DatasetIndex,
+    licence: str,
+    results: Results | None = None,
+    certificate: Certificate | None = None,
+) -> str:
     """The whole card: front matter and prose.
 
     Args:
         results: of face recognition trained on the data set.
+        certificate: that of the data set, if it has one.
     """
     from huggingface_hub import DatasetCardData
 
@@ -76,7 +101,7 @@ def card_text(index: DatasetIndex, licence: str, results: Results | None = None)
         "dataset_card.md.j2",
         index=index,
         plan=index.plan,
-        claims=claims(index),
+        claims=claims(index, certificate),
         licence=LICENCES[licence],
         networks=sorted(networks),
         results=results,

@@ -3,7 +3,14 @@
 import itertools
 from pathlib import Path, PurePosixPath
 
-from sface_data.audit.certificate import CERTIFICATE, REPORT
+from sface_data.audit.certificate import (
+    CERTIFICATE,
+    REPORT,
+    SIGNATURE,
+    Certificate,
+    certificate_problems,
+    load_certificate,
+)
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, explained, pretty_json, write_text
 from sface_data.release.card import (
@@ -60,6 +67,8 @@ def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> No
     """
     directory = workspace.directory
     changed = not workspace.complete or DatasetIndex.load(directory) != index
+    if changed:
+        _drop_audit(directory)
     write_card(directory, index, licence, keep=not changed)
     if changed or not (directory / PREVIEW).exists():
         write_preview(directory, index, directory / PREVIEW)
@@ -111,7 +120,9 @@ def release_files(directory: Path, index: DatasetIndex) -> list[str]:
     belong += [shard.filename for shard in index.shards]
     if index.class_centers is not None:
         belong.append(index.class_centers.filename)
-    return sorted(belong + [name for name in (EVALUATION, CERTIFICATE, REPORT) if (directory / name).exists()])
+    return sorted(
+        belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
+    )
 
 
 def strangers(directory: Path, files: list[str]) -> list[str]:
@@ -127,10 +138,66 @@ def strangers(directory: Path, files: list[str]) -> list[str]:
     return found
 
 
+def held_certificate(directory: Path, index: DatasetIndex) -> Certificate | None:
+    """The certificate in the folder of a data set, None if there is none.
+
+    Raises:
+        BadInput: if it was changed, or belongs to other bytes than these.
+    """
+    path = directory / CERTIFICATE
+    if not path.exists():
+        return None
+    for problem in certificate_problems(directory, index):
+        raise BadInput(f"{path}: {problem}; delete it, or run `sface-data audit` again")
+    return load_certificate(path)
+
+
+def adopt_audit(directory: Path, outdir: Path) -> None:
+    """Copies certificate, signature and report of an audit into the data set's folder; its card then says so.
+
+    In a card that somebody edited, only what is said of the certificate changes.
+    """
+    index = DatasetIndex.load(directory)
+    try:
+        before = claims(index, held_certificate(directory, index))["certificate"]
+    except BadInput:
+        before = None
+    with explained(directory):
+        (directory / CERTIFICATE).parent.mkdir(exist_ok=True)
+    for name in (CERTIFICATE, SIGNATURE, REPORT):
+        source, target = outdir / Path(name).name, directory / name
+        if source.resolve() == target.resolve():
+            continue
+        with explained(source):
+            data = source.read_bytes() if source.is_file() else None
+        if data is None:
+            with explained(target):
+                target.unlink(missing_ok=True)
+        else:
+            with atomic_write(target) as file:
+                file.write(data)
+    card = directory / CARD
+    with explained(card):
+        there = card.read_bytes() if card.is_file() else b""
+    after = claims(index, held_certificate(directory, index))["certificate"]
+    text = there.decode("utf-8", "replace")
+    if there and not unedited(there) and before is not None and before in text:
+        write_text(card, text.replace(before, after))
+    elif after not in text:
+        write_card(directory, index, None)
+
+
+def _drop_audit(directory: Path) -> None:
+    """Removes an audit of other bytes than those that are there now."""
+    for name in (CERTIFICATE, SIGNATURE, REPORT):
+        with explained(directory / name):
+            (directory / name).unlink(missing_ok=True)
+
+
 def _prose(directory: Path, index: DatasetIndex, licence: str) -> dict[str, str]:
     """The files that people may edit, as they are written."""
     return {
-        CARD: card_text(index, licence, read_results(directory)),
+        CARD: card_text(index, licence, read_results(directory), held_certificate(directory, index)),
         DATASHEET: datasheet_text(index, licence, claims(index)["counts"]),
         CITATION: citation_text(index, licence),
         LICENSE: licence_text(licence),
