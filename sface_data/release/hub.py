@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sface_data.audit.certificate import CERTIFICATE, certificate_problems, load_certificate
+from sface_data.audit.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
 from sface_data.errors import BadInput, CheckFailed, SfaceDataError
 from sface_data.files import explained, write_text
 from sface_data.release.card import CARD, with_notice
@@ -97,7 +97,7 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
 
     Raises:
         CheckFailed: with the first thing that is in the way: strange files, no certificate, one of other bytes or
-            with another verdict, open questions in the datasheet, a folder that is not valid.
+            with another verdict, a report that shows people, open questions in the datasheet, a folder that is not valid.
         BadInput: if it is no data set, or the reason is empty or not needed.
     """
     index = DatasetIndex.load(directory)
@@ -106,6 +106,7 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
     files = release_files(directory, index)
     _check_files(directory, files)
     _check_certificate(directory, index, reason)
+    _check_report(directory)
     _check_datasheet(directory)
     outcome = validate(directory)
     if not outcome.valid:
@@ -184,6 +185,16 @@ def _check_certificate(directory: Path, index: DatasetIndex, reason: str | None)
             f"{path}: the verdict is `{verdict}`, not `pass`; to publish all the same, say why with "
             "--without-certificate"
         )
+
+
+def _check_report(directory: Path) -> None:
+    # Its plots are drawings; pictures are in it only where it shows pairs, of which one is of the training set.
+    path = directory / REPORT
+    if path.exists():
+        with explained(path):
+            pictures = b"data:image/" in path.read_bytes()
+        if pictures:
+            raise CheckFailed(f"{path}: shows authentic images; run `sface-data audit` again without --show-pairs")
 
 
 def _check_datasheet(directory: Path) -> None:

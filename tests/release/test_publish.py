@@ -148,6 +148,13 @@ def test_a_certificate_of_other_bytes(refused: Callable[..., str], folder: Path)
         assert refused(1, *options).startswith(f"{path}: was made for another {SHARDS[1]} (")
 
 
+def test_a_report_with_pictures(refused: Callable[..., str], folder: Path) -> None:
+    certify(folder)
+    report = folder / "audit" / "report.html"
+    report.write_text('<img src="data:image/jpeg;base64,AAAA">')
+    assert refused(1) == f"{report}: shows authentic images; run `sface-data audit` again without --show-pairs"
+
+
 def test_a_reason_that_is_empty_or_not_needed(refused: Callable[..., str], folder: Path) -> None:
     assert "needs a reason" in refused(2, "--without-certificate", " \n ")
     path = certify(folder)
@@ -314,6 +321,16 @@ def test_with_a_certificate_and_results(hub: LoopbackHub, run: Run, folder: Path
     assert sorted(there) == sorted([".gitattributes", *FILES, "audit/certificate.json", "evaluation.json"])
     assert all(data == (folder / name).read_bytes() for name, data in there.items() if name != ".gitattributes")
     assert NOTICE.encode() not in there["README.md"]
+
+
+def test_a_certificate_that_fails_goes_along(hub: LoopbackHub, run: Run, folder: Path) -> None:
+    path = certify(folder, "fail")
+    assert run("publish", folder, "--repo", "org/faces", *REASON)[0] == 0
+    there = hub.repos["org/faces"].branches["main"]
+    assert there["audit/certificate.json"] == path.read_bytes()
+    card = there["README.md"].decode()
+    assert f"{NOTICE} The publisher gives the reason: for a test\n" in card
+    assert "**Identity-relation audit: fail.**" in card
 
 
 def start(hub: LoopbackHub, folder: Path, home: Path, xet: bool) -> subprocess.Popen[str]:
