@@ -43,11 +43,12 @@ def _add_commands() -> None:
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
+    from sface_data.cli.publish import publish
     from sface_data.cli.recognition import recognition
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, audit, preview, card, generator, recognition, render, embed):
+    for command in (generate, validate, audit, preview, card, publish, generator, recognition, render, embed):
         main.add_command(command)
 
 

@@ -1,6 +1,6 @@
 """The data set card: front matter that makes `datasets.load_dataset` work, and prose for people."""
 
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,17 @@ from sface_data.audit.certificate import CERTIFICATE, REPORT, Certificate
 from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
-from sface_data.release.evaluation import Result
-from sface_data.release.seal import MARKDOWN, YAML, sealed
+from sface_data.release.results import Results
+from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.release.texts import LICENCES, render
 from sface_data.shards.index import DatasetIndex
 
 CARD = "README.md"
 CITATION = "CITATION.cff"
 LICENSE = "LICENSE"
+NOTICE = "> **Published without a certificate that passes.**"
+_FRONT = re.compile(r"---\n.*?\n---\n\n?", re.DOTALL)
+_NOTICE = re.compile(rf"^{re.escape(NOTICE)}[^\n]*\n\n?", re.MULTILINE)
 _SIZES = (  # the hub's categories
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -81,7 +84,7 @@ def _certificate_claim(certificate: Certificate | None) -> str:
 def card_text(
     index: DatasetIndex,
     licence: str,
-    results: Sequence[Result] = (),
+    results: Results | None = None,
     certificate: Certificate | None = None,
 ) -> str:
     """The whole card: front matter and prose.
@@ -105,6 +108,15 @@ def card_text(
         columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
     )
     return sealed(f"---\n{facts}\n---\n\n{prose}", MARKDOWN)
+
+
+def with_notice(card: str, reason: str | None) -> str:
+    """A card that says in its first lines why it comes without a certificate, or does not say so any more."""
+    found = _FRONT.match(card)
+    front = found[0] if found else ""
+    prose = _NOTICE.sub("", card[len(front) :])
+    text = f"{front}{NOTICE} The publisher gives the reason: {reason}\n\n{prose}" if reason else front + prose
+    return sealed(text, MARKDOWN) if unedited(card.encode()) else text
 
 
 def read_front_matter(directory: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Everything in the folder of a data set that is not a shard."""
 
 import itertools
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sface_data.audit.certificate import (
     CERTIFICATE,
@@ -24,8 +24,8 @@ from sface_data.release.card import (
 )
 from sface_data.release.croissant import CROISSANT, croissant
 from sface_data.release.datasheet import DATASHEET, datasheet_text, unedited_but_for_answers, with_answers
-from sface_data.release.evaluation import read_results
 from sface_data.release.preview import PREVIEW, write_preview
+from sface_data.release.results import EVALUATION, read_results
 from sface_data.release.seal import unedited
 from sface_data.release.texts import DEFAULT_LICENCE, LICENCES, licence_text
 from sface_data.shards.index import MANIFEST, DatasetIndex
@@ -112,6 +112,30 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
             write_text(path, text)
             written.append(path)
     return written
+
+
+def release_files(directory: Path, index: DatasetIndex) -> list[str]:
+    """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
+    belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, "_info.json", "data/sizes.json"]
+    belong += [shard.filename for shard in index.shards]
+    if index.class_centers is not None:
+        belong.append(index.class_centers.filename)
+    return sorted(
+        belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
+    )
+
+
+def strangers(directory: Path, files: list[str]) -> list[str]:
+    """What lies in a folder besides some files and the folders that they are in, below it."""
+    folders = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    found = []
+    with explained(directory):
+        for path in sorted(directory.rglob("*")):
+            name = path.relative_to(directory).as_posix()
+            folder = path.is_dir() and not path.is_symlink()
+            if name not in (folders if folder else files):
+                found.append(name)
+    return found
 
 
 def held_certificate(directory: Path, index: DatasetIndex) -> Certificate | None:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,45 +52,83 @@ def test_it_has_the_sections_of_the_hubs_template(dataset: Path) -> None:
     assert "[more information needed]" not in card
 
 
-RESULTS = [
-    {"benchmark": "lfw", "accuracy": 0.9187, "std": 0.0123, "folds": [0.9] * 10},
-    {"benchmark": "agedb_30", "accuracy": 0.7168},
-]
+def record(*rows: tuple[str, float, float]) -> dict[str, Any]:
+    """As `sface-data recognition eval` writes it, as far as the card reads it."""
+    benchmarks = [
+        {"name": n, "accuracy": a, "deviation": d, "interval_95": [a - 0.01, a + 0.01]} for n, a, d in rows
+    ]
+    embedder = {"file": "model.safetensors", "sha256": "ab" * 32, "size": 112, "dimensions": 512}
+    return {"evaluation": 1, "embedder": embedder, "benchmarks": benchmarks, "average_of_five": None}
 
 
 def test_results_of_recognition_become_a_table(folder: Path, run: Run) -> None:
     assert "## Evaluation" not in (folder / "README.md").read_text()
-    (folder / "evaluation.json").write_text(json.dumps(RESULTS))
+    value = record(("lfw", 0.9187, 0.0123), ("own", 0.7168, 0.02))
+    (folder / "evaluation.json").write_text(json.dumps(value))
     assert run("card", folder)[0] == 0
     card = (folder / "README.md").read_text()
-    assert "\n| lfw | 91.87 % | 1.23 % |\n| agedb_30 | 71.68 % |  |\n\n## Bias" in card
+    rows = "| LFW | 91.87 % | 90.87 to 92.87 % | 1.23 % |\n| own | 71.68 % | 70.68 to 72.68 % | 2.00 % |\n"
+    assert f"|---|---|---|---|\n{rows}\n## Bias" in card
+    assert "`model.safetensors` (`sha256:abababababab`)" in card
     assert run("validate", folder)[0] == 0
     # What the command wrote is no edit to keep, whatever it was written from.
-    (folder / "evaluation.json").write_text(json.dumps(RESULTS[:1]))
+    (folder / "evaluation.json").write_text(json.dumps(record(("lfw", 0.5, 0.1))))
     assert run("card", folder)[0] == 0
-    assert "agedb_30" not in (folder / "README.md").read_text()
+    assert "| own |" not in (folder / "README.md").read_text()
     assert not list(folder.glob("*.old*"))
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("{", "not a JSON file"),
-        ("{}", "not a list of results"),
-        ("[1]", "a result without the name of its benchmark"),
-        ('[{"benchmark": "a|b", "accuracy": 0.5}]', "a result without the name of its benchmark"),
-        ('[{"benchmark": "lfw", "accuracy": 91.87}]', "lfw: accuracy and std must be numbers from 0 to 1"),
-        ('[{"benchmark": "lfw", "accuracy": true}]', "lfw: accuracy and std must be numbers from 0 to 1"),
-        ('[{"benchmark": "lfw", "accuracy": 0.9, "std": "0"}]', "lfw: accuracy and std must be numbers"),
-        ('[{"benchmark": "lfw"}]', "lfw: accuracy and std must be numbers from 0 to 1"),
-    ],
-)
-def test_results_that_cannot_be_used(folder: Path, run: Run, text: str, sentence: str) -> None:
+def test_it_reads_what_the_evaluation_writes(folder: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from sface_data.recognition.benchmarks import Benchmark, BenchmarkResult
+    from sface_data.recognition.evaluation import Evaluation
+    from sface_data.recognition.verification import roc, tar_at_far, ten_fold
+    from sface_data.release.results import read_results
+
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(400, 8)).astype(np.float32)
+    vectors[1::4] = vectors[::4] + 0.1  # every other pair is alike
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    issame = np.arange(200) % 2 == 0
+    (tmp_path / "lfw.bin").write_bytes(b"")
+    benchmark = Benchmark("lfw", tmp_path / "lfw.bin", [], issame)
+    points = tar_at_far(vectors, issame)
+    result = BenchmarkResult(benchmark, ten_fold(vectors, issame), points, roc(vectors, issame))
+    evaluation = Evaluation("model.onnx", "cd" * 32, 112, 8, (result,))
+    (folder / "evaluation.json").write_text(json.dumps(evaluation.record()))
+    found = read_results(folder)
+    assert found is not None
+    assert (found.network, found.sha256) == ("model.onnx", "cd" * 32)
+    [row] = found.rows
+    assert (row.benchmark, row.accuracy) == ("LFW", result.verification.accuracy)
+    assert row.low <= row.accuracy <= row.high
+
+
+BROKEN = {
+    "{": "not a JSON file",
+    "[]": "not a record of `sface-data recognition eval`",
+    '{"evaluation": 99}': "a record of another version",
+    '{"evaluation": 1}': "not a record of `sface-data recognition eval` (KeyError('embedder'))",
+    json.dumps(
+        record(("a|b", 0.5, 0))
+    ): "not a record of `sface-data recognition eval` (ValueError(\"'a|b' is no name",
+    json.dumps(
+        record(("lfw", 91.87, 0))
+    ): "not a record of `sface-data recognition eval` (ValueError('91.87 is not",
+    json.dumps(
+        record(("lfw", 0.5, True))
+    ): "not a record of `sface-data recognition eval` (ValueError('True is not",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_results_that_cannot_be_used(folder: Path, run: Run, text: str) -> None:
     (folder / "evaluation.json").write_text(text)
     before = (folder / "README.md").read_bytes()
     code, _, errors = run("card", folder)
     assert code == 2
-    assert errors.startswith(f"sface-data: {folder / 'evaluation.json'}: {sentence}")
+    assert errors.startswith(f"sface-data: {folder / 'evaluation.json'}: {BROKEN[text]}")
     assert len(errors.splitlines()) == 1
     assert (folder / "README.md").read_bytes() == before
 
