@@ -1,6 +1,5 @@
 """Simulated audits that several tests look at, and embeddings written as folders."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,36 +12,11 @@ from sface_data.audit.examine import Examination, examine
 from sface_data.audit.policy import load_policy
 from sface_data.audit.simulation import Leak, World, simulate
 from sface_data.faces.embeddings import EmbeddingSet
-from sface_data.files import sha256_of_file
 
 SMALL = World(classes=50, images=20, authentic=6, control=50, control_images=20)
 NONE = Leak()
 
 Simulated = Callable[..., Examination]
-
-
-@pytest.fixture(scope="session")
-def write_embeddings() -> Callable[[Path, EmbeddingSet], Path]:
-    """Writes a folder of embeddings, as `sface-data embed` makes it."""
-
-    def write(folder: Path, faces: EmbeddingSet) -> Path:
-        folder.mkdir(parents=True)
-        part = folder / "part-000000.parquet"
-        faces.save(part)
-        index = {
-            "format": "sface-data embeddings folder 1",
-            "embedder": {"name": "judge", "sha256": faces.embedder_sha256, "dimensions": faces.dimensions},
-            "detector_sha256": faces.detector_sha256,
-            "source_sha256": faces.source_sha256,
-            "faces": len(faces),
-            "classes": len(faces.class_names),
-            "parts": [{"file": part.name, "sha256": sha256_of_file(part), "faces": len(faces)}],
-            "left_out": [],
-        }
-        (folder / "embeddings.json").write_text(json.dumps(index))
-        return folder
-
-    return write
 
 
 @pytest.fixture(scope="session")
