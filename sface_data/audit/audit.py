@@ -18,6 +18,7 @@ from sface_data.faces.embed import Progress, is_embeddings
 from sface_data.faces.embedders import Embedder
 from sface_data.recognition.embedder import open_embedder
 from sface_data.shards.index import MANIFEST, DatasetIndex
+from sface_data.training.devices import choose_device
 
 CACHE = "cache"
 
@@ -74,7 +75,7 @@ def audit(request: Request, display: Display) -> Outcome:
         judges = [inputs.under(embedder, _name(embedder, inputs), cache, progress) for embedder in embedders]
         pixels = inputs.pixels(cache, progress) if PIXEL_CHECK in request.policy.checks else None
     with display("comparing", 0):
-        device = "cpu" if request.device == "auto" else request.device
+        device = str(choose_device(request.device))
         examination = examine(judges, pixels, request.policy, request.seed, device)
     described = [
         {

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sface_data.biometrics.intervals import Interval, logit_t
+from sface_data.biometrics.intervals import FEW_ERRORS, RULE_OF_30, Interval, logit_t
 
 CONFIDENCE = 0.95
-MIN_EVENTS = 30  # rule of 30: fewer events are not called a measured rate
 _MOST = 1 - 1e-12  # the logarithm of a share of 1 - 1 is infinite
 _MOST_ODDS = 50.0
 
@@ -50,7 +49,8 @@ class ClusteredShare:
 
     def interval(self) -> Interval:
         """The interval of the share."""
-        return interval_of(self.value, self.bounds, f"Korn-Graubard over {self.clusters:,} classes", self.n)
+        method = f"Korn-Graubard over {self.clusters:,} classes"
+        return interval_of(self.value, self.bounds, method, self.n, self.hits)
 
 
 def clustered_share(
@@ -188,7 +188,12 @@ def p_above(value: float, bounds: Bounds, limit: float) -> float:
     return float(10**high)
 
 
-def interval_of(value: float, bounds: Bounds, method: str, n: int) -> Interval:
-    """The 95 % interval."""
+def interval_of(value: float, bounds: Bounds, method: str, n: int, events: int) -> Interval:
+    """The 95 % interval.
+
+    Args:
+        events: how many the statistic rests on; below 30 it is flagged.
+    """
     low, high = bounds(CONFIDENCE)
-    return Interval(float(value), float(min(low, value)), float(max(high, value)), method, int(n))
+    flags = () if events >= FEW_ERRORS else (RULE_OF_30,)
+    return Interval(float(value), float(min(low, value)), float(max(high, value)), method, int(n), flags=flags)

@@ -53,6 +53,7 @@ class Row:
     reach: str
     limit: str
     picture: str
+    flags: str
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage
 def _row(check: Check) -> Row:
     finding = check.finding
     if finding.interval is None:
-        return Row(check, "not measured", "", _number(finding.limit), "")
+        return Row(check, "not measured", "", _number(finding.limit), "", "")
     interval = finding.interval
     value, low, high = (_number(number) for number in (interval.value, interval.low, interval.high))
     picture = interval_mark(interval.value, interval.low, interval.high, finding.limit)
-    return Row(check, value, f"{low} to {high}", _number(finding.limit), picture)
+    return Row(check, value, f"{low} to {high}", _number(finding.limit), picture, "; ".join(interval.flags))
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,6 @@ from sface_data.audit.checks.neighbours import NO_CONTROL, planted_pools, thresh
 from sface_data.audit.policy import FPIRS
 from sface_data.audit.power import Scene, missed, plant_images
 from sface_data.audit.proportions import (
-    MIN_EVENTS,
     Bounds,
     ClusteredShare,
     excess_risk,
@@ -61,7 +60,13 @@ def exposure(scene: Scene, name: str = NAME) -> Finding:
     plantings = plant_images(scene, name, limit, pools, len(sets.synthetic), len(people), with_planted)
     return replace(
         finding,
-        interval=interval_of(value, bounds, "MOVER of Korn-Graubard over training people", len(people)),
+        interval=interval_of(
+            value,
+            bounds,
+            "MOVER of Korn-Graubard over training people",
+            len(people),
+            min(attack.hits, control.hits),
+        ),
         p_value=p_above(value, bounds, limit),
         obstacle=missed(plantings),
         facts={
@@ -70,7 +75,6 @@ def exposure(scene: Scene, name: str = NAME) -> Finding:
             "matched": int(shown.sum()),
             "matched_by_control": int(shown_control.sum()),
             "synthetic_images_per_control_image": trials,
-            "measured": int(shown_control.sum()) >= MIN_EVENTS,
             "planted": [planting.to_json() for planting in plantings],
         },
     )

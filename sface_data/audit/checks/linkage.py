@@ -12,7 +12,6 @@ from sface_data.audit.comparisons import compare_linkage, nearest
 from sface_data.audit.evidence import Evidence, centroids, plain_set, unit
 from sface_data.audit.power import Scene, missed, plant_classes
 from sface_data.audit.proportions import (
-    MIN_EVENTS,
     Bounds,
     ClusteredShare,
     clustered_share,
@@ -23,7 +22,7 @@ from sface_data.faces.embeddings import EmbeddingSet
 
 PERMUTATIONS = 9_999
 _MOST_RANKS = 10
-_MOST_CELLS = 400_000_000  # of the table that labels are shuffled in
+_MOST_CELLS = 150_000_000  # of the table that labels are shuffled in; with more classes the interval must do
 _MOST_PLANTED = 200  # people whose images stand for planted ones
 
 
@@ -93,7 +92,7 @@ def linkage(scene: Scene, name: str, links: dict[str, Links] | None) -> Finding:
     share = clustered_share(hits, sizes)
     value, bounds = _beyond(share, chance)
     beyond = int((shuffled.hits >= int(hits.sum())).sum())
-    p_shuffled = (beyond + 1) / (len(shuffled.hits) + 1) if len(shuffled.hits) else 1.0
+    p_shuffled = (beyond + 1) / (len(shuffled.hits) + 1) if len(shuffled.hits) else None
     pool = link.planted_rank < rank
     taking_part = np.flatnonzero(sizes)
 
@@ -107,9 +106,9 @@ def linkage(scene: Scene, name: str, links: dict[str, Links] | None) -> Finding:
         plantings = plant_classes(scene, name, limit, pool, len(taking_part), with_planted)
     return replace(
         finding,
-        interval=interval_of(value, bounds, f"Korn-Graubard over {share.clusters:,} classes", share.n),
+        interval=interval_of(value, bounds, f"Korn-Graubard over {share.clusters:,} classes", share.n, share.hits),
         # Above the limit, and not by an accident of which labels go together either.
-        p_value=max(p_above(value, bounds, limit), p_shuffled),
+        p_value=max(p_above(value, bounds, limit), p_shuffled or 0.0),
         obstacle=missed(plantings),
         facts={
             "probes": share.n,
@@ -119,7 +118,6 @@ def linkage(scene: Scene, name: str, links: dict[str, Links] | None) -> Finding:
             "training_people": people,
             "p_of_shuffled_labels": p_shuffled,
             "shuffles": len(shuffled.hits),
-            "measured": share.hits >= MIN_EVENTS,
             "shuffled_linked": [int(value) for value in np.quantile(shuffled.hits, (0.025, 0.5, 0.975))]
             if len(shuffled.hits)
             else [],

@@ -10,7 +10,6 @@ from sface_data.audit.checks.neighbours import threshold_at_fpir
 from sface_data.audit.evidence import namesakes
 from sface_data.audit.power import Scene
 from sface_data.audit.proportions import (
-    MIN_EVENTS,
     excess_risk,
     interval_of,
     logit_bounds,
@@ -58,12 +57,11 @@ def membership(scene: Scene, name: str) -> Finding:
         "threshold": threshold,
         "training_matches": attack.hits,
         "held_out_matches": control.hits,
-        "measured": control.hits >= MIN_EVENTS,
     }
     method = f"MOVER of Korn-Graubard over {attack.clusters:,} people"
     return replace(
         finding,
-        interval=interval_of(value, bounds, method, attack.n),
+        interval=interval_of(value, bounds, method, attack.n, min(attack.hits, control.hits)),
         p_value=p_above(value, bounds, limit),
         facts=facts,
     )

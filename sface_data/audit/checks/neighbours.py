@@ -13,7 +13,6 @@ from sface_data.audit.check import Finding
 from sface_data.audit.policy import FPIRS
 from sface_data.audit.power import Scene, missed, plant_images
 from sface_data.audit.proportions import (
-    MIN_EVENTS,
     Bounds,
     excess_risk,
     interval_of,
@@ -98,7 +97,7 @@ def _compared(scene: Scene, finding: Finding, threshold: float, fpir: float | No
     method = f"MOVER of Korn-Graubard over {attack.clusters:,} and {control.clusters:,} classes"
     return replace(
         finding,
-        interval=interval_of(value, bounds, method, attack.n),
+        interval=interval_of(value, bounds, method, attack.n, min(attack.hits, control.hits)),
         p_value=p_above(value, bounds, finding.limit),
         obstacle=missed(plantings),
         facts={
@@ -109,7 +108,6 @@ def _compared(scene: Scene, finding: Finding, threshold: float, fpir: float | No
             "control_images": control.n,
             "control_matches": control.hits,
             "control_effective": control.effective,
-            "measured": control.hits >= MIN_EVENTS,  # rule of 30
             "planted": [planting.to_json() for planting in plantings],
         },
     )

@@ -9,7 +9,6 @@ from sface_data.audit.check import Finding
 from sface_data.audit.policy import FMRS
 from sface_data.audit.power import Scene, missed, plant_classes
 from sface_data.audit.proportions import (
-    MIN_EVENTS,
     Bounds,
     clustered_share,
     interval_of,
@@ -17,7 +16,7 @@ from sface_data.audit.proportions import (
     p_above,
     ratio,
 )
-from sface_data.biometrics.intervals import Interval
+from sface_data.biometrics.intervals import FEW_ERRORS, Interval
 
 NO_LABELS = "the labels of the release are said to have nothing to do with the training identities"
 NO_NAMESAKES = "too few classes share a name with a training identity"
@@ -110,13 +109,14 @@ def match_ratio(scene: Scene, name: str) -> Finding:
         "different_label": different.n,
         "different_label_matches": different.hits,
         "calibration_comparisons": calibration,
-        "measured": calibration * fmr >= MIN_EVENTS,  # rule of 30, of the threshold
         "planted": [planting.to_json() for planting in plantings],
     }
     method = f"MOVER of Korn-Graubard over {matches.clusters:,} classes"
+    if calibration * fmr < FEW_ERRORS:
+        facts["threshold_rests_on_few"] = True  # rule of 30
     return replace(
         finding,
-        interval=interval_of(value, bounds, method, matches.n),
+        interval=interval_of(value, bounds, method, matches.n, min(matches.hits, different.hits)),
         p_value=p_above(value, bounds, limit),
         obstacle=missed(plantings),
         facts=facts,
