@@ -84,6 +84,8 @@ def match_ratio(scene: Scene, name: str) -> Finding:
     other, other_all, other_often = (_tails(cross.nonmated_by_subject, place) for place in (edge, 0, often))
     different = clustered_share(other, other_all, other_often, sides=2)
     matches = clustered_share(same, same_all, same_often)
+    if not matches.hits and not different.hits:
+        return replace(finding, obstacle="no comparison of release and training reaches the threshold of this FMR")
     value, bounds = ratio(matches, different)
     pool = _tails(authentic.mated_by_subject, edge) / np.maximum(_tails(authentic.mated_by_subject, 0), 1)
     pool = pool[_tails(authentic.mated_by_subject, 0) > 0]
