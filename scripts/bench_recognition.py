@@ -10,8 +10,8 @@ embedder: `embed_source` from encoded images (digests, decoding, input, flip-sum
 of ONNX Runtime on the same batches, decoded and prepared beforehand. Aim: 0.95.
 
 loader: batches of training, shuffled and mirrored, from a shard, in two threads, against a plain pipeline of
-webdataset and Pillow (shuffle buffer of 1000, decode, flip, batch) in two worker processes of torch's DataLoader, and
-against the same pipeline in this process. Aim: 1.5.
+webdataset and Pillow (shuffle buffer of 1000, decode, flip, batch) in two worker processes of torch's DataLoader,
+and against the same pipeline in this process. Aim: 1.5.
 
 training: steps of recipe cls, preset tiny, from a shard, against a naive loop: the same network and batch, images
 decoded by Pillow between the steps, weights in torch's usual memory layout.
