@@ -279,7 +279,7 @@ def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(rendered_faces
     for name in (WEIGHTS, CHECKPOINT):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     steps = [
-        [{k: v for k, v in json.loads(line).items() if k != "images_per_second"} for line in path.open()]
+        [{**json.loads(line), "images_per_second": 0} for line in path.read_text().splitlines()]
         for path in (one / METRICS, two / METRICS)
     ]
     assert steps[0] == steps[1]
