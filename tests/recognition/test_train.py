@@ -290,30 +290,31 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
-from test_train import CPU, SHARED, advance, open_source, training_of
+from test_train import CPU, SHARED, open_source, run_training, training_of
 from sface_data.training.team import joined_team
 with joined_team(CPU) as team:
-    training = training_of(open_source(Path(sys.argv[2])), SHARED, team)
-    advance(training, 2)
-    training.save(Path(sys.argv[3]))
+    run_training(training_of(open_source(Path(sys.argv[2])), SHARED, team), Path(sys.argv[3]))
 """
-SHARED = small("cls-kt", augment="strong", margin=MarginConfig("elasticface"))
+SHARED = small("cls-kt", augment="strong", margin=MarginConfig("elasticface"), epochs=1 / 3)  # two steps
 
 
 def test_two_processes_are_one_with_the_full_batch(
     faces: Source, rendered_faces: Path, tmp_path: Path, two_processes: Callable[..., None]
 ) -> None:
     """Statistics of the batch, classes, random margins, augmentation and teacher."""
-    two_processes(WORKER, Path(__file__).parent, rendered_faces, tmp_path / "result.pt")
+    two_processes(WORKER, Path(__file__).parent, rendered_faces, tmp_path / "run")
     alone, theirs = training_of(faces, SHARED), training_of(faces, SHARED)
     advance(alone, 2)
-    theirs.load(tmp_path / "result.pt")
-    expected = everything(alone)
-    found = everything(theirs)
+    theirs.load(tmp_path / "run" / CHECKPOINT)
+    expected, found = everything(alone), everything(theirs)
     assert expected.keys() == found.keys()
     assert torch.equal(found.pop("dice"), expected.pop("dice"))
     for name, value in expected.items():
         assert torch.allclose(found[name].float(), value.float(), rtol=1e-2, atol=1e-4), name
+    weights = load_backbone(tmp_path / "run" / WEIGHTS).network.state_dict()
+    assert all(torch.equal(value, found[f"network.{name}"]) for name, value in weights.items())
+    (line,) = (tmp_path / "run" / METRICS).read_text().splitlines()
+    assert json.loads(line)["kimg"] == 0.016
 
 
 # --- the folder ------------------------------------------------------------------------------------------
