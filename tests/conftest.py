@@ -1,5 +1,9 @@
 """What many tests share: recorded networks, and one small data set made from them."""
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +132,107 @@ def embedder_file() -> Callable[..., Path]:
             [helper.make_tensor_value_info("vector", kind, [batch, dimensions])],
             initializers,
         )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        path.write_bytes(model.SerializeToString())
+        onnx.checker.check_model(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def two_processes() -> Callable[..., None]:
+    """Runs code in two processes that find each other as under torchrun, with arguments in `sys.argv`."""
+
+    def call(code: str, *arguments: object) -> None:
+        said: list[str] = []
+        for _ in range(3):  # another process may take the port before the workers do
+            said = _failed_workers(code, *arguments)
+            if not said:
+                return
+        raise AssertionError("\n".join(said))
+
+    return call
+
+
+def _failed_workers(code: str, *arguments: object) -> list[str]:
+    """What the failed ones of two workers said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **team, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    said = [worker.communicate(timeout=240)[1] for worker in workers]
+    return [errors for worker, errors in zip(workers, said, strict=True) if worker.returncode != 0]
+
+
+@pytest.fixture(scope="session")
+def detector_file() -> Callable[..., Path]:
+    """Writes a small detector, with outputs as SCRFD's: a face is where a square of 8x8 is bright enough.
+
+    Args:
+        size: of the input; a text for any.
+        colour: how much red, green and blue count, of values -1 to 1.
+        threshold: of their sum, above which there is a face.
+        reach: width of the face's template in pixels of the input; its nose is at the upper left of the square.
+        landmarks: without, there are no outputs for them.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from sface_data.faces.template import TEMPLATE
+
+    def write(
+        path: Path,
+        *,
+        size: int | str = 64,
+        colour: tuple[float, float, float] = (-1, 2, -1),
+        threshold: float = 2.0,
+        reach: float = 40.0,
+        landmarks: bool = True,
+    ) -> Path:
+        nodes, weights, outputs = [], [], []
+        points = (TEMPLATE - TEMPLATE[2]) * (reach / 112)
+        kinds = {"score": 1, "box": 4} | ({"points": 10} if landmarks else {})
+        for stride in (8, 16, 32):
+            values = {
+                "colour": np.array(colour).reshape(1, 3, 1, 1) * 20,
+                "bias": np.array([-20 * threshold if stride == 8 else -100.0]),
+                "box": np.full((1, 4), reach / 2 / stride),
+                "points": points.reshape(1, 10) / stride,
+                "zero": np.array(0.0),
+            }
+            weights += [numpy_helper.from_array(v.astype(np.float32), f"{k}{stride}") for k, v in values.items()]
+            weights.append(numpy_helper.from_array(np.array([-1, 1], np.int64), f"column{stride}"))
+            pool = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+            nodes += [
+                helper.make_node("AveragePool", ["image"], [f"pool{stride}"], **pool),
+                helper.make_node("Conv", [f"pool{stride}", f"colour{stride}", f"bias{stride}"], [f"sum{stride}"]),
+                helper.make_node("Sigmoid", [f"sum{stride}"], [f"one{stride}"]),
+                helper.make_node("Concat", [f"one{stride}"] * 2, [f"two{stride}"], axis=1),
+                helper.make_node("Transpose", [f"two{stride}"], [f"last{stride}"], perm=[0, 2, 3, 1]),
+                helper.make_node("Reshape", [f"last{stride}", f"column{stride}"], [f"score_{stride}"]),
+                helper.make_node("Mul", [f"score_{stride}", f"zero{stride}"], [f"nothing{stride}"]),
+            ]
+            nodes += [
+                helper.make_node("Add", [f"nothing{stride}", f"{kind}{stride}"], [f"{kind}_{stride}"])
+                for kind in kinds
+                if kind != "score"
+            ]
+        for kind, width in kinds.items():
+            for stride in (8, 16, 32):
+                outputs.append(helper.make_tensor_value_info(f"{kind}_{stride}", TensorProto.FLOAT, ["K", width]))
+        sides = [size, size] if isinstance(size, int) else ["height", "width"]
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *sides])
+        graph = helper.make_graph(nodes, "detector", [image], outputs, weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         path.write_bytes(model.SerializeToString())
         onnx.checker.check_model(path)

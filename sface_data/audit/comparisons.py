@@ -35,6 +35,7 @@ _SHIFT = _FINE.bit_length() - 1
 _COARSE = exact.PADDED // _FINE
 _GROUP = 64  # classes counted in one go
 _DIRECT = 16_384  # scores of a class from which on it is counted alone
+_RUN = 64  # columns of which the best is looked at first
 _MATRIX_BYTES = 2 << 30  # beyond, no matrix of classes is kept
 
 assert 1 << _SHIFT == _FINE and exact.MARGIN % _FINE == 0
@@ -417,7 +418,7 @@ class _Sweep:
     def _add_columns(self, coarse: Tensor, left: int, right: int) -> None:
         segments = list(self.b.segments(left, right))
         counts = np.zeros((len(segments), _COARSE), np.int64)
-        _count_groups(coarse.T, segments, counts)
+        _count_groups(coarse, segments, 1, counts)
         with self._lock:
             self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
 
@@ -451,7 +452,7 @@ class _Tally:
                 self.by_class[number] += _bincount(bins[top:bottom], exact.PADDED)
         else:
             self.together += _bincount(bins, exact.PADDED)
-            _count_groups(coarse, self.segments, self.coarse_by_class)
+            _count_groups(coarse, self.segments, 0, self.coarse_by_class)
 
     def fine(self) -> NDArray[np.int64]:
         return (self.by_class.sum(dim=0) if self.direct else self.together).cpu().numpy().copy()
@@ -477,26 +478,41 @@ class _Best:
     def update(self, units: Tensor, places: Tensor) -> None:
         """Takes in a block [rows,columns] with the place of each column."""
         k = self.units.shape[1]
+        whole = units.shape[1] // _RUN
+        runs = units[:, : whole * _RUN].unflatten(1, (whole, _RUN)) if whole else None
+        peaks = runs.amax(dim=2) if runs is not None else units[:, :0]  # [rows,runs]
         bar = self.units[:, -1]
-        if torch.isinf(bar).any():  # nothing yet: what is below the k best of the block cannot count
-            bar = torch.maximum(bar, units.topk(min(k, units.shape[1]), dim=1).values[:, -1])
+        if torch.isinf(bar).any():  # nothing yet: as many runs as wanted reach this far, so the k best do
+            tops = peaks if whole >= k else units
+            if tops.shape[1] >= k:
+                bar = torch.maximum(bar, tops.topk(k, dim=1).values[:, -1])
         # few reach the bar, and those that equal it may have a lower place
-        rows, columns = (units >= bar[:, None]).nonzero(as_tuple=True)
-        if not len(rows):
-            return
-        height = len(self.units)
-        own = torch.arange(height, device=units.device).repeat_interleave(k)
-        all_rows = torch.cat([own, rows])
-        all_units = torch.cat([self.units.reshape(-1), units[rows, columns]])
-        all_places = torch.cat([self.places.reshape(-1), places[columns]])
-        # by row, then the highest score, then the lowest place: three stable sorts, the last key first
+        rows, columns = (units[:, whole * _RUN :] >= bar[:, None]).nonzero(as_tuple=True)
+        columns = columns + whole * _RUN
+        if runs is not None:
+            run_rows, run_places = (peaks >= bar[:, None]).nonzero(as_tuple=True)
+            among, inside = (runs[run_rows, run_places] >= bar[run_rows, None]).nonzero(as_tuple=True)
+            rows = torch.cat([rows, run_rows[among]])
+            columns = torch.cat([columns, run_places[among] * _RUN + inside])
+        if len(rows):
+            self._merge(rows, units[rows, columns], places[columns])
+
+    def _merge(self, rows: Tensor, units: Tensor, places: Tensor) -> None:
+        """Takes in candidates [M]; only rows with candidates change."""
+        k = self.units.shape[1]
+        changed, place = rows.unique(return_inverse=True)
+        own = torch.arange(len(changed), device=rows.device).repeat_interleave(k)
+        all_rows = torch.cat([own, place])
+        all_units = torch.cat([self.units[changed].reshape(-1), units])
+        all_places = torch.cat([self.places[changed].reshape(-1), places])
+        # by row, then the highest score, then the lowest place: stable sorts, the last key first
         by = torch.argsort(all_places, stable=True)
         by = by[torch.argsort(all_units[by], descending=True, stable=True)]
         by = by[torch.argsort(all_rows[by], stable=True)]
-        counts = torch.bincount(all_rows, minlength=height)
+        counts = torch.bincount(all_rows, minlength=len(changed))
         first = torch.cumsum(counts, 0) - counts
-        keep = by[first[:, None] + torch.arange(k, device=units.device)]
-        self.units, self.places = all_units[keep], all_places[keep]
+        keep = by[first[:, None] + torch.arange(k, device=rows.device)]
+        self.units[changed], self.places[changed] = all_units[keep], all_places[keep]
 
 
 @dataclass(eq=False)
@@ -538,29 +554,29 @@ def _bincount(bins: Tensor, number: int) -> Tensor:
     return torch.bincount(bins.reshape(-1), minlength=number)
 
 
-def _count_groups(coarse: Tensor, segments: list[tuple[int, int, int]], out: NDArray[np.int64]) -> None:
-    """Adds to `out` [classes,_COARSE] the bins of the rows of each class; small classes are counted together."""
-    width = coarse.shape[1]
+def _count_groups(
+    coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]
+) -> None:
+    """Adds to `out` [classes,_COARSE] the bins of each class along an axis; small classes are counted together."""
+    enough = -(-_DIRECT // coarse.shape[1 - axis])  # rows or columns of a class that is counted alone
     at = 0
     while at < len(segments):
-        _, top, bottom = segments[at]
-        if (bottom - top) * width >= _DIRECT:
-            out[at] += _bincount(coarse[top:bottom], _COARSE).cpu().numpy()
+        _, first, last = segments[at]
+        if last - first >= enough:
+            out[at] += _bincount(coarse.narrow(axis, first, last - first), _COARSE).cpu().numpy()
             at += 1
             continue
-        last = at
-        while (
-            last < len(segments)
-            and last - at < _GROUP
-            and (segments[last][2] - segments[last][1]) * width < _DIRECT
-        ):
-            last += 1
-        bottom = segments[last - 1][2]
-        sizes = torch.tensor([low - high for _, high, low in segments[at:last]])
-        offsets = torch.arange(last - at).repeat_interleave(sizes).to(coarse.device, torch.int32) * _COARSE
-        some = coarse[top:bottom] + offsets[:, None]
-        out[at:last] += _bincount(some, (last - at) * _COARSE).reshape(last - at, _COARSE).cpu().numpy()
-        at = last
+        group = [segments[at]]
+        for segment in segments[at + 1 : at + _GROUP]:
+            if segment[2] - segment[1] >= enough:
+                break
+            group.append(segment)
+        sizes = torch.tensor([stop - start for _, start, stop in group])
+        offsets = (torch.arange(len(group), dtype=torch.int32) * _COARSE).repeat_interleave(sizes).to(coarse.device)
+        some = coarse.narrow(axis, first, len(offsets)) + (offsets[:, None] if axis == 0 else offsets)
+        counts = _bincount(some, len(group) * _COARSE).reshape(len(group), _COARSE)
+        out[at : at + len(group)] += counts.cpu().numpy()
+        at += len(group)
 
 
 @contextmanager

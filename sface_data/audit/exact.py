@@ -106,10 +106,17 @@ def _steps(side: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _gram(side: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Sums of products of components [D,D], exact: whole numbers below 2**53 in float64."""
-    vectors = torch.from_numpy(side)
+    """Sums of products of components [D,D], in steps, exact."""
     total = torch.zeros(side.shape[1], side.shape[1], dtype=torch.float64)
-    for start in range(0, len(side), 8192):
-        some = vectors[start : start + 8192].double().mul_(SHIFT)
-        total.addmm_(some.T, some)
+    for rows in torch.from_numpy(side).split(512):
+        _add_gram(rows, total)
     return total.numpy().astype(np.int64)
+
+
+def _add_gram(rows: Tensor, total: Tensor) -> None:
+    """In float32, of as many rows at a time as keep every sum below 2**24 (Cauchy and Schwarz again)."""
+    if len(rows) > 1 and rows.double().square().sum(dim=0).max() * FRACTION >= 2**24:
+        for part in rows.chunk(2):
+            _add_gram(part, total)
+    else:
+        total.add_(rows.T @ rows, alpha=FRACTION)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -177,11 +178,18 @@ class Inputs:
     def _copies(
         self, training: EmbeddingSet, embedder: Embedder | None, cache: Path, progress: Progress | None
     ) -> Copies:
-        if self.training.source is None or embedder is None:
+        if self._altered is None or embedder is None:
             return simulated_copies(training, self.seed)
+        altered, listed = self._altered
+        return Copies(_cached(altered, listed, embedder, cache, progress), altered.places, simulated=False)
+
+    @cached_property
+    def _altered(self) -> tuple[AlteredSource, FaceList] | None:
+        """Altered training images; None if there are no images."""
+        if self.training.source is None:
+            return None
         altered = AlteredSource(self.training.source, self.seed)
-        faces = _cached(altered, FaceList.of(altered), embedder, cache, progress)
-        return Copies(faces, altered.places, simulated=False)
+        return altered, FaceList.of(altered)
 
 
 def _cached(

@@ -132,8 +132,8 @@ def audit(
     if finished:
         for problem in shard_problems(directory, DatasetIndex.load(directory)):
             raise BadInput(
-                f"{directory / problem.file}: {problem.sentence}; `sface-data validate {directory}` names all that "
-                "is wrong"
+                f"{directory / problem.file}: {problem.sentence}; `sface-data validate {directory}` names all "
+                "that is wrong"
             )
     with explained(outdir):
         outdir.mkdir(parents=True, exist_ok=True)

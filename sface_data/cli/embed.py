@@ -1,10 +1,11 @@
 """`sface-data embed`."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import ALIGN, DETECTOR, NamedPath
 
 
 @click.command()
@@ -28,12 +29,26 @@ from sface_data.cli.options import NamedPath
 @click.option(
     "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
 )
+@ALIGN
+@DETECTOR
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
-def embed(source: Path, model: Path, out: Path, device: str, batch: int, skip_broken: bool) -> None:
+def embed(
+    source: Path,
+    model: Path,
+    out: Path,
+    device: str,
+    batch: int,
+    align: str,
+    detector: str,
+    skip_broken: bool,
+) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 
     SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`. A vector is
     the sum of those of the image and of its mirror image, scaled to length 1.
+
+    With --align detect, images in which no face is found have no vector: they are counted, and listed in
+    EMB/embeddings.json.
 
     It can be stopped at any moment: run the same command again, and only what is missing is made.
 
@@ -43,11 +58,13 @@ def embed(source: Path, model: Path, out: Path, device: str, batch: int, skip_br
     """
     from tqdm import tqdm
 
-    from sface_data.faces.embed import Embedding, FaceList, check_folder, embed_into
+    from sface_data.faces.align import open_detector
+    from sface_data.faces.embed import INDEX, NO_FACE, Embedding, FaceList, check_folder, embed_into
     from sface_data.faces.sources import open_source
     from sface_data.recognition.embedder import open_embedder
 
-    embedding = Embedding(open_embedder(model, device), None, skip_broken, batch)
+    aligner = open_detector(detector, device) if align == "detect" else None
+    embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)
     check_folder(out, embedding)
     opened = open_source(source, min_classes=1)
     with tqdm(total=len(opened), unit="faces", desc="reading", delay=1) as bar:
@@ -58,7 +75,6 @@ def embed(source: Path, model: Path, out: Path, device: str, batch: int, skip_br
         f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",
         err=True,
     )
-    if found.left_out:
-        click.echo(
-            f"{out}: {len(found.left_out):,} faces left out; {out / 'embeddings.json'} lists them", err=True
-        )
+    reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
+    for reason, count in reasons.items():
+        click.echo(f"{out}: {count:,} images left out, {reason}; {out / INDEX} lists them", err=True)

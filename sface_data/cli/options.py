@@ -24,3 +24,19 @@ LICENCE = click.option(
     type=click.Choice(list(LICENCES)),
     help=f"Licence of the data set.  [default: the one it has, else {DEFAULT_LICENCE}, that of SFace]",
 )
+
+ALIGN = click.option(
+    "--align",
+    type=click.Choice(["none", "detect"]),
+    default="none",
+    show_default=True,
+    help="detect: find the face in each image and put its five landmarks where ArcFace has them.",
+)
+DETECTOR = click.option(
+    "--detector",
+    metavar="FILE|NAME",
+    default="buffalo_l",
+    show_default=True,
+    help="For --align detect: a detector of insightface (SCRFD, RetinaFace) as .onnx file, or the name of a model "
+    "in ~/.insightface/models. Nothing is downloaded.",
+)

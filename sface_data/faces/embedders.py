@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sface_data.errors import BadInput
-from sface_data.faces.runtime import brief, open_session, session_errors
+from sface_data.faces.runtime import brief, check_given, load_graph, providers, session_errors, session_options
 from sface_data.files import explained
 
 Vectors = NDArray[np.float32]
@@ -117,8 +117,8 @@ class OnnxEmbedder:
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path
-        self._mean, self._scale = _preprocessing(path, data)
-        self._session = open_session(data, path, device, "an embedder of faces")
+        self._mean, self._scale = _preprocessing(load_graph(path, data))
+        self._session = _open(path, data, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BadInput(
@@ -149,7 +149,11 @@ class OnnxEmbedder:
         straight, mirrored = (self._run(self._values(planes)) for planes in _planes(images))
         return flip_sum(straight, mirrored, str(self._path))
 
-    def _values(self, planes: Pixels) -> NDArray[Any]:
+    def outputs(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """What the network makes of RGB [N,3,R,R], 0 to 255, in one pass: [N,D], of any length."""
+        return self._run(self._values(planes)).astype(np.float32, copy=False)
+
+    def _values(self, planes: NDArray[Any]) -> NDArray[Any]:
         """What the network takes: [N,3,R,R]."""
         values = planes.astype(np.float32)
         values -= self._mean
@@ -196,27 +200,28 @@ def _planes(images: Pixels) -> tuple[Pixels, Pixels]:
     return planes, cv2.flip(rows, 1).reshape(planes.shape)
 
 
-def _preprocessing(path: Path, data: bytes) -> tuple[np.float32, np.float32]:
+def _preprocessing(graph: Any) -> tuple[np.float32, np.float32]:
     """What is subtracted from 0 to 255, and what that is multiplied by.
 
     The rule of insightface: where nodes called Sub... and Mul... (or as mxnet called them) are among the first
     eight, the network does this itself.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        graph = onnx.load_model_from_string(data).graph
-    except (DecodeError, ValueError) as error:
-        raise BadInput(f"{path}: not an ONNX file; get it again") from error
-    if not graph.node:
-        raise BadInput(f"{path}: not an ONNX file with a network in it; get it again")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
-        raise BadInput(f"{path}: its weights are in another file; save the network as one file")
     names = [node.name for node in graph.node[:_FIRST_NODES]]
     if any(name.startswith(_SUB) for name in names) and any(name.startswith(_MUL) for name in names):
         return np.float32(0), np.float32(1)
     return np.float32(127.5), np.float32(1 / 127.5)
+
+
+def _open(path: Path, data: bytes, device: str) -> Any:
+    import onnxruntime
+
+    asked = providers(device)
+    try:
+        session = onnxruntime.InferenceSession(data, session_options(), providers=asked)
+    except session_errors() as error:
+        raise BadInput(f"{path}: ONNX Runtime cannot load it ({brief(error)})") from error
+    check_given(session, device)
+    return session
 
 
 def _shape(shape: Sequence[Any]) -> str:

@@ -48,36 +48,41 @@ def check_given(session: Any, device: str) -> None:
         raise BadInput(f"the device {device!r} is asked for, but ONNX Runtime cannot use it: {_REMEDY}")
 
 
-def open_session(data: bytes, path: Path, device: str, what: str) -> Any:
-    """An ONNX Runtime session.
-
-    Args:
-        data: the bytes of the file; weights are in it, not beside it.
-        path: names it in errors.
-        what: says what it should be, in errors.
-
-    Raises:
-        BadInput: if it cannot be loaded, or the device is not given.
-    """
+def session_options() -> Any:
+    """Options under which ONNX Runtime says nothing but what it raises."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
-    asked = providers(device)
+    return options
+
+
+def load_graph(path: Path, data: bytes) -> Any:
+    """The graph in the bytes of an ONNX file.
+
+    Raises:
+        BadInput: if there is none, or its weights are not in it.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=asked)
-    except session_errors() as error:
-        raise BadInput(f"{path}: ONNX Runtime cannot load it as {what} ({brief(error)})") from error
-    check_given(session, device)
-    return session
+        graph = onnx.load_model_from_string(data).graph
+    except (DecodeError, ValueError) as error:
+        raise BadInput(f"{path}: not an ONNX file; get it again") from error
+    if not graph.node:
+        raise BadInput(f"{path}: not an ONNX file with a network in it; get it again")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+        raise BadInput(f"{path}: its weights are in another file; save the network as one file")
+    return graph
 
 
 def session_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises."""
+    """What ONNX Runtime raises, and insightface where a network is not as it expects."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     kinds = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
-    return (*kinds, RuntimeError, ValueError)
+    return (*kinds, AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def brief(error: Exception) -> str:

@@ -70,8 +70,8 @@ def claims(index: DatasetIndex, certificate: Certificate | None = None) -> dict[
 def _certificate_claim(certificate: Certificate | None) -> str:
     if certificate is None:
         return (
-            "**No certificate yet.** Whether images of this data set can be linked to the people whose photographs "
-            "the\ngenerator was trained on has not been examined."
+            "**No certificate yet.** Whether images of this data set can be linked to the people whose "
+            "photographs the\ngenerator was trained on has not been examined."
         )
     judges = ", ".join(f"`{name}`" for name in certificate.judges)
     return (

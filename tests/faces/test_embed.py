@@ -295,4 +295,4 @@ def test_the_command(faces: Path, model: Path, tmp_path: Path, run: Run, embedde
         "embed", faces, "--model", model, "--out", tmp_path / "fewer", "--skip-broken", "--device", "cpu"
     )
     assert code == 0
-    assert "1 faces left out" in errors
+    assert "1 images left out, broken" in errors
