@@ -1,4 +1,4 @@
-"""Every command in the documentation exists, with its options; those of the quickstart run, and say what it says."""
+"""Every command in the documentation exists, with its options; those of the quickstart run as they stand."""
 
 import json
 import re
@@ -64,7 +64,9 @@ def test_it_is_a_command_that_there_is(page: str, line: str) -> None:
         value = values.get(parameter.name)
         given = value is not None and not (isinstance(value, tuple) and not value) and "UNSET" not in repr(value)
         assert given or not parameter.required, f"{page}: {line}: {parameter.name} is missing"
-        if given and isinstance(parameter.type, click.Choice | click.types.IntParamType | click.types.FloatParamType):
+        if given and isinstance(
+            parameter.type, click.Choice | click.types.IntParamType | click.types.FloatParamType
+        ):
             for item in value if isinstance(value, list | tuple) else [value]:
                 parameter.type.convert(item, parameter, context)
 
