@@ -297,6 +297,8 @@ def _check(a: Embeddings, b: Embeddings) -> None:
             f"embeddings of {a.vectors.shape[1]} and of {b.vectors.shape[1]} dimensions cannot be compared; "
             "make both with one embedder"
         )
+    for side in (a, b):
+        exact.check_lengths(side.vectors)
 
 
 # -- one pass over blocks

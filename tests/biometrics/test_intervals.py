@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -37,6 +37,7 @@ def test_fewer_than_thirty_errors_are_flagged() -> None:
 
 
 @given(st.integers(1, 60), st.floats(0.01, 0.99))
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_clopper_pearson_never_covers_less_than_it_says(n: int, p: float) -> None:
     k = np.arange(n + 1)
     covers = [(i := clopper_pearson(each, n)).low <= p <= i.high for each in k.tolist()]
@@ -44,6 +45,7 @@ def test_clopper_pearson_never_covers_less_than_it_says(n: int, p: float) -> Non
 
 
 @given(st.integers(1, 500), st.data())
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_bounds_enclose_the_value_and_mirror(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     for method in (wilson, clopper_pearson):

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sface_data.biometrics import rates
 from sface_data.biometrics.rates import ErrorRates, NoComparisons
-from sface_data.biometrics.scores import ScoreHistogram, edges
+from sface_data.biometrics.scores import BINS, ScoreHistogram, edges
 
 # few values, so that ties are common; and any value
 some = st.lists(st.integers(-10, 10).map(lambda x: x / 10) | st.floats(-1, 1), min_size=1, max_size=30)
@@ -39,6 +39,7 @@ def test_by_hand() -> None:
 
 
 @given(some, some)
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_raw_scores_against_brute_force(mated: list[float], nonmated: list[float]) -> None:
     found = ErrorRates.of(mated, nonmated)
     m, n = np.array(mated), np.array(nonmated)
@@ -54,6 +55,7 @@ def test_raw_scores_against_brute_force(mated: list[float], nonmated: list[float
 
 
 @given(some, some)
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_equal_error_rate_is_where_the_line_crosses(mated: list[float], nonmated: list[float]) -> None:
     m, n = np.array(mated), np.array(nonmated)
     points = [((n >= t).mean(), (m < t).mean()) for t in sorted({*mated, *nonmated})] + [(0.0, 1.0)]
@@ -65,6 +67,7 @@ def test_equal_error_rate_is_where_the_line_crosses(mated: list[float], nonmated
 
 
 @given(some, some)
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_binning_is_off_by_no_more_than_is_said(mated: list[float], nonmated: list[float]) -> None:
     raw, found = ErrorRates.of(mated, nonmated), ErrorRates.of(binned(mated), binned(nonmated))
     low, high = found.eer_bounds
@@ -78,12 +81,13 @@ def test_binning_is_off_by_no_more_than_is_said(mated: list[float], nonmated: li
     for fmr in (0, 0.1, 0.5):
         threshold = rates.threshold_at_fmr(binned(nonmated), fmr)
         assert threshold == found.threshold_at_fmr(fmr)
-        exact = raw.threshold_at_fmr(fmr)
-        assert (np.array(nonmated) >= threshold).mean() <= fmr or threshold == np.inf
-        assert threshold >= min(exact, 1) - 1e-4 or np.isinf(exact)
+        place = BINS if threshold == np.inf else int(np.searchsorted(edges(), threshold))
+        assert (np.array(nonmated) >= threshold).mean() <= fmr or place == BINS
+        assert place == 0 or (np.array(nonmated) >= edges()[place - 1]).mean() > fmr  # the lowest such edge
 
 
 @given(some, some)
+@settings(max_examples=50, deadline=None)  # no deadline: machines may be busy
 def test_moments_of_bins_are_those_of_scores(mated: list[float], nonmated: list[float]) -> None:
     spread = np.var(mated) + np.var(nonmated)
     if spread > 1e-2:
