@@ -45,8 +45,8 @@ class Report:
         for name, value in measured.items():
             self._measured.setdefault(name, []).append(value)
 
-    def write(self, images: int, more: Mapping[str, float]) -> None:
-        """Adds a line of the means since the last one.
+    def write(self, images: int, more: Mapping[str, float]) -> dict[str, float]:
+        """Adds a line of the means since the last one, and returns it.
 
         Args:
             images: shown so far.
@@ -74,6 +74,7 @@ class Report:
         if self._team.rank == 0:
             with explained(self._path), self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
+        return line
 
 
 def images_bar(images: int, total: int, rank: int) -> tqdm:
