@@ -297,6 +297,8 @@ def _check(a: Embeddings, b: Embeddings) -> None:
             f"embeddings of {a.vectors.shape[1]} and of {b.vectors.shape[1]} dimensions cannot be compared; "
             "make both with one embedder"
         )
+    for side in (a, b):
+        exact.check_lengths(side.vectors)
 
 
 # -- one pass over blocks
@@ -554,9 +556,7 @@ def _bincount(bins: Tensor, number: int) -> Tensor:
     return torch.bincount(bins.reshape(-1), minlength=number)
 
 
-def _count_groups(
-    coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]
-) -> None:
+def _count_groups(coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]) -> None:
     """Adds to `out` [classes,_COARSE] the bins of each class along an axis; small classes are counted together."""
     enough = -(-_DIRECT // coarse.shape[1 - axis])  # rows or columns of a class that is counted alone
     at = 0
@@ -572,7 +572,9 @@ def _count_groups(
                 break
             group.append(segment)
         sizes = torch.tensor([stop - start for _, start, stop in group])
-        offsets = (torch.arange(len(group), dtype=torch.int32) * _COARSE).repeat_interleave(sizes).to(coarse.device)
+        offsets = (
+            (torch.arange(len(group), dtype=torch.int32) * _COARSE).repeat_interleave(sizes).to(coarse.device)
+        )
         some = coarse.narrow(axis, first, len(offsets)) + (offsets[:, None] if axis == 0 else offsets)
         counts = _bincount(some, len(group) * _COARSE).reshape(len(group), _COARSE)
         out[at : at + len(group)] += counts.cpu().numpy()

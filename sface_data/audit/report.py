@@ -254,7 +254,7 @@ def _apart(marks: list[tuple[float, str]], axis: Axis) -> list[tuple[float, str]
 def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
     found = {check.finding.name: check.finding for check in checks if "linked" in check.finding.facts}
     groups, spans = [], []
-    for kind, what in (("image", "images"), ("class", "class means")):
+    for kind, what in (("image", "images"), ("class", "classes")):
         for rank in RANKS:
             finding = found.get(f"linkage-{kind}-rank-{rank}")
             if finding is None:
@@ -275,8 +275,8 @@ def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
         percent_axis("linked to the person of its label", min(top, 1.0)),
         groups,
         [("c", "this release"), ("b", "labels shuffled (95 % of shuffles)")],
-        "Linkage. How often the training person of its label is among those nearest to an image, or to the mean of "
-        "a class, against the same with labels dealt out at random.",
+        "Linkage. How often the training person of its label is among those nearest to an image, or to the mean "
+        "of a class, against the same with labels dealt out at random.",
         spans=spans,
     )
 

@@ -95,7 +95,7 @@ def count_flags(k: int, n: int) -> tuple[str, ...]:
 
 
 def logit_t(
-    value: float, error: float, degrees: int, method: str, n: int, confidence: float = CONFIDENCE
+    value: float, error: float, degrees: float, method: str, n: int, confidence: float = CONFIDENCE
 ) -> Interval:
     """A rate strictly between 0 and 1 with its standard error: symmetric in log odds, with quantiles of t."""
     half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error / (value * (1 - value))
@@ -105,7 +105,7 @@ def logit_t(
 
 
 def plain_t(
-    value: float, error: float, degrees: int, method: str, n: int, confidence: float = CONFIDENCE
+    value: float, error: float, degrees: float, method: str, n: int, confidence: float = CONFIDENCE
 ) -> Interval:
     """A statistic without bounds with its standard error, with quantiles of t."""
     half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error

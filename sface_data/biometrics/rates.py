@@ -264,5 +264,6 @@ def _ratio(a: float, b: float) -> float:
 
 def _dot(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
     """Exact sum of products of counts."""
-    both = (a > 0) & (b > 0)
-    return sum(int(x) * int(y) for x, y in zip(a[both].tolist(), b[both].tolist(), strict=True))
+    if int(a.sum()) * int(b.max(initial=0)) < 2**63:
+        return int(np.dot(a, b))
+    return sum(x * y for x, y in zip(a.tolist(), b.tolist(), strict=True))

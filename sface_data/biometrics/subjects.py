@@ -13,6 +13,7 @@ FMR come from bootstrap replicates. Intervals are symmetric in log odds, with qu
 intervals of few, unequal subjects cover too little.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sface_data.biometrics import rates
 from sface_data.biometrics.intervals import (
     CONFIDENCE,
+    FEW_ERRORS,
     FEW_SUBJECTS,
     RULE_OF_3,
     RULE_OF_30,
@@ -36,6 +38,7 @@ from sface_data.biometrics.scores import ScoreHistogram, edges
 
 SUBJECT_BINS = 2_500  # over [-1,1]: 8e-4 wide; for the spread between subjects only
 REPLICATES = 1_000
+_JACKKNIFE = 2_000  # subjects; with more, the bootstrap is as good
 CLOSED_FORM = "over subjects, log odds, t"
 BOOTSTRAP = "bootstrap over subjects, log odds, t"
 BOOTSTRAP_PLAIN = "bootstrap over subjects, t"
@@ -125,11 +128,11 @@ class SubjectScores:
 
     def eer(self) -> Interval:
         """Equal error rate. Raises NoComparisons."""
-        return self._rate(self.error_rates.eer, self._replicated["eer"])
+        return self._rate(self.error_rates.eer, lambda replicates: replicates.eer)
 
     def auc(self) -> Interval:
         """Area under the ROC curve. Raises NoComparisons."""
-        return self._rate(self.error_rates.auc, self._replicated["auc"])
+        return self._rate(self.error_rates.auc, lambda replicates: replicates.auc)
 
     def fnmr_at_fmr(self, fmr: float) -> Interval:
         """FNMR at the lowest threshold with at most this FMR, the threshold being estimated from the same data.
@@ -138,16 +141,8 @@ class SubjectScores:
         """
         value = self.error_rates.fnmr_at_fmr(fmr)
         matches = round(fmr * self.nonmated.total)
-        fmrs, fnmrs = self._curves
-        places = np.argmax(fmrs <= max(fmr, 0), axis=1)
-        # straight between the edges: steps of coarse bins are no spread of the data
-        before = np.maximum(places - 1, 0)
-        rows = np.arange(len(places))
-        top, bottom = fmrs[rows, before], fmrs[rows, places]
-        share = np.divide(top - fmr, top - bottom, out=np.ones_like(top), where=top > bottom)
-        replicated = fnmrs[rows, before] + share * (fnmrs[rows, places] - fnmrs[rows, before])
-        interval = self._rate(value, replicated)
-        return interval.flagged(RULE_OF_30) if matches < 30 else interval
+        interval = self._rate(value, lambda replicates: replicates.fnmr_at_fmr(fmr))
+        return interval.flagged(RULE_OF_30) if matches < FEW_ERRORS else interval
 
     def fmr100(self) -> Interval:
         """The lowest FNMR at FMR <= 1 %."""
@@ -159,29 +154,29 @@ class SubjectScores:
 
     def fdr(self) -> Interval:
         """Fisher's discriminant ratio. Raises NoComparisons."""
-        return self._number(rates.fdr(self.mated, self.nonmated), self._replicated["fdr"])
+        return self._number(rates.fdr(self.mated, self.nonmated), lambda replicates: replicates.fdr)
 
     def d_prime(self) -> Interval:
         """Distance of the means in standard deviations. Raises NoComparisons."""
-        return self._number(rates.d_prime(self.mated, self.nonmated), self._replicated["d_prime"])
+        return self._number(rates.d_prime(self.mated, self.nonmated), lambda replicates: replicates.d_prime)
 
     def mated_mean(self) -> Interval:
         """Mean mated score. Raises NoComparisons."""
         self.error_rates  # noqa: B018
-        return self._number(self.mated.mean, self._replicated["mated_mean"])
+        return self._number(self.mated.mean, lambda replicates: replicates.moments[0])
 
     def nonmated_mean(self) -> Interval:
         """Mean non-mated score. Raises NoComparisons."""
         self.error_rates  # noqa: B018
-        return self._number(self.nonmated.mean, self._replicated["nonmated_mean"])
+        return self._number(self.nonmated.mean, lambda replicates: replicates.moments[1])
 
     def mated_deviation(self) -> Interval:
         """Standard deviation of mated scores. Raises NoComparisons."""
-        return self._number(self.mated.standard_deviation, self._replicated["mated_deviation"])
+        return self._number(self.mated.standard_deviation, lambda replicates: np.sqrt(replicates.moments[2]))
 
     def nonmated_deviation(self) -> Interval:
         """Standard deviation of non-mated scores. Raises NoComparisons."""
-        return self._number(self.nonmated.standard_deviation, self._replicated["nonmated_deviation"])
+        return self._number(self.nonmated.standard_deviation, lambda replicates: np.sqrt(replicates.moments[3]))
 
     # -- rates at a threshold: closed form
 
@@ -241,92 +236,151 @@ class SubjectScores:
         error = max(variance * units / (units - 1), floor) ** 0.5
         # as precise in log odds as at that edge
         error *= (k / n) * (1 - k / n) / (share * (1 - share))
-        interval = logit_t(k / n, error, units - 1, CLOSED_FORM, n, self.confidence)
+        # FMR varies little enough from subject to subject, and its error is rather too large than too small
+        degrees = degrees_of_freedom(each[tails[:, 0] > 0]) if sides == 1 else units - 1.0
+        interval = logit_t(k / n, error, degrees, CLOSED_FORM, n, self.confidence)
         return interval.flagged(*flags)
 
     # -- everything else: bootstrap
 
     @cached_property
-    def _weights(self) -> NDArray[np.float64]:
-        """How often each subject was drawn in each replicate [B,U]."""
+    def _bootstrap(self) -> "_Replicates":
+        self.error_rates  # noqa: B018  raises where a side is empty
         units = len(self.mated_by_subject)
         # RandomState: its numbers are the same in every version of numpy
         draws = np.random.RandomState(self.seed).randint(units, size=(self.replicates, units))
-        return np.stack([np.bincount(row, minlength=units) for row in draws]).astype(np.float64)
+        weights = np.stack([np.bincount(row, minlength=units) for row in draws])
+        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject)
 
     @cached_property
-    def _densities(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mated and non-mated shares by bin in each replicate [B,bins]; projections may be below 0 in a bin."""
-        self.error_rates  # noqa: B018  raises where a side is empty
-        # whole numbers below 2**53: exact in any order of summation
-        mated = self._weights @ self.mated_by_subject.astype(np.float64)
-        nonmated = self._weights @ self.nonmated_by_subject.astype(np.float64)
-        kept = (mated.sum(axis=1) > 0) & (nonmated.sum(axis=1) > 0)  # a rare subject may not have been drawn
-        mated, nonmated = (part[kept] / part[kept].sum(axis=1, keepdims=True) for part in (mated, nonmated))
-        all_nonmated = self.nonmated_by_subject.sum(axis=0)
-        return mated, 2 * nonmated - all_nonmated / all_nonmated.sum()
+    def _jackknife(self) -> "_Replicates | None":
+        """One replicate without each subject with mated comparisons; None for too many to matter."""
+        present = np.flatnonzero(self._mated_tails[:, 0])
+        if not 1 < len(present) <= _JACKKNIFE:
+            return None
+        weights = np.ones((len(present), len(self.mated_by_subject)), np.int64)
+        weights[np.arange(len(present)), present] = 0
+        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject)
 
-    @cached_property
-    def _curves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """FMR and FNMR [B,bins+1] by rising edge, made to fall and to rise."""
-        mated, nonmated = self._densities
-        start = np.zeros((len(mated), 1))
-        fnmr = np.concatenate([start, mated.cumsum(axis=1)], axis=1)
-        fmr = np.concatenate([nonmated[:, ::-1].cumsum(axis=1)[:, ::-1], start], axis=1)
-        return np.maximum.accumulate(fmr[:, ::-1].clip(0, 1), axis=1)[:, ::-1], fnmr.clip(0, 1)
+    def _spread(self, statistic: "Statistic") -> tuple[float, float]:
+        """Standard error of a statistic, and its degrees of freedom.
 
-    @cached_property
-    def _replicated(self) -> dict[str, NDArray[np.float64]]:
-        """Statistics of each replicate [B]."""
-        mated, nonmated = self._densities
-        fmr, fnmr = self._curves
-        bins = mated.shape[1]
-        middles = edges(bins)[:-1] + 1 / bins
-        below = np.concatenate([np.zeros((len(nonmated), 1)), nonmated.cumsum(axis=1)[:, :-1]], axis=1)
-        means = [part @ middles for part in (mated, nonmated)]
-        variances = [
-            (part @ middles**2 - mean**2).clip(min=0) for part, mean in zip((mated, nonmated), means, strict=True)
-        ]
-        spread = variances[0] + variances[1]
-        distance = means[0] - means[1]
-        inverse = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
-        return {
-            "eer": equal_error_rates(fmr, fnmr),
-            "auc": np.einsum("bt,bt->b", mated, below + nonmated / 2),
-            "fdr": distance**2 * inverse,
-            "d_prime": distance * np.sqrt(2 * inverse),
-            "mated_mean": means[0],
-            "nonmated_mean": means[1],
-            "mated_deviation": np.sqrt(variances[0]),
-            "nonmated_deviation": np.sqrt(variances[1]),
-        }
+        The bootstrap alone is a little too sure of itself where a few hard subjects make most of the errors, the
+        jackknife a little too unsure: the larger counts. A variance that few subjects make up is itself uncertain:
+        the degrees of freedom are those of a mean of contributions of such kurtosis.
+        """
+        units = self._units
+        error = float(statistic(self._bootstrap).std()) * (units / (units - 1)) ** 0.5
+        if self._jackknife is None:
+            return error, units - 1.0
+        each = statistic(self._jackknife)
+        each = each - each.mean()
+        variance = float(np.square(each).sum()) * (units - 1) / units
+        return max(error, variance**0.5), degrees_of_freedom(each)
 
-    def _rate(self, value: float, replicated: NDArray[np.float64]) -> Interval:
+    def _rate(self, value: float, statistic: "Statistic") -> Interval:
         """Interval of a rate of both sides from its replicates."""
         n, units = self.mated.total, self._units
-        if units < 2:
-            return Interval(value, 0.0, 1.0, "one subject: unknown", n, self.confidence, (FEW_SUBJECTS,))
         if not 0 < value < 1:
-            bound = rule_of_three(min(units, max(self.independent_pairs, 1)), self.confidence).high
+            bound = rule_of_three(max(min(units, self.independent_pairs), 1), self.confidence).high
             low, high = (0.0, bound) if value <= 0 else (1 - bound, 1.0)
             return Interval(value, low, high, "rule of 3 on subjects", n, self.confidence, (RULE_OF_3,))
-        error = float(replicated.std()) * (units / (units - 1)) ** 0.5
-        return logit_t(value, error, units - 1, BOOTSTRAP, n, self.confidence)
+        if units < 2:
+            return Interval(value, 0.0, 1.0, "one subject: unknown", n, self.confidence, (FEW_SUBJECTS,))
+        return logit_t(value, *self._spread(statistic), BOOTSTRAP, n, self.confidence)
 
-    def _number(self, value: float, replicated: NDArray[np.float64]) -> Interval:
+    def _number(self, value: float, statistic: "Statistic") -> Interval:
         """Interval of any other statistic from its replicates."""
         n, units = self.mated.total, self._units
         if units < 2:
             infinite = float("inf")
             method = "one subject: unknown"
             return Interval(value, -infinite, infinite, method, n, self.confidence, (FEW_SUBJECTS,))
-        error = float(replicated.std()) * (units / (units - 1)) ** 0.5
-        return plain_t(value, error, units - 1, BOOTSTRAP_PLAIN, n, self.confidence)
+        return plain_t(value, *self._spread(statistic), BOOTSTRAP_PLAIN, n, self.confidence)
 
     @cached_property
     def _units(self) -> int:
         """Subjects with mated comparisons, of which there are never more than of the others."""
         return int((self._mated_tails[:, 0] > 0).sum())
+
+
+class _Replicates:
+    """Statistics of any number of weightings of the subjects, by the projection, from the coarse bins."""
+
+    def __init__(self, weights: Histograms, mated_by_subject: Histograms, nonmated_by_subject: Histograms) -> None:
+        # whole numbers below 2**53: exact in any order of summation
+        factors = weights.astype(np.float64)
+        mated = factors @ mated_by_subject.astype(np.float64)
+        nonmated = factors @ nonmated_by_subject.astype(np.float64)
+        kept = (mated.sum(axis=1) > 0) & (nonmated.sum(axis=1) > 0)  # a rare subject may not have been drawn
+        mated, nonmated = (part[kept] / part[kept].sum(axis=1, keepdims=True) for part in (mated, nonmated))
+        everyone = nonmated_by_subject.sum(axis=0)
+        self.mated = mated  # [B,bins] shares
+        self.nonmated = 2 * nonmated - everyone / everyone.sum()  # may be below 0 in a bin
+
+    @cached_property
+    def fnmr(self) -> NDArray[np.float64]:
+        """[B,bins+1] by rising edge."""
+        return np.concatenate([np.zeros((len(self.mated), 1)), self.mated.cumsum(axis=1)], axis=1).clip(0, 1)
+
+    @cached_property
+    def fmr(self) -> NDArray[np.float64]:
+        """[B,bins+1] by rising edge, made to fall."""
+        below = np.zeros((len(self.nonmated), 1))
+        rising = np.concatenate([below, self.nonmated[:, ::-1].cumsum(axis=1)], axis=1)
+        return np.maximum.accumulate(rising.clip(0, 1), axis=1)[:, ::-1]
+
+    @cached_property
+    def eer(self) -> NDArray[np.float64]:
+        return equal_error_rates(self.fmr, self.fnmr)
+
+    @cached_property
+    def auc(self) -> NDArray[np.float64]:
+        below = self.nonmated.cumsum(axis=1) - self.nonmated / 2
+        return np.einsum("bt,bt->b", self.mated, below)
+
+    def fnmr_at_fmr(self, fmr: float) -> NDArray[np.float64]:
+        """Straight between the edges: steps of coarse bins are no spread of the data."""
+        after = np.argmax(self.fmr <= fmr, axis=1)
+        before = np.maximum(after - 1, 0)
+        rows = np.arange(len(after))
+        top, bottom = self.fmr[rows, before], self.fmr[rows, after]
+        share = np.divide(top - fmr, top - bottom, out=np.ones_like(top), where=top > bottom)
+        return self.fnmr[rows, before] + share * (self.fnmr[rows, after] - self.fnmr[rows, before])
+
+    @cached_property
+    def moments(self) -> tuple[NDArray[np.float64], ...]:
+        """Means of mated and non-mated scores, then their variances, each [B]."""
+        bins = self.mated.shape[1]
+        middles = edges(bins)[:-1] + 1 / bins
+        sides = (self.mated, self.nonmated)
+        means = [side @ middles for side in sides]
+        squares = [side @ middles**2 for side in sides]
+        variances = [(square - mean**2).clip(min=0) for square, mean in zip(squares, means, strict=True)]
+        return (*means, *variances)
+
+    @property
+    def fdr(self) -> NDArray[np.float64]:
+        return self.d_prime**2 / 2
+
+    @property
+    def d_prime(self) -> NDArray[np.float64]:
+        mated, nonmated, *variances = self.moments
+        spread = variances[0] + variances[1]
+        return (mated - nonmated) * np.sqrt(np.divide(2, spread, out=np.zeros_like(spread), where=spread > 0))
+
+
+def degrees_of_freedom(contributions: NDArray[np.float64]) -> float:
+    """Of the estimated variance of a mean of independent contributions (Satterthwaite): N-1 for Gaussian ones."""
+    n = len(contributions)
+    second = float(np.square(contributions).mean())
+    if second == 0:
+        return n - 1.0
+    kurtosis = float(np.square(np.square(contributions)).mean()) / second**2
+    return float(np.clip(2 * n / max(kurtosis - 1, 1e-9), 1, n - 1))
+
+
+Statistic = Callable[[_Replicates], NDArray[np.float64]]
 
 
 def _tails(by_subject: Histograms) -> Histograms:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.biometrics.rates import ErrorRates, fdr
+
 Features = NDArray[np.float64]
 _NEAREST = 3  # neighbours that span the support of a distribution
 
@@ -75,7 +77,11 @@ def separability(
 ) -> Separability:
     """How well classes are told apart within a set, or between two sets that number their classes alike.
 
-    Mated comparisons are those of the same class; an image is never compared with itself.
+    Mated comparisons are those of the same class; an image is never compared with itself. Rates are exact, from
+    the scores themselves.
+
+    Raises:
+        NoComparisons: if there are only mated comparisons, or none.
     """
     if b is None or classes_b is None:
         first, second = np.triu_indices(len(a), k=1)
@@ -84,28 +90,17 @@ def separability(
     else:
         scores = (_unit(a) @ _unit(b).T).ravel()
         same = (classes_a[:, None] == classes_b[None, :]).ravel()
-    mated, nonmated = np.sort(scores[same]), np.sort(scores[~same])
-    below, up_to = (np.searchsorted(nonmated, mated, side) for side in ("left", "right"))
-    auc = (below + up_to).mean() / 2 / len(nonmated)
-    fdr = (mated.mean() - nonmated.mean()) ** 2 / (mated.var() + nonmated.var())
+    mated, nonmated = scores[same], scores[~same]
+    rates = ErrorRates.of(mated, nonmated)
     return Separability(
-        auc=float(auc),
-        eer=_equal_error_rate(mated, nonmated),
-        fdr=float(fdr),
+        auc=rates.auc,
+        eer=rates.eer,
+        fdr=fdr(mated, nonmated),
         mated_mean=float(mated.mean()),
         nonmated_mean=float(nonmated.mean()),
         mated=len(mated),
         nonmated=len(nonmated),
     )
-
-
-def _equal_error_rate(mated: Features, nonmated: Features) -> float:
-    """From sorted scores: the mean of both rates at the threshold where they are closest."""
-    thresholds = np.concatenate([mated, nonmated])
-    misses = np.searchsorted(mated, thresholds, "left") / len(mated)  # FNMR: mated scores below
-    alarms = 1 - np.searchsorted(nonmated, thresholds, "left") / len(nonmated)  # FMR: not below
-    best = np.abs(misses - alarms).argmin()
-    return float((misses[best] + alarms[best]) / 2)
 
 
 def _unit(features: Features) -> Features:

@@ -68,10 +68,11 @@ def linkage(scene: Scene, name: str, links: dict[str, Links] | None) -> Finding:
     evidence, limit = scene.evidence, scene.limit(name).limit
     by_class, rank = name.startswith("linkage-class"), int(name.rpartition("-")[2])
     what = "the mean of a class" if by_class else "an image"
+    near = "the nearest" if rank == 1 else f"among the {rank} nearest"
     finding = Finding(
         name,
         evidence.sets.judge,
-        f"From {what}, the training person of its label is among the {rank} nearest no more often than by chance",
+        f"The training person of its label is {near} to {what} no more often than by chance",
         f"share of {'classes' if by_class else 'images'} linked at rank {rank}, beyond chance",
         limit,
     )

@@ -31,7 +31,7 @@ def nearest_neighbour(scene: Scene, name: str) -> Finding:
     finding = Finding(
         name,
         scene.seen.sets.judge,
-        f"Images find a training image nearer than only {fpir:.1%} of strangers do no more often than strangers",
+        f"Images are no more often as near to a training image as the nearest {100 * fpir:g} % of strangers",
         "share of synthetic images above the threshold, beyond the share of control images",
         scene.limit(name).limit,
     )

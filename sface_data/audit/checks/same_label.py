@@ -68,7 +68,7 @@ def match_ratio(scene: Scene, name: str) -> Finding:
     finding = Finding(
         name,
         evidence.sets.judge,
-        f"Images match the training person of their label hardly more often than others, at FMR {fmr:g}",
+        f"Images match the training person of their label hardly more often than others, at FMR {100 * fmr:g} %",
         "TMR of same-label over FMR of different-label comparisons; 1 without relation",
         limit,
     )
