@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import sface_data
 from sface_data.errors import BadInput
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -92,6 +93,13 @@ def sha256_of_file(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def cards_folder() -> Path:
+    """Where the texts that people edit lie: inside the package when installed, beside it in a checkout."""
+    package = Path(sface_data.__file__).parent
+    installed = package / "cards"
+    return installed if installed.is_dir() else package.parent / "cards"
 
 
 def canonical_json(value: Any) -> str:

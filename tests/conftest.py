@@ -1,5 +1,9 @@
 """What many tests share: recorded networks, and one small data set made from them."""
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +138,40 @@ def embedder_file() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def two_processes() -> Callable[..., None]:
+    """Runs code in two processes that find each other as under torchrun, with arguments in `sys.argv`."""
+
+    def call(code: str, *arguments: object) -> None:
+        said: list[str] = []
+        for _ in range(3):  # another process may take the port before the workers do
+            said = _failed_workers(code, *arguments)
+            if not said:
+                return
+        raise AssertionError("\n".join(said))
+
+    return call
+
+
+def _failed_workers(code: str, *arguments: object) -> list[str]:
+    """What the failed ones of two workers said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **team, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    said = [worker.communicate(timeout=240)[1] for worker in workers]
+    return [errors for worker, errors in zip(workers, said, strict=True) if worker.returncode != 0]
 
 
 @pytest.fixture(scope="session")

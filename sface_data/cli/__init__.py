@@ -37,16 +37,18 @@ def main() -> None:
 
 def _add_commands() -> None:
     # Light imports: a command imports what it needs when it runs.
+    from sface_data.cli.audit import audit
     from sface_data.cli.card import card
     from sface_data.cli.embed import embed
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
+    from sface_data.cli.publish import publish
     from sface_data.cli.recognition import recognition
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, preview, card, generator, recognition, render, embed):
+    for command in (generate, validate, audit, preview, card, publish, generator, recognition, render, embed):
         main.add_command(command)
 
 

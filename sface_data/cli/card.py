@@ -11,9 +11,10 @@ from sface_data.cli.options import DATASET, LICENCE
 @DATASET
 @LICENCE
 def card(directory: Path, licence: str | None) -> None:
-    """Write the card of a data set anew, with citation, licence and the indexes of other readers.
+    """Write the card of a data set anew, with datasheet, citation, licence and what other readers look for.
 
-    What was edited by hand is kept as README.md.old and so on. Without --licence the licence stays.
+    What was edited by hand is kept as README.md.old and so on; answers in DATASHEET.md stay where they are.
+    Without --licence the licence stays. Results of recognition are taken from evaluation.json, if it is there.
 
     \b
     Example:

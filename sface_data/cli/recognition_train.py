@@ -100,6 +100,20 @@ from sface_data.cli.options import NamedPath
     show_default=True,
     help="Epochs between two checkpoints.",
 )
+@click.option(
+    "--benchmarks",
+    metavar="DIR",
+    type=NamedPath(path_type=Path, exists=True, file_okay=False),
+    help="Folder of benchmarks (see `recognition eval`) that the network is measured on along the way.",
+)
+@click.option(
+    "--eval-every",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Steps between two measurements on --benchmarks; at the end there is always one.",
+)
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--precision",
@@ -125,6 +139,8 @@ def train(
     teacher_channels: str,
     seed: int,
     checkpoint_epochs: float,
+    benchmarks: Path | None,
+    eval_every: int,
     device: str,
     precision: str,
     workers: int,
@@ -143,10 +159,12 @@ def train(
     """
     from sface_data.errors import BadInput
     from sface_data.faces.sources import open_source
+    from sface_data.recognition.benchmarks import find_benchmarks, open_benchmark
     from sface_data.recognition.declared import check_declared
     from sface_data.recognition.faces import faces_sha256
     from sface_data.recognition.recipes import adjusted, recipe_of
     from sface_data.recognition.teacher import open_teacher
+    from sface_data.recognition.torch_embedder import accuracy_on
     from sface_data.recognition.train import Settings, Training, run_training
     from sface_data.training.devices import choose_precision
     from sface_data.training.team import joined_team, training_device
@@ -160,6 +178,11 @@ def train(
     source = open_source(data)
     check_declared(data, source)
     opened = None if teacher is None else open_teacher(teacher, where, teacher_channels)
+    measure = None
+    if benchmarks is not None:
+        measure = accuracy_on([open_benchmark(path) for path in find_benchmarks(benchmarks)], where)
+    elif eval_every:
+        raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
     settings = Settings(
         recipe=chosen,
         seed=seed,
@@ -172,6 +195,6 @@ def train(
     )
     with joined_team(where) as team:
         training = Training(source, settings, where, team, opened, workers)
-        run_training(training, outdir, checkpoint_epochs)
+        run_training(training, outdir, checkpoint_epochs, measure, eval_every)
     if team.rank == 0:
         click.echo(f"{outdir}: {training.epoch:g} epochs; weights.safetensors is the network", err=True)

@@ -5,15 +5,22 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET
+from sface_data.cli.options import DATASET, NamedPath
 from sface_data.errors import CheckFailed
 
 
 @click.command()
 @DATASET
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output.")
-def validate(directory: Path, as_json: bool) -> None:
-    """Check every byte of a data set against its manifest and card.
+@click.option(
+    "--public-key",
+    metavar="KEY.pem",
+    type=NamedPath(path_type=Path),
+    help="Ed25519 key that must have signed the certificate. Without it no signature is looked at, and a "
+    "certificate protects against accidents, not against forgers.",
+)
+def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
+    """Check every byte of a data set against its manifest, card and certificate.
 
     Each problem is named; exit code 1 if there is any.
 
@@ -23,7 +30,7 @@ def validate(directory: Path, as_json: bool) -> None:
     """
     from sface_data.release.validation import validate as check
 
-    outcome = check(directory)
+    outcome = check(directory, public_key)
     if as_json:
         value = {
             "valid": outcome.valid,

@@ -149,7 +149,11 @@ class OnnxEmbedder:
         straight, mirrored = (self._run(self._values(planes)) for planes in _planes(images))
         return flip_sum(straight, mirrored, str(self._path))
 
-    def _values(self, planes: Pixels) -> NDArray[Any]:
+    def outputs(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """What the network makes of RGB [N,3,R,R], 0 to 255, in one pass: [N,D], of any length."""
+        return self._run(self._values(planes)).astype(np.float32, copy=False)
+
+    def _values(self, planes: NDArray[Any]) -> NDArray[Any]:
         """What the network takes: [N,3,R,R]."""
         values = planes.astype(np.float32)
         values -= self._mean

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.embedders import Embedder, OnnxEmbedder
+from sface_data.recognition.torch_embedder import TorchEmbedder
 
 
 def open_embedder(path: Path, device: str = "auto") -> Embedder:
@@ -17,4 +18,9 @@ def open_embedder(path: Path, device: str = "auto") -> Embedder:
     """
     if path.suffix == ".onnx":
         return OnnxEmbedder(path, device)
-    raise BadInput(f"{path}: its name says no kind of embedder; give a .onnx file")
+    if path.suffix in (".safetensors", ".pth", ".pt"):
+        return TorchEmbedder(path, device)
+    raise BadInput(
+        f"{path}: its name says no kind of embedder; give an .onnx, the .safetensors of a training run, or a "
+        "published .pth"
+    )

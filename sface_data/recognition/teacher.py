@@ -4,12 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.files import explained
+from sface_data.faces.embedders import OnnxEmbedder
 from sface_data.recognition.backbones import INPUT_SIZE, on_device
 from sface_data.recognition.weights import load_backbone
 
@@ -62,35 +61,15 @@ class _TorchTeacher:
 
 class _OnnxTeacher:
     def __init__(self, path: Path, device: torch.device, channels: str) -> None:
-        import onnxruntime
-
-        with explained(path):
-            data = path.read_bytes()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = torch.get_num_threads()
-        wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
-        if wanted and wanted[0] not in onnxruntime.get_available_providers():
-            wanted = []  # the teacher is right on the CPU too, only slower
-        try:
-            self._session = onnxruntime.InferenceSession(data, options, [*wanted, "CPUExecutionProvider"])
-            (source,) = self._session.get_inputs()
-            self._input = source.name
-            probe = self._run(np.zeros((2, 3, INPUT_SIZE, INPUT_SIZE), np.float32))
-        except Exception as error:  # onnxruntime's errors have no common base
-            reason = str(error).splitlines()[0]
+        self._embedder = OnnxEmbedder(path, "cpu" if device.type == "cpu" else "auto")
+        size = self._embedder.size
+        if size != INPUT_SIZE:
             raise BadInput(
-                f"{path}: no embedder of [N,3,{INPUT_SIZE},{INPUT_SIZE}] to [N,D] that onnxruntime runs ({reason})"
-            ) from error
-        if probe.ndim != 2 or len(probe) != 2:
-            raise BadInput(f"{path}: gives {list(probe.shape)} for two images, not embeddings [2,D]")
-        self.name, self.dimensions, self._bgr = str(path), probe.shape[1], channels == "bgr"
-        self.sha256 = hashlib.sha256(hashlib.sha256(data).digest() + channels.encode()).hexdigest()
+                f"{path}: looks at {size} x {size} pixels; a teacher looks at {INPUT_SIZE} x {INPUT_SIZE}"
+            )
+        self.name, self.dimensions, self._bgr = str(path), self._embedder.dimensions, channels == "bgr"
+        self.sha256 = hashlib.sha256(f"{self._embedder.sha256} {channels}".encode()).hexdigest()
 
     def embeddings(self, images: Tensor) -> Tensor:
-        inputs = (images.flip(1) if self._bgr else images).contiguous().cpu().numpy()
-        return torch.from_numpy(self._run(inputs)).to(images.device)
-
-    def _run(self, inputs: np.ndarray) -> np.ndarray:
-        (outputs,) = self._session.run(None, {self._input: inputs})
-        return outputs
+        levels = (images.flip(1) if self._bgr else images) * 127.5 + 127.5
+        return torch.from_numpy(self._embedder.outputs(levels.contiguous().cpu().numpy())).to(images.device)

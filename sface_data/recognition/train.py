@@ -181,7 +181,7 @@ class Training:
             head = dict(self.head.state_dict())
             head["weight"] = self.team.all_rows(self.head.weight, self.settings.classes)
             if momentum:
-                head["momentum"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
+                head["velocity"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
         if self.team.rank == 0:
             content = {
                 "images": self.images,
@@ -206,7 +206,7 @@ class Training:
         if self.head is not None:
             mine = slice(self.team.rank, None, self.team.size)
             head = content["head"]
-            momentum = head.pop("momentum", None)
+            momentum = head.pop("velocity", None)
             self.head.load_state_dict({**head, "weight": head["weight"][mine]})
             if momentum is not None:
                 state = self.optimizers["head"].state_dict()
@@ -251,6 +251,7 @@ def run_training(
         if (outdir / CHECKPOINT).exists():
             training.load(outdir / CHECKPOINT)
         total = training.total
+        interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
         report = Report(outdir / METRICS, team, training.images, _ADVICE)
         evaluations = Report(outdir / EVALUATIONS, team, training.images, _ADVICE)
         batches = training.batches.from_image(training.images)
@@ -260,13 +261,14 @@ def run_training(
                 report.add(training.step(*next(batches)))
                 bar.update(recipe.batch)
                 last = training.images >= total
-                save = last or passed(before, training.images, round(checkpoint_epochs * training.settings.faces))
+                save = last or passed(before, training.images, interval)
                 if save or passed(before, training.images, max(_REPORT, total // _MOST_LINES)):
                     report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
                 due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
                 if evaluate is not None and due and team.rank == 0:
-                    evaluations.write(training.images, {"epoch": training.epoch, **evaluate(training.network)})
+                    figures = evaluate(training.network.eval())
                     training.network.train()
+                    evaluations.write(training.images, {"epoch": training.epoch, **figures})
                 if save:
                     _save(training, outdir)
         batches.close()

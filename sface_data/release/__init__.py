@@ -1,1 +1,1 @@
-"""Around the shards: card, citation, licence, preview, and the check of a finished folder."""
+"""Around the shards: card, datasheet, citation, licence, description for machines, preview; checks; publishing."""

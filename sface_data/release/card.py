@@ -1,17 +1,24 @@
 """The data set card: front matter that makes `datasets.load_dataset` work, and prose for people."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+from sface_data.audit.certificate import CERTIFICATE, REPORT, Certificate
 from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
+from sface_data.release.results import Results
+from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.release.texts import LICENCES, render
 from sface_data.shards.index import DatasetIndex
 
 CARD = "README.md"
 CITATION = "CITATION.cff"
 LICENSE = "LICENSE"
+NOTICE = "> **Published without a certificate that passes.**"
+_FRONT = re.compile(r"---\n.*?\n---\n\n?", re.DOTALL)
+_NOTICE = re.compile(rf"^{re.escape(NOTICE)}[^\n]*\n\n?", re.MULTILINE)
 _SIZES = (  # the hub's categories
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -30,6 +37,7 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
         "license": licence,
         "pretty_name": "Synthetic faces, class-labelled",
         "size_categories": [_size_category(index.num_samples)],
+        "source_datasets": ["original"],
         "tags": ["synthetic", "face-recognition", "biometrics", "stylegan2-ada", "webdataset"],
         "task_categories": ["image-classification", "image-feature-extraction"],
         "configs": [
@@ -47,16 +55,44 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
     }
 
 
-def claims(index: DatasetIndex) -> dict[str, str]:
-    """What the prose of a card says of the data set, word by word: people may write around it, not change it."""
+def claims(index: DatasetIndex, certificate: Certificate | None = None) -> dict[str, str]:
+    """What the prose of a card says of the data set, word by word: people may write around it, not change it.
+
+    Args:
+        certificate: that of the data set, if it has one.
+    """
     return {
         "counts": f"{index.num_samples:,} images of {len(index.plan.classes):,} classes",
-        "certificate": "**No certificate yet.** Whether images of this data set can be linked to the people",
+        "certificate": _certificate_claim(certificate),
     }
 
 
-def card_text(index: DatasetIndex, licence: str) -> str:
-    """The whole card: front matter and prose."""
+def _certificate_claim(certificate: Certificate | None) -> str:
+    if certificate is None:
+        return (
+            "**No certificate yet.** Whether images of this data set can be linked to the people whose "
+            "photographs the\ngenerator was trained on has not been examined."
+        )
+    judges = ", ".join(f"`{name}`" for name in certificate.judges)
+    return (
+        f"**Identity-relation audit: {certificate.verdict}.** {certificate.in_words}\n\n"
+        f"Judged by {judges} under the policy `{certificate.policy}`: [report]({REPORT}), "
+        f"[certificate]({CERTIFICATE})\n`sha256:{certificate.sha256}`."
+    )
+
+
+def card_text(
+    index: DatasetIndex,
+    licence: str,
+    results: Results | None = None,
+    certificate: Certificate | None = None,
+) -> str:
+    """The whole card: front matter and prose.
+
+    Args:
+        results: of face recognition trained on the data set.
+        certificate: that of the data set, if it has one.
+    """
     from huggingface_hub import DatasetCardData
 
     facts = DatasetCardData(**front_matter(index, licence)).to_yaml()
@@ -65,12 +101,22 @@ def card_text(index: DatasetIndex, licence: str) -> str:
         "dataset_card.md.j2",
         index=index,
         plan=index.plan,
-        claims=claims(index),
+        claims=claims(index, certificate),
         licence=LICENCES[licence],
         networks=sorted(networks),
+        results=results,
         columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
     )
-    return f"---\n{facts}\n---\n\n{prose}"
+    return sealed(f"---\n{facts}\n---\n\n{prose}", MARKDOWN)
+
+
+def with_notice(card: str, reason: str | None) -> str:
+    """A card that says in its first lines why it comes without a certificate, or does not say so any more."""
+    found = _FRONT.match(card)
+    front = found[0] if found else ""
+    prose = _NOTICE.sub("", card[len(front) :])
+    text = f"{front}{NOTICE} The publisher gives the reason: {reason}\n\n{prose}" if reason else front + prose
+    return sealed(text, MARKDOWN) if unedited(card.encode()) else text
 
 
 def read_front_matter(directory: Path) -> dict[str, Any]:
@@ -94,7 +140,8 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
 
 def citation_text(index: DatasetIndex, licence: str) -> str:
     """The CITATION.cff of a data set."""
-    return render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+    text = render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+    return sealed(text, YAML)
 
 
 def _features(plan: SamplePlan) -> list[dict[str, Any]]:

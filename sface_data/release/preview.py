@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, explained
-from sface_data.plan import SamplePlan, class_name, key_of
+from sface_data.plan import SamplePlan, key_of
 from sface_data.shards.alignment import found_faces
 from sface_data.shards.images import decode
 from sface_data.shards.index import DatasetIndex
@@ -16,11 +16,12 @@ from sface_data.shards.reader import read_member, scan_shard
 PREVIEW = "preview.png"
 _ROWS, _COLUMNS = 8, 8
 _CELL = 112  # pixels
-_GAP = 4
-_MARGIN = 24
-_LABEL = 112  # width of the class names
-_CAPTION = 76  # height of the caption
-_INK, _PALE, _PAPER = (24, 24, 27), (113, 113, 122), (255, 255, 255)
+_GAP = 3  # between images of a class
+_ROW_GAP = 12  # between classes
+_MARGIN = 32
+_LABEL = 76  # width of the numbers of the classes
+_INK, _PALE, _PAPER = (24, 24, 27), (82, 82, 91), (255, 255, 255)
+_TITLE, _TEXT, _NUMBER = 34, 19, 22  # sizes of type: the smallest can be read at half the size
 
 
 def write_preview(directory: Path, index: DatasetIndex, path: Path) -> None:
@@ -38,19 +39,21 @@ def draw_preview(directory: Path, index: DatasetIndex) -> Image.Image:
     # Spread over all classes, the first one included.
     classes = [plan.classes[i * len(plan.classes) // rows] for i in range(rows)]
     images = read_images(directory, plan, classes, columns)
-    width = 2 * _MARGIN + _LABEL + columns * (_CELL + _GAP) - _GAP
-    caption = _caption(index)
-    width = max(width, 2 * _MARGIN + int(max(_font(size).getlength(text) for text, size, _ in caption)))
-    height = 2 * _MARGIN + _CAPTION + rows * (_CELL + _GAP) - _GAP
+    title, lines = _caption(index)
+    wide = max(_font(_TITLE).getlength(title), *(_font(_TEXT).getlength(line) for line in lines))
+    width = 2 * _MARGIN + max(_LABEL + columns * (_CELL + _GAP) - _GAP, int(wide) + 1)
+    top = _MARGIN + int(1.3 * _TITLE) + len(lines) * int(1.5 * _TEXT) + 18
+    height = top + rows * (_CELL + _ROW_GAP) - _ROW_GAP + _MARGIN
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    y = _MARGIN
-    for text, size, ink in caption:
-        draw.text((_MARGIN, y), text, font=_font(size), fill=ink)
-        y += size + 8
+    draw.text((_MARGIN, _MARGIN), title, font=_font(_TITLE), fill=_INK, anchor="lt")
+    for place, line in enumerate(lines):
+        y = _MARGIN + int(1.3 * _TITLE) + place * int(1.5 * _TEXT)
+        draw.text((_MARGIN, y), line, font=_font(_TEXT), fill=_PALE, anchor="lt")
     for row, c in enumerate(classes):
-        y = _MARGIN + _CAPTION + row * (_CELL + _GAP)
-        draw.text((_MARGIN, y + _CELL // 2), class_name(c), font=_font(15), fill=_PALE, anchor="lm")
+        y = top + row * (_CELL + _ROW_GAP)
+        number = str(c)
+        draw.text((_MARGIN, y + _CELL // 2), number, font=_font(_NUMBER), fill=_PALE, anchor="lm")
         for column in range(columns):
             cell = Image.fromarray(images[c, column])
             cell = cell.resize((_CELL, _CELL), Image.Resampling.LANCZOS) if cell.width != _CELL else cell
@@ -92,13 +95,16 @@ def read_images(
     return images
 
 
-def _caption(index: DatasetIndex) -> list[tuple[str, int, tuple[int, int, int]]]:
+def _caption(index: DatasetIndex) -> tuple[str, list[str]]:
+    """What stands above the images: a title, and lines of smaller type."""
     plan = index.plan
-    counts = f"{index.num_samples:,} synthetic faces, {len(plan.classes):,} classes"
     truncation = plan.truncation
     towards = " towards the class" if truncation.psi != 1 and truncation.center == "class" else ""
-    making = f"generator {plan.generator_sha256[:12]}, psi {truncation.psi:g}{towards}, seed {plan.base_seed}"
-    return [(counts, 22, _INK), (making, 15, _PALE)]
+    made = f"data set {plan.fingerprint[:12]}, psi {truncation.psi:g}{towards}, seed {plan.base_seed}"
+    return f"{index.num_samples:,} synthetic faces, {len(plan.classes):,} classes", [
+        made,
+        f"generator {plan.generator_sha256[:12]}; each row is one class",
+    ]
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

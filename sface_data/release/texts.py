@@ -1,10 +1,8 @@
 """The texts that people edit: templates and licences, in `cards/`."""
 
-from pathlib import Path
 from typing import Any
 
-import sface_data
-from sface_data.files import explained
+from sface_data.files import cards_folder, explained
 
 LICENCES = {
     "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
@@ -13,13 +11,6 @@ LICENCES = {
     "cc0-1.0": "CC0-1.0",
 }  # as the hub writes them: as SPDX does
 DEFAULT_LICENCE = "cc-by-nc-sa-4.0"  # that of SFace
-
-
-def cards_folder() -> Path:
-    """Where the texts lie: inside the package when installed, beside it in a checkout."""
-    package = Path(sface_data.__file__).parent
-    installed = package / "cards"
-    return installed if installed.is_dir() else package.parent / "cards"
 
 
 def render(template: str, **values: Any) -> str:
@@ -35,6 +26,12 @@ def render(template: str, **values: Any) -> str:
         autoescape=False,  # Markdown and YAML, not HTML
     )
     return environment.get_template(template).render(**values)
+
+
+def sections(text: str) -> dict[str, str]:
+    """What stands below each heading `## NAME` of a text, by name, each in one line."""
+    parts = [part.partition("\n") for part in text.split("## ")[1:]]
+    return {name.strip(): " ".join(body.split()) for name, _, body in parts}
 
 
 def licence_text(licence: str) -> str:

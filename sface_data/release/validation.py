@@ -7,10 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from sface_data.audit.certificate import CERTIFICATE, SIGNATURE, certificate_problems, load_certificate
 from sface_data.errors import BadInput
 from sface_data.files import read_json, sha256_of_file
 from sface_data.plan import SamplePlan, SampleSpec
 from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
+from sface_data.release.croissant import CROISSANT, croissant
+from sface_data.release.datasheet import DATASHEET
+from sface_data.release.folder import held_licence
 from sface_data.release.preview import PREVIEW
 from sface_data.release.texts import LICENCES, licence_text
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces, found_faces
@@ -44,17 +48,30 @@ class Validation:
         return not self.problems
 
 
-def validate(directory: Path) -> Validation:
+def validate(directory: Path, public_key: Path | None = None) -> Validation:
     """Reads every byte of a data set.
 
     Checked are: size and SHA-256 of each shard; its samples against the plan (none missing, doubled, strange
     or out of order; members, label, facts); that each image decodes and has the size planned; files in
-    `data/` that do not belong; the centres of truncation; the facts of the card; the indexes for other readers.
+    `data/` that do not belong; the centres of truncation; the facts of the card; the indexes for other readers;
+    the certificate, if there is one, and that it is of exactly these bytes.
+
+    Args:
+        public_key: an Ed25519 key (PEM) that must have signed the certificate, which must be there then.
 
     Raises:
-        BadInput: if there is no manifest to check against.
+        BadInput: if there is no manifest to check against, or the key cannot be read.
     """
     index = DatasetIndex.load(directory)
+    problems = shard_problems(directory, index)
+    problems += _certificate_problems(directory, index, public_key)
+    problems += _card_problems(directory, index)
+    problems += _side_problems(directory, index)
+    return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
+
+
+def shard_problems(directory: Path, index: DatasetIndex) -> list[Problem]:
+    """What is wrong with the manifest, the shards and the folder that they are in."""
     problems = [*_manifest_problems(directory, index), *_strangers(directory, index)]
     faces = None
     try:
@@ -65,9 +82,18 @@ def validate(directory: Path) -> Validation:
         numbers = range(len(index.shards))
         for found in pool.map(lambda number: list(_shard_problems(directory, index, number, faces)), numbers):
             problems += found
-    problems += _card_problems(directory, index)
-    problems += _side_problems(directory, index)
-    return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
+    return problems
+
+
+def _certificate_problems(directory: Path, index: DatasetIndex, public_key: Path | None) -> Iterator[Problem]:
+    if any(not (directory / shard.filename).is_file() for shard in index.shards):
+        return  # the missing shards have been named
+    if public_key is None and not (directory / CERTIFICATE).exists():
+        if (directory / SIGNATURE).exists():
+            yield Problem(SIGNATURE, "signs a certificate that is not there")
+        return
+    for sentence in certificate_problems(directory, index, public_key):
+        yield Problem(CERTIFICATE, sentence)
 
 
 def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
@@ -186,21 +212,34 @@ def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
     ):
         yield Problem(LICENSE, f"not the text of {licence}, the licence that the card names")
     prose = (directory / CARD).read_text(encoding="utf-8")
-    for name, words in claims(index).items():
+    try:
+        certificate = load_certificate(directory / CERTIFICATE) if (directory / CERTIFICATE).exists() else None
+    except BadInput:
+        return  # named above; a card that repeats it is no better
+    for name, words in claims(index, certificate).items():
         if words not in prose:
-            yield Problem(CARD, f"does not say {words!r}, as the manifest has it ({name})")
+            source = "certificate" if name == "certificate" and certificate is not None else "manifest"
+            yield Problem(CARD, f"does not say {words!r}, as the {source} has it ({name})")
 
 
 def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
-    for name, value in (("_info.json", index.timm_info()), ("data/sizes.json", index.open_clip_sizes())):
+    values = {"_info.json": index.timm_info(), "data/sizes.json": index.open_clip_sizes()}
+    if (licence := held_licence(directory)) is not None:
+        values[CROISSANT] = croissant(index, licence)
+    for name, value in values.items():
+        if not (directory / name).is_file():
+            yield Problem(name, "missing; `sface-data card` makes it")
+            continue
         try:
             if read_json(directory / name) != value:
-                yield Problem(name, "not what the manifest says")
+                yield Problem(name, "not what the manifest says; `sface-data card` makes it anew")
         except BadInput as error:
             yield _problem(directory, name, error)
-    for name in (CITATION, PREVIEW):
+    for name, command in ((CITATION, "card"), (DATASHEET, "card"), (PREVIEW, "preview")):
         if not (directory / name).is_file():
-            yield Problem(name, "missing")
+            yield Problem(name, f"missing; `sface-data {command}` makes it")
+        elif name == DATASHEET and claims(index)["counts"].encode() not in (directory / name).read_bytes():
+            yield Problem(name, f"does not say {claims(index)['counts']!r}, as the manifest has it")
     for listed in (index.class_centers, index.aligned):
         if listed is None:
             continue

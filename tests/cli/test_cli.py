@@ -170,7 +170,7 @@ def test_a_new_card_keeps_the_old_one(run: Run, faces: Path, dataset: Path) -> N
     (faces / "README.md").write_text(text)
     code, output, errors = run("card", faces, "--licence", "cc-by-4.0")
     assert (code, output) == (0, "")
-    names = ["README.md", "CITATION.cff", "LICENSE"]
+    names = ["README.md", "DATASHEET.md", "CITATION.cff", "LICENSE", "croissant.json"]
     assert errors.splitlines() == [f"{faces / name}: written" for name in names]
     assert (faces / "README.md.old").read_text() == text
     card = (faces / "README.md").read_text()

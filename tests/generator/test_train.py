@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -370,33 +369,11 @@ with joined_team(CPU) as team:
 """
 
 
-def two_workers(*arguments: object) -> list[str]:
-    """Runs WORKER in two processes that find each other as under torchrun; what the failed ones said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, *map(str, arguments)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **team, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    said = [worker.communicate(timeout=240)[1] for worker in workers]
-    return [errors for worker, errors in zip(workers, said, strict=True) if worker.returncode != 0]
-
-
-def test_two_processes_are_one_with_the_full_batch(folder: Path, faces: TrainingFaces, tmp_path: Path) -> None:
+def test_two_processes_are_one_with_the_full_batch(
+    folder: Path, faces: TrainingFaces, tmp_path: Path, two_processes: Callable[..., None]
+) -> None:
     result = tmp_path / "result.pt"
-    errors = [""]
-    for _ in range(3):  # another process may take the port before the workers do
-        errors = two_workers(Path(__file__).parent, folder, result)
-        if not errors:
-            break
-    assert not errors, "\n".join(errors)
+    two_processes(WORKER, Path(__file__).parent, folder, result)
     alone = training_of(faces)
     for _ in range(6):
         alone.step()

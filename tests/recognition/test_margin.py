@@ -1,9 +1,6 @@
 """Heads: recorded logits, derivatives against differences, and shards against one process."""
 
-import os
-import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sface_data.recognition.margin import MARGINS, Head, MarginConfig
+from sface_data.recognition.margin import MARGINS, Head, MarginConfig, gather_batch
+from sface_data.training.team import Team
 
 SIZES = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}
 
@@ -119,8 +117,6 @@ def test_cross_entropy_is_torchs() -> None:
 
 
 def test_fresh_weights_do_not_depend_on_the_processes() -> None:
-    from sface_data.training.team import Team
-
     def fresh(team: Team) -> torch.Tensor:
         torch.manual_seed(5)
         return Head(MarginConfig(), 7, 4, team).weight.detach()
@@ -143,10 +139,8 @@ with joined_team(torch.device("cpu")) as team:
 """
 
 
-def sharded(team) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
+def sharded(team: Team) -> dict[str, torch.Tensor]:
     """Loss and gradients of each head on one batch, put together from all processes."""
-    from sface_data.recognition.margin import gather_batch
-
     result = {}
     for name in MARGINS:
         torch.manual_seed(3)
@@ -163,35 +157,9 @@ def sharded(team) -> dict[str, torch.Tensor]:  # type: ignore[no-untyped-def]
     return result
 
 
-def two_processes(code: str, *arguments: object) -> list[str]:
-    """Runs code in two processes that find each other as under torchrun; what the failed ones said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **team, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    said = [worker.communicate(timeout=240)[1] for worker in workers]
-    return [errors for worker, errors in zip(workers, said, strict=True) if worker.returncode != 0]
-
-
-def test_classes_on_two_processes_are_those_on_one(tmp_path: Path) -> None:
-    from sface_data.training.team import Team
-
+def test_classes_on_two_processes_are_those_on_one(tmp_path: Path, two_processes: Callable[..., None]) -> None:
     result = tmp_path / "result.pt"
-    errors = [""]
-    for _ in range(3):  # another process may take the port before the workers do
-        errors = two_processes(WORKER, Path(__file__).parent, result)
-        if not errors:
-            break
-    assert not errors, "\n".join(errors)
+    two_processes(WORKER, Path(__file__).parent, result)
     theirs, ours = torch.load(result, weights_only=True), sharded(Team())
     assert theirs.keys() == ours.keys()
     for name, value in ours.items():

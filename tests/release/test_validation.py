@@ -262,7 +262,10 @@ def test_a_licence_that_was_edited(folder: Path, run: Run) -> None:
     (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: mit"))
     assert "is none of" in problems(run, folder)[0][1]
     (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: cc0-1.0"))
-    assert problems(run, folder) == [("LICENSE", "not the text of cc0-1.0, the licence that the card names")]
+    assert problems(run, folder) == [
+        ("LICENSE", "not the text of cc0-1.0, the licence that the card names"),
+        ("croissant.json", "not what the manifest says; `sface-data card` makes it anew"),
+    ]
 
 
 def test_edited_prose_is_no_problem(folder: Path, run: Run) -> None:
@@ -291,10 +294,12 @@ def test_a_card_that_cannot_be_used(folder: Path, run: Run, data: bytes, sentenc
     ("name", "sentence"),
     [
         ("README.md", "No such file or directory"),
-        ("_info.json", "No such file or directory"),
-        ("data/sizes.json", "No such file or directory"),
-        ("CITATION.cff", "missing"),
-        ("preview.png", "missing"),
+        ("_info.json", "missing; `sface-data card` makes it"),
+        ("data/sizes.json", "missing; `sface-data card` makes it"),
+        ("croissant.json", "missing; `sface-data card` makes it"),
+        ("CITATION.cff", "missing; `sface-data card` makes it"),
+        ("DATASHEET.md", "missing; `sface-data card` makes it"),
+        ("preview.png", "missing; `sface-data preview` makes it"),
         ("LICENSE", "not the text of cc-by-nc-sa-4.0, the licence that the card names"),
     ],
 )
@@ -306,10 +311,32 @@ def test_a_missing_file(folder: Path, run: Run, name: str, sentence: str) -> Non
 def test_edited_indexes_of_other_readers(folder: Path, run: Run) -> None:
     edit(folder, lambda value: value["splits"]["train"].update(num_samples=61), "_info.json")
     edit(folder, lambda value: value.update({"train-000001.tar": 24}), "data/sizes.json")
-    wrong = "not what the manifest says"
-    assert problems(run, folder) == [("_info.json", wrong), ("data/sizes.json", wrong)]
+    edit(folder, lambda value: value["distribution"][1].update(sha256="0" * 64), "croissant.json")
+    wrong = "not what the manifest says; `sface-data card` makes it anew"
+    names = ("_info.json", "data/sizes.json", "croissant.json")
+    assert problems(run, folder) == [(name, wrong) for name in names]
     (folder / "_info.json").write_text("{")
     assert problems(run, folder)[0][1].startswith("not a JSON file")
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+
+
+def test_a_folder_from_before_there_were_datasheets(folder: Path, run: Run) -> None:
+    """What is missing is named, with the command that makes it; what is there stays as it is."""
+    (folder / "DATASHEET.md").unlink()
+    (folder / "croissant.json").unlink()
+    before = (folder / "README.md").read_bytes()
+    assert [name for name, _ in problems(run, folder)] == ["croissant.json", "DATASHEET.md"]
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+    assert (folder / "README.md").read_bytes() == before
+
+
+def test_a_datasheet_of_another_data_set(folder: Path, run: Run) -> None:
+    text = (folder / "DATASHEET.md").read_text()
+    (folder / "DATASHEET.md").write_text(text.replace("60 images of 10 classes", "600 images of 10 classes"))
+    [(name, sentence)] = problems(run, folder)
+    assert (name, sentence) == ("DATASHEET.md", "does not say '60 images of 10 classes', as the manifest has it")
 
 
 def test_a_plan_that_was_edited(folder: Path, run: Run) -> None:

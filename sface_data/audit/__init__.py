@@ -1,0 +1,1 @@
+"""The identity-relation audit: do the images of a release lead to the people its generator was trained on?"""

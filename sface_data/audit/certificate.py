@@ -1,0 +1,357 @@
+"""The certificate: what an audit found, bound to the bytes that it looked at.
+
+It is a statement as in-toto has them: a subject (names and SHA-256), and a predicate. Written as canonical JSON,
+so that the same inputs and seed give the same bytes; there is no time in it. It carries a digest of itself: a
+changed byte voids it. That protects against accidents. Whoever means to forge one can compute the digest anew:
+against that only a signature helps, with a key that the reader knows.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sface_data.errors import BadInput
+from sface_data.files import atomic_write, canonical_json, explained, sha256_of_file
+from sface_data.provenance import versions
+from sface_data.shards.index import MANIFEST, DatasetIndex
+
+if TYPE_CHECKING:  # reading a certificate needs none of what makes one
+    from sface_data.audit.check import Check, Verdict
+    from sface_data.audit.examine import Examination
+
+CERTIFICATE = "audit/certificate.json"
+REPORT = "audit/report.html"
+SIGNATURE = "audit/certificate.sig"
+TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
+_DIGEST = "certificate_sha256"
+_LARGEST = 64 << 20  # bytes
+NOT_SAID = (
+    "It speaks of the identities of the training set that was given. Whether that is all the generator was "
+    "trained on, it cannot know.",
+    "It relies on the control group being what it is said to be: people who were not in training, photographed "
+    "under like conditions.",
+    "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
+    "one that the generator learned to deceive; another judge may see more.",
+    "It does not speak of attributes, of places or of anything but identity; nor of what can be done with the "
+    "generator itself, or with other images of it.",
+    "A pass is no proof of anonymity, and no legal opinion: it says that leakage above the limits of the policy "
+    "was looked for, with power to find it, and not found.",
+    "Without a signature that you check, nothing protects it against being forged.",
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate as it was read.
+
+    Attributes:
+        statement: its JSON.
+        sha256: of its bytes.
+    """
+
+    statement: dict[str, Any]
+    sha256: str
+
+    @property
+    def verdict(self) -> "Verdict":
+        """`pass`, `fail` or `inconclusive`."""
+        return self.statement["predicate"]["verdict"]
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy."""
+        return self.statement["predicate"]["policy"]["content"]["name"]
+
+    @property
+    def in_words(self) -> str:
+        """The verdict in a sentence or two."""
+        return self.statement["predicate"]["in_words"]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the embedders."""
+        return tuple(judge["name"] for judge in self.statement["predicate"]["judges"])
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """SHA-256 by name."""
+        return {subject["name"]: subject["digest"]["sha256"] for subject in self.statement["subject"]}
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """The checks, see `check.Check.to_json`."""
+        return self.statement["predicate"]["checks"]
+
+    def to_bytes(self) -> bytes:
+        """As it is written."""
+        return _bytes(self.statement)
+
+
+def subjects_of(directory: Path, index: DatasetIndex) -> dict[str, str]:
+    """SHA-256 of the manifest and of every shard of a finished data set, from their bytes."""
+    names = [MANIFEST, *(shard.filename for shard in index.shards)]
+    return {name: sha256_of_file(directory / name) for name in names}
+
+
+def certify(
+    examination: "Examination",
+    subjects: dict[str, str],
+    judges: list[dict[str, Any]],
+    inputs: dict[str, Any],
+) -> Certificate:
+    """The certificate of an examination.
+
+    Args:
+        subjects: SHA-256 by name.
+        judges: name, digest and dimensions of each embedder.
+        inputs: digest and counts of each set of faces, by its role.
+    """
+    policy = examination.policy
+    predicate = {
+        "policy": {"content": policy.to_json(), "sha256": policy.sha256},
+        "judges": judges,
+        "inputs": inputs,
+        "seed": examination.seed,
+        "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
+        "checks": [check.to_json() for check in examination.checks],
+        "verdict": examination.verdict,
+        "in_words": in_words(examination.verdict, examination.checks),
+        "not_said": list(NOT_SAID),
+    }
+    statement = {
+        "_type": TYPE,
+        "subject": [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in sorted(subjects.items())],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": _plain(predicate),
+    }
+    statement["predicate"][_DIGEST] = _own_digest(statement)
+    return Certificate(statement, hashlib.sha256(_bytes(statement)).hexdigest())
+
+
+def in_words(verdict: "Verdict", checks: "tuple[Check, ...]") -> str:
+    """The verdict in a sentence or two."""
+    failed = [check for check in checks if check.verdict == "fail"]
+    open_ = [check for check in checks if check.needed and check.verdict == "inconclusive"]
+    if verdict == "fail":
+        names = _listed([check.finding.name for check in failed])
+        return (
+            f"This release leaks identities: {len(failed)} of {len(checks)} checks found more than the policy "
+            f"allows, beyond chance ({names}). It should not be published as free of the people whose photographs "
+            "its generator was trained on."
+        )
+    if verdict == "pass":
+        return (
+            "No leakage above the limits of the policy was found, by checks that were shown to find it when it "
+            "is planted."
+        )
+    names = _listed([check.finding.name for check in open_])
+    return (
+        "This audit cannot tell whether the release leaks identities: no check failed, but "
+        f"{len(open_)} that the policy needs could not be passed ({names}). That is no pass."
+    )
+
+
+def load_certificate(path: Path) -> Certificate:
+    """Reads a certificate.
+
+    Raises:
+        BadInput: if it is none, or is not as it was written.
+    """
+    with explained(path):
+        if path.stat().st_size > _LARGEST:
+            raise BadInput(f"{path}: too large for a certificate")
+        data = path.read_bytes()
+    try:
+        statement = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not a certificate, as it is no JSON ({error})") from error
+    try:
+        if (statement["_type"], statement["predicateType"]) != (TYPE, PREDICATE_TYPE):
+            raise BadInput(f"{path}: not a certificate that this version reads ({statement['predicateType']!r})")
+        certificate = Certificate(statement, hashlib.sha256(data).hexdigest())
+        _check_shape(certificate)
+        if certificate.to_bytes() != data or statement["predicate"][_DIGEST] != _own_digest(statement):
+            raise BadInput(f"{path}: was changed after it was written; it certifies nothing")
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path}: not a certificate made by sface-data ({error!r})") from error
+    return certificate
+
+
+def certificate_problems(directory: Path, index: DatasetIndex, public_key: Path | None = None) -> Iterator[str]:
+    """What is wrong with the certificate in the folder of a data set, in sentences; nothing if all is well.
+
+    Args:
+        public_key: an Ed25519 key (PEM) that must have signed it.
+
+    Raises:
+        BadInput: if the public key cannot be read.
+    """
+    key = None if public_key is None else load_public_key(public_key)
+    try:
+        certificate = load_certificate(directory / CERTIFICATE)
+    except BadInput as error:
+        yield str(error).removeprefix(f"{directory / CERTIFICATE}: ")
+        return
+    found = subjects_of(directory, index)
+    for name in sorted(found.keys() | certificate.subjects.keys()):
+        if name not in found:
+            yield f"speaks of {name}, which the manifest does not list"
+        elif name not in certificate.subjects:
+            yield f"does not speak of {name}"
+        elif certificate.subjects[name] != found[name]:
+            yield f"was made for another {name} ({certificate.subjects[name][:12]}..., not {found[name][:12]}...)"
+    if key is not None:
+        problem = _signature_problem(directory, certificate, key)
+        if problem:
+            yield problem
+
+
+def write_certificate(folder: Path, certificate: Certificate, private_key: Any = None) -> list[Path]:
+    """Writes `certificate.json`, and `certificate.sig` if there is a key; an old signature goes.
+
+    Args:
+        private_key: an Ed25519 key, see `load_private_key`.
+    """
+    path, signature = folder / Path(CERTIFICATE).name, folder / Path(SIGNATURE).name
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        signature.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(certificate.to_bytes())
+    if private_key is None:
+        return [path]
+    with atomic_write(signature) as file:
+        file.write(base64.b64encode(private_key.sign(certificate.to_bytes())) + b"\n")
+    return [path, signature]
+
+
+def load_private_key(path: Path) -> Any:
+    """An Ed25519 key in a PEM file.
+
+    Raises:
+        BadInput: if there is none, or `cryptography` is not installed.
+    """
+    serialization, ed25519 = _cryptography()
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"{path}: no private key in PEM without a password; `openssl genpkey -algorithm ed25519` makes one"
+        ) from error
+    except _unsupported() as error:
+        raise BadInput(f"{path}: a key of an unknown kind; it must be Ed25519") from error
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise BadInput(f"{path}: not an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
+    return key
+
+
+def load_public_key(path: Path) -> Any:
+    """An Ed25519 public key in a PEM file.
+
+    Raises:
+        BadInput: if there is none, or `cryptography` is not installed.
+    """
+    serialization, ed25519 = _cryptography()
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        key = serialization.load_pem_public_key(data)
+    except ValueError as error:
+        raise BadInput(
+            f"{path}: no public key in PEM; `openssl pkey -in KEY.pem -pubout` makes it from a private one"
+        ) from error
+    except _unsupported() as error:
+        raise BadInput(f"{path}: a key of an unknown kind; it must be Ed25519") from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise BadInput(f"{path}: not an Ed25519 key")
+    return key
+
+
+def _signature_problem(directory: Path, certificate: Certificate, key: Any) -> str:
+    from cryptography.exceptions import InvalidSignature
+
+    path = directory / SIGNATURE
+    if not path.is_file():
+        return f"is not signed: there is no {SIGNATURE}"
+    with explained(path):
+        text = path.read_bytes()
+    try:
+        key.verify(base64.b64decode(text.strip(), validate=True), certificate.to_bytes())
+    except (InvalidSignature, binascii.Error, ValueError):
+        return f"{SIGNATURE} is not its signature with the public key given"
+    return ""
+
+
+def _cryptography() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as error:
+        raise BadInput('signatures need the library cryptography: pip install "sface-data[signing]"') from error
+    return serialization, ed25519
+
+
+def _unsupported() -> type[Exception]:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return UnsupportedAlgorithm
+
+
+def _check_shape(certificate: Certificate) -> None:
+    """Raises KeyError or TypeError where a file has not what the properties promise."""
+    predicate = certificate.statement["predicate"]
+    texts = [certificate.verdict, certificate.policy, certificate.in_words, *certificate.judges]
+    texts += [*certificate.subjects, *certificate.subjects.values(), predicate[_DIGEST]]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name or digest is no text")
+    if certificate.verdict not in ("pass", "fail", "inconclusive"):
+        raise TypeError(f"its verdict is {certificate.verdict!r}")
+    for check in certificate.checks:
+        if check["verdict"] not in ("pass", "fail", "inconclusive") or not isinstance(check["needed"], bool):
+            raise TypeError(f"the verdict of {check['name']!r} is {check['verdict']!r}")
+    verdicts = [(check["verdict"], check["needed"]) for check in certificate.checks]
+    if certificate.verdict == "pass" and not all(v == "pass" for v, needed in verdicts if needed):
+        raise TypeError("it passes without its checks")
+    if certificate.verdict != "fail" and any(v == "fail" for v, _ in verdicts):
+        raise TypeError("a check fails and it does not")
+
+
+def _own_digest(statement: dict[str, Any]) -> str:
+    predicate = {key: value for key, value in statement["predicate"].items() if key != _DIGEST}
+    return hashlib.sha256(canonical_json({**statement, "predicate": predicate}).encode()).hexdigest()
+
+
+def _bytes(statement: dict[str, Any]) -> bytes:
+    return (canonical_json(statement) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    """JSON without what JSON does not have: tuples are lists, infinite numbers words, others 8 digits."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return "not a number" if math.isnan(number) else "infinite" if number > 0 else "minus infinite"
+    return float(f"{number:.8g}")
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - most} more" if len(unique) > most else ""
+    return ", ".join(unique[:most]) + more

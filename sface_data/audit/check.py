@@ -1,0 +1,127 @@
+"""One check: a claim, what was measured, its limit, and the verdict."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sface_data.biometrics.intervals import Interval
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+FALSE_ALARMS = 0.05  # of the whole family of checks, over all judges
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured for one claim, before all claims are judged together.
+
+    Attributes:
+        name: which check of the policy this is; unique per judge.
+        judge: name of the embedder, or `pixels`, or `files`.
+        claim: what a pass says, in words.
+        measure: what the statistic is, in words.
+        limit: the claim holds below it.
+        interval: the statistic with its 95 % interval; None if it could not be measured.
+        p_value: one-sided, of "the statistic is not above the limit"; None if it could not be measured.
+        obstacle: why it could not be measured, or why a pass would be void; empty if nothing stands in the way.
+        void: why the judge's word counts for nothing, whatever was measured.
+        facts: figures behind it: thresholds, counts.
+    """
+
+    name: str
+    judge: str
+    claim: str
+    measure: str
+    limit: float
+    interval: Interval | None = None
+    p_value: float | None = None
+    obstacle: str = ""
+    void: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def voided(self, reason: str) -> "Finding":
+        """The same, counting for nothing."""
+        return dataclasses.replace(self, void=reason)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A finding with its verdict.
+
+    `fail`: the statistic is above the limit, also after Holm's correction for the number of checks. `pass`: its
+    95 % interval lies below the limit. Else `inconclusive`, and `reason` says what was lacking.
+    """
+
+    finding: Finding
+    verdict: Verdict
+    reason: str
+    adjusted_p: float | None
+    needed: bool  # a pass of the certificate needs a pass of this check
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the certificate."""
+        finding = self.finding
+        return {
+            "name": finding.name,
+            "judge": finding.judge,
+            "claim": finding.claim,
+            "measure": finding.measure,
+            "limit": finding.limit,
+            "statistic": None if finding.interval is None else dataclasses.asdict(finding.interval),
+            "p_value": finding.p_value,
+            "adjusted_p_value": self.adjusted_p,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "needed": self.needed,
+            "facts": finding.facts,
+        }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values (Holm, 1979): reject those up to alpha, and at most a share alpha of families errs."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def decide(findings: Sequence[Finding], needed: frozenset[str]) -> tuple[Check, ...]:
+    """The verdicts of all findings of an audit, judged together.
+
+    Args:
+        needed: names of the checks without which the policy knows no pass.
+    """
+    tested = [finding for finding in findings if finding.p_value is not None and not finding.void]
+    values = holm([finding.p_value for finding in tested if finding.p_value is not None])
+    adjusted = {id(finding): value for finding, value in zip(tested, values, strict=True)}
+    checks = []
+    for finding in findings:
+        value = adjusted.get(id(finding))
+        verdict, reason = _verdict(finding, value)
+        checks.append(Check(finding, verdict, reason, value, finding.name in needed))
+    return tuple(checks)
+
+
+def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
+    if finding.interval is None or finding.void:
+        return "inconclusive", finding.void or finding.obstacle
+    value, high = finding.interval.value, finding.interval.high
+    if adjusted_p is not None and adjusted_p <= FALSE_ALARMS:
+        return "fail", f"above the limit beyond chance (p = {adjusted_p:.2g} after Holm's correction)"
+    if high <= finding.limit:
+        if finding.obstacle:
+            return "inconclusive", finding.obstacle
+        return "pass", "the whole interval lies below the limit"
+    if value > finding.limit:
+        return "inconclusive", "above the limit, but not beyond what chance can do: look at it with more images"
+    return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"
+
+
+def overall(checks: Sequence[Check]) -> Verdict:
+    """The verdict of the certificate: no check may fail, and every needed one must pass for every judge."""
+    if any(check.verdict == "fail" for check in checks):
+        return "fail"
+    needed = [check for check in checks if check.needed]
+    return "pass" if needed and all(check.verdict == "pass" for check in needed) else "inconclusive"

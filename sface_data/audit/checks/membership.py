@@ -1,0 +1,92 @@
+"""Membership: are training images nearer to the release than other images of the same people?"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.audit.check import Finding
+from sface_data.audit.checks.neighbours import threshold_at_fpir
+from sface_data.audit.evidence import namesakes
+from sface_data.audit.power import Scene
+from sface_data.audit.proportions import (
+    MIN_EVENTS,
+    excess_risk,
+    interval_of,
+    logit_bounds,
+    logit_interval,
+    p_above,
+    share_by_class,
+)
+from sface_data.biometrics.intervals import Interval
+
+NO_HELD_OUT = "no held-out images of training people were given"
+_FPR = 1e-3
+
+
+def membership(scene: Scene, name: str) -> Finding:
+    """AUC, or TPR at FPR 0.1 % beyond it, of training against held-out images by their nearest synthetic one."""
+    evidence, limit = scene.evidence, scene.limit(name).limit
+    sets = evidence.sets
+    is_auc = name == "membership-auc"
+    finding = Finding(
+        name,
+        sets.judge,
+        "Training images are no nearer to the release than other images of the same people",
+        "AUC of training against held-out images; 0.5 without memory"
+        if is_auc
+        else "share of training images above the threshold that 0.1 % of held-out images reach, beyond theirs",
+        limit,
+    )
+    if evidence.held_out_best is None or sets.held_out is None:
+        return replace(finding, obstacle=NO_HELD_OUT)
+    person = namesakes(sets.held_out, sets.training)[sets.held_out.class_index]
+    inside = np.isin(sets.training.class_index, person)  # only people of both sides, so that people cancel out
+    outside = person >= 0
+    members, subjects = evidence.training_best[inside], sets.training.class_index[inside]
+    strangers, strangers_subjects = evidence.held_out_best[outside], person[outside]
+    facts: dict[str, float] = {"training_images": len(members), "held_out_images": len(strangers)}
+    if is_auc:
+        found = clustered_auc(members, subjects, strangers, strangers_subjects)
+        bounds = logit_bounds(found.value, found.low, found.high, len(np.unique(subjects)))
+        return replace(finding, interval=found, p_value=p_above(found.value, bounds, limit), facts=facts)
+    threshold, often = threshold_at_fpir(strangers, _FPR), threshold_at_fpir(strangers, 0.1)
+    attack = share_by_class(members >= threshold, subjects, members >= min(often, threshold))
+    control = share_by_class(strangers >= threshold, strangers_subjects, strangers >= min(often, threshold))
+    value, bounds = excess_risk(attack, control)
+    facts |= {
+        "threshold": threshold,
+        "training_matches": attack.hits,
+        "held_out_matches": control.hits,
+        "measured": control.hits >= MIN_EVENTS,
+    }
+    method = f"MOVER of Korn-Graubard over {attack.clusters:,} people"
+    return replace(
+        finding,
+        interval=interval_of(value, bounds, method, attack.n),
+        p_value=p_above(value, bounds, limit),
+        facts=facts,
+    )
+
+
+def clustered_auc(
+    first: NDArray[np.float32],
+    first_subject: NDArray[np.int64],
+    second: NDArray[np.float32],
+    second_subject: NDArray[np.int64],
+) -> Interval:
+    """How often a score of the first kind is above one of the second, where subjects have scores of both kinds.
+
+    The variance is that of Obuchowski (1997) for clustered data: subjects, not images, are independent.
+    """
+    a, b = np.sort(first), np.sort(second)
+    beats = (np.searchsorted(b, first, "left") + np.searchsorted(b, first, "right")) / (2 * len(b))
+    beaten = 1 - (np.searchsorted(a, second, "left") + np.searchsorted(a, second, "right")) / (2 * len(a))
+    auc = float(beats.mean())
+    people = np.unique(np.concatenate([first_subject, second_subject]))
+    places = [np.searchsorted(people, subject) for subject in (first_subject, second_subject)]
+    each = np.bincount(places[0], beats - auc, len(people)) / len(first)
+    each += np.bincount(places[1], beaten - auc, len(people)) / len(second)
+    units = len(people)
+    error = float(np.sqrt(units / max(units - 1, 1) * (each**2).sum()))
+    return logit_interval(auc, error, units, f"Obuchowski over {units:,} people, log odds", len(first))

@@ -1,0 +1,672 @@
+"""Every comparison there is, of one set of embeddings or of two: exhaustive, in blocks, exact.
+
+Scores are those of `exact`: whole numbers in float32, so that nothing here depends on the size of blocks, the
+number of threads, the library or the device. Memory grows with the sets and with blocks, never with pairs.
+
+One pass over blocks yields what statistics need: the histogram of all scores, one for each class on either side,
+and the best neighbours of each row. Mated comparisons are few: they are counted apart, class by class, and
+taken from the total.
+
+Two classes are the same subject if their names are, as `canonical_class` has them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sface_data.audit import exact
+from sface_data.biometrics.scores import BINS, ScoreHistogram
+from sface_data.biometrics.subjects import REPLICATES, SUBJECT_BINS, SubjectScores
+from sface_data.errors import BadInput
+from sface_data.faces.source import canonical_class
+
+BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
+_CUDA_BLOCK = 32_768
+_FINE = BINS // SUBJECT_BINS  # fine bins in one of the coarser ones that each class gets
+_SHIFT = _FINE.bit_length() - 1
+_COARSE = exact.PADDED // _FINE
+_GROUP = 64  # classes counted in one go
+_DIRECT = 16_384  # scores of a class from which on it is counted alone
+_RUN = 64  # columns of which the best is looked at first
+_MATRIX_BYTES = 2 << 30  # beyond, no matrix of classes is kept
+
+assert 1 << _SHIFT == _FINE and exact.MARGIN % _FINE == 0
+
+Progress = Callable[[int], None]  # is told how many comparisons were made since the last call
+
+
+class Embeddings(Protocol):
+    """What is compared; `faces.embeddings.EmbeddingSet` is one."""
+
+    @property
+    def class_names(self) -> Sequence[str]: ...
+
+    @property
+    def class_index(self) -> NDArray[np.int64]: ...  # [N]
+
+    @property
+    def vectors(self) -> NDArray[np.float32]: ...  # [N,D] of length 1
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """All comparisons within a set, or of set A with set B.
+
+    Within a set each pair of images counts once, and no image is compared with itself.
+
+    Attributes:
+        mated, nonmated: scores of the same subject and of different ones, 20,000 bins.
+        names_a, names_b: canonical names of the classes that have images, in the order of the class index. Within
+            a set `names_b` is empty.
+        mated_by_class: int64 [A,2500], mated comparisons of each class of A.
+        nonmated_by_class_a: int64 [A,2500], non-mated comparisons that each class of A takes part in. Within a set
+            a comparison counts for both its classes, so that the sum is twice `nonmated`.
+        nonmated_by_class_b: int64 [B,2500], the same for B.
+    """
+
+    mated: ScoreHistogram
+    nonmated: ScoreHistogram
+    names_a: tuple[str, ...]
+    names_b: tuple[str, ...]
+    mated_by_class: NDArray[np.int64]
+    nonmated_by_class_a: NDArray[np.int64]
+    nonmated_by_class_b: NDArray[np.int64]
+
+    def subjects(self, seed: int = 0, replicates: int = REPLICATES, confidence: float = 0.95) -> SubjectScores:
+        """The same for statistics with intervals over subjects: classes of one name on both sides are one."""
+        place = {name: index for index, name in enumerate(dict.fromkeys([*self.names_a, *self.names_b]))}
+        mated = np.zeros((len(place), SUBJECT_BINS), np.int64)
+        nonmated = np.zeros_like(mated)
+        for names, counts, sums in (
+            (self.names_a, self.mated_by_class, mated),
+            (self.names_a, self.nonmated_by_class_a, nonmated),
+            (self.names_b, self.nonmated_by_class_b, nonmated),
+        ):
+            sums[[place[name] for name in names]] += counts
+        sides = [len(place) // 2, len(self.names_a), *([len(self.names_b)] if self.names_b else [])]
+        return SubjectScores(self.mated, self.nonmated, mated, nonmated, min(sides), confidence, replicates, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The best matches of each probe in a gallery, best first; of equal scores the lower place comes first.
+
+    Attributes:
+        scores: float32 [N,k].
+        places: int64 [N,k], into the gallery. k is that asked for or the size of the gallery, if that is smaller.
+    """
+
+    scores: NDArray[np.float32]
+    places: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Linkage:
+    """How well synthetic images and classes find the authentic identity of their own label.
+
+    An identity is represented by its centroid, the mean of its embeddings brought to length 1, and so is a
+    synthetic class; a score is a cosine with a centroid. Ranks count from 1; of equal scores the lower place
+    comes first. Linked are the synthetic images and classes whose label occurs among the authentic ones.
+
+    Attributes:
+        class_names: [S] canonical names of the synthetic classes with images.
+        identity_names: [I] those of the authentic identities.
+        label_of_class: int64 [S], the identity of the same name, -1 if there is none.
+        class_of_image: int64 [N], places in `class_names`.
+        image_ranks: int64 [N], rank of the own label for each image; 0 if it has none.
+        class_ranks: int64 [S], the same for centroids of classes.
+        image_top, class_top: the best k identities of each image and each class.
+        class_scores: float32 [S,I], centroids against centroids; None above 2 GiB.
+    """
+
+    class_names: tuple[str, ...]
+    identity_names: tuple[str, ...]
+    label_of_class: NDArray[np.int64]
+    class_of_image: NDArray[np.int64]
+    image_ranks: NDArray[np.int64]
+    class_ranks: NDArray[np.int64]
+    image_top: Neighbours
+    class_top: Neighbours
+    class_scores: NDArray[np.float32] | None
+
+    def hit_matrix(self, k: int) -> NDArray[np.int64]:
+        """For each class and identity [S,I], how many images of the class have it among their best `k`.
+
+        The hit rate under any assignment of labels is a sum of entries: permutations need no new comparisons.
+        """
+        hits = np.zeros((len(self.class_names), len(self.identity_names)), np.int64)
+        places = self.image_top.places[:, :k]
+        np.add.at(hits, (np.broadcast_to(self.class_of_image[:, None], places.shape), places), 1)
+        return hits
+
+
+def compare(
+    a: Embeddings,
+    b: Embeddings | None = None,
+    *,
+    block: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> PairScores:
+    """All comparisons within `a`, or of `a` with `b`.
+
+    Args:
+        block: columns of a block; changes memory and speed, never the result.
+        device: of the arithmetic, such as `cuda`. The result is the same on each.
+        progress: is told the number of comparisons made since the last call.
+
+    Raises:
+        BadInput: for vectors of different dimensions, or an empty set.
+    """
+    return _compare(a, b, 0, block, device, progress)[0]
+
+
+def nearest(
+    probes: Embeddings,
+    gallery: Embeddings,
+    k: int = 5,
+    *,
+    block: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Neighbours:
+    """The best `k` of the gallery for each probe; see `compare` for the arguments."""
+    _check(probes, gallery)
+    first, second = _by_class(probes), _by_class(gallery)
+    sweep = _Sweep(first, second, min(k, len(second.rows)), False, block, device, progress)
+    sweep.run()
+    return sweep.neighbours()
+
+
+def compare_and_nearest(
+    a: Embeddings,
+    b: Embeddings,
+    k: int = 5,
+    *,
+    block: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[PairScores, Neighbours]:
+    """Both in one pass: all comparisons of `a` with `b`, and the best `k` in `b` of each row of `a`."""
+    scores, neighbours = _compare(a, b, k, block, device, progress)
+    assert neighbours is not None
+    return scores, neighbours
+
+
+def compare_linkage(
+    synthetic: Embeddings,
+    authentic: Embeddings,
+    k: int = 10,
+    *,
+    block: int | None = None,
+    device: str = "cpu",
+) -> Linkage:
+    """Ranks of the own label among the authentic identities, for each synthetic image and class."""
+    _check(synthetic, authentic)
+    classes, identities = _centroids(synthetic), _centroids(authentic)
+    place = {name: index for index, name in enumerate(identities.class_names)}
+    labels = np.array([place.get(name, -1) for name in classes.class_names], np.int64)
+    present = np.unique(synthetic.class_index)
+    class_of_image = np.searchsorted(present, synthetic.class_index).astype(np.int64)
+    scores = None
+    if len(labels) * len(place) * 4 <= _MATRIX_BYTES:
+        grid = exact.on_grid(classes.vectors), exact.on_grid(identities.vectors)
+        scores = exact.as_score(torch.from_numpy(grid[0]) @ torch.from_numpy(grid[1]).T).numpy()
+    return Linkage(
+        tuple(classes.class_names),
+        tuple(identities.class_names),
+        labels,
+        class_of_image,
+        _ranks(synthetic.vectors, identities.vectors, labels[class_of_image], block or BLOCK),
+        _ranks(classes.vectors, identities.vectors, labels, block or BLOCK),
+        nearest(synthetic, identities, k, block=block, device=device),
+        nearest(classes, identities, k, block=block, device=device),
+        scores,
+    )
+
+
+# -- sets in the order of their classes
+
+
+@dataclass(frozen=True, eq=False)
+class _ByClass:
+    """Rows on the grid, classes contiguous."""
+
+    rows: NDArray[np.float32]  # [N,D]
+    order: NDArray[np.int64]  # [N] the place of each row in the set
+    starts: NDArray[np.int64]  # [C+1] first row of each class
+    names: tuple[str, ...]  # [C] canonical
+
+    def segments(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Class, first and last row (relative to `start`) of what is between two rows."""
+        c = int(np.searchsorted(self.starts, start, "right")) - 1
+        while start < stop and c < len(self.names) and self.starts[c] < stop:
+            yield c, max(int(self.starts[c]), start) - start, min(int(self.starts[c + 1]), stop) - start
+            c += 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Centroids:
+    class_names: tuple[str, ...]
+    class_index: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+def _merged_classes(faces: Embeddings) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Canonical names of the classes with images, and the class of each row among them."""
+    present, index = np.unique(faces.class_index, return_inverse=True)
+    names = [canonical_class(faces.class_names[c]) for c in present]
+    if len(set(names)) != len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"two classes of one set are both called {double!r}; give them different names")
+    return tuple(names), index.reshape(-1)
+
+
+def _by_class(faces: Embeddings) -> _ByClass:
+    names, index = _merged_classes(faces)
+    order = np.argsort(index, kind="stable")
+    starts = np.append(0, np.bincount(index, minlength=len(names)).cumsum())
+    return _ByClass(exact.on_grid(faces.vectors)[order], order, starts, names)
+
+
+def _centroids(faces: Embeddings) -> _Centroids:
+    names, index = _merged_classes(faces)
+    order = np.argsort(index, kind="stable")
+    starts = np.searchsorted(index[order], np.arange(len(names)))
+    sums = np.add.reduceat(faces.vectors[order].astype(np.float64), starts, axis=0)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    if (lengths < 1e-6).any():
+        raise BadInput(f"the embeddings of class {names[int(lengths.argmin())]!r} cancel each other")
+    return _Centroids(names, np.arange(len(names)), (sums / lengths).astype(np.float32))
+
+
+def _check(a: Embeddings, b: Embeddings) -> None:
+    for side in (a, b):
+        if not len(side.vectors):
+            raise BadInput("a set without embeddings cannot be compared")
+    if a.vectors.shape[1] != b.vectors.shape[1]:
+        raise BadInput(
+            f"embeddings of {a.vectors.shape[1]} and of {b.vectors.shape[1]} dimensions cannot be compared; "
+            "make both with one embedder"
+        )
+
+
+# -- one pass over blocks
+
+
+def _compare(
+    a: Embeddings, b: Embeddings | None, k: int, block: int | None, device: str, progress: Progress | None
+) -> tuple[PairScores, Neighbours | None]:
+    _check(a, a if b is None else b)
+    first = _by_class(a)
+    second = first if b is None else _by_class(b)
+    within = b is None
+    sweep = _Sweep(first, second, min(k, len(second.rows)), True, block, device, progress, within)
+    sweep.run()
+    own = _Mated(first, second)
+    mated, mated_total, mated_squares, mated_by_class = own.counts, own.total, own.squares, own.by_a
+    nonmated = sweep.counts - mated
+    nonmated_total = exact.sum_of_scores(first.rows, second.rows) - mated_total
+    nonmated_squares = exact.sum_of_squares(first.rows, second.rows) - mated_squares
+    nonmated_by_a = sweep.by_a - own.by_a
+    nonmated_by_b = np.zeros((0, _COARSE), np.int64) if within else sweep.by_b - own.by_b
+    if within:  # each pair came in both orders, and each image met itself
+        selves = _Selves(first)
+        mated, mated_by_class = (mated - selves.counts) // 2, (mated_by_class - selves.by_a) // 2
+        mated_total, mated_squares = (mated_total - selves.total) // 2, (mated_squares - selves.squares) // 2
+        nonmated, nonmated_total, nonmated_squares = nonmated // 2, nonmated_total // 2, nonmated_squares // 2
+    scores = PairScores(
+        exact.histogram_of(exact.folded(mated), mated_total, mated_squares),
+        exact.histogram_of(exact.folded(nonmated), nonmated_total, nonmated_squares),
+        first.names,
+        () if within else second.names,
+        *(
+            exact.folded(counts, exact.MARGIN // _FINE)
+            for counts in (mated_by_class, nonmated_by_a, nonmated_by_b)
+        ),
+    )
+    return scores, sweep.neighbours() if k else None
+
+
+@dataclass(eq=False)
+class _Sweep:
+    """Every row of one set against every row of another."""
+
+    a: _ByClass
+    b: _ByClass
+    k: int
+    count: bool
+    block: int | None
+    device: str
+    progress: Progress | None
+    within: bool = False
+    counts: NDArray[np.int64] = field(init=False)  # [PADDED], of all ordered pairs
+    by_a: NDArray[np.int64] = field(init=False)  # [A,_COARSE]
+    by_b: NDArray[np.int64] = field(init=False)  # [B,_COARSE]
+    _lock: Lock = field(init=False, default_factory=Lock)
+
+    def run(self) -> None:
+        self.counts = np.zeros(exact.PADDED, np.int64)
+        self.by_a = np.zeros((len(self.a.names), _COARSE), np.int64)
+        self.by_b = self.by_a if self.within else np.zeros((len(self.b.names), _COARSE), np.int64)
+        self._scores = np.zeros((len(self.a.rows), self.k), np.float32)
+        self._places = np.zeros((len(self.a.rows), self.k), np.int64)
+        on_cpu = torch.device(self.device).type == "cpu"
+        columns = max(self.block or (BLOCK if on_cpu else _CUDA_BLOCK), 1)
+        rows = max(columns // 4, 1)
+        gallery = torch.from_numpy(self.b.rows).to(self.device)
+        probes = torch.from_numpy(self.a.rows).to(self.device)
+        order = torch.from_numpy(self.b.order).to(self.device)
+        starts = range(0, len(self.a.rows), rows)
+        with one_thread_each(on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
+            jobs = [pool.submit(self._strip, probes, gallery, order, start, rows, columns) for start in starts]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                for job in jobs:
+                    job.cancel()
+                raise
+
+    def neighbours(self) -> Neighbours:
+        """In the order of the set, from that of its classes."""
+        scores, places = np.empty_like(self._scores), np.empty_like(self._places)
+        scores[self.a.order], places[self.a.order] = self._scores, self._places
+        return Neighbours(scores, places)
+
+    def _strip(self, probes: Tensor, gallery: Tensor, order: Tensor, start: int, rows: int, columns: int) -> None:
+        """Some rows against all columns; within a set against those from the same rows on."""
+        stop = min(start + rows, len(probes))
+        height = stop - start
+        scratch = _Scratch.of(height, max(columns, height), self.device)
+        best = _Best.of(height, self.k, self.device) if self.k else None
+        tally = _Tally.of(list(self.a.segments(start, stop)), height, columns, self.device)
+        for left, right in _tiles(start, stop, len(gallery), columns, self.within):
+            units = scratch.units(height, right - left)
+            torch.mm(probes[start:stop], gallery[left:right].T, out=units)
+            if best is not None:
+                best.update(units, order[left:right])
+            if self.count:
+                bins = exact.to_bins(units, scratch.bins(height, right - left))
+                coarse = torch.bitwise_right_shift(bins, _SHIFT, out=scratch.coarse(height, right - left))
+                tally.add_rows(bins, coarse)
+                if self.within and left == start:
+                    # these rows with themselves: both orders are in the block, below in this one only
+                    tally.fine_of_both_orders = tally.fine()
+                else:
+                    self._add_columns(coarse, left, right)
+            if self.progress is not None:
+                with self._lock:
+                    self.progress(height * (right - left))
+        if best is not None:
+            self._scores[start:stop] = exact.as_score(best.units).cpu().numpy()
+            self._places[start:stop] = best.places.cpu().numpy()
+        if self.count:
+            fine = tally.fine()
+            with self._lock:
+                self.counts += 2 * fine - tally.fine_of_both_orders if self.within else fine
+                self.by_a[tally.classes] += tally.coarse()
+
+    def _add_columns(self, coarse: Tensor, left: int, right: int) -> None:
+        segments = list(self.b.segments(left, right))
+        counts = np.zeros((len(segments), _COARSE), np.int64)
+        _count_groups(coarse, segments, 1, counts)
+        with self._lock:
+            self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
+
+
+@dataclass(eq=False)
+class _Tally:
+    """Counts of the classes of some rows, over the blocks of these rows."""
+
+    segments: list[tuple[int, int, int]]
+    direct: bool  # classes are large enough to be counted one by one, in fine bins
+    by_class: Tensor  # int64 [classes,PADDED] if direct
+    together: Tensor  # int64 [PADDED] if not
+    coarse_by_class: NDArray[np.int64]  # [classes,_COARSE] if not
+    fine_of_both_orders: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, segments: list[tuple[int, int, int]], height: int, columns: int, device: str) -> "_Tally":
+        direct = height * columns >= _DIRECT * len(segments)
+        by_class = torch.zeros(len(segments) if direct else 0, exact.PADDED, dtype=torch.int64, device=device)
+        together = torch.zeros(exact.PADDED, dtype=torch.int64, device=device)
+        coarse = np.zeros((0 if direct else len(segments), _COARSE), np.int64)
+        return cls(segments, direct, by_class, together, coarse, np.zeros(exact.PADDED, np.int64))
+
+    @property
+    def classes(self) -> slice:
+        return slice(self.segments[0][0], self.segments[-1][0] + 1)
+
+    def add_rows(self, bins: Tensor, coarse: Tensor) -> None:
+        if self.direct:
+            for number, (_, top, bottom) in enumerate(self.segments):
+                self.by_class[number] += _bincount(bins[top:bottom], exact.PADDED)
+        else:
+            self.together += _bincount(bins, exact.PADDED)
+            _count_groups(coarse, self.segments, 0, self.coarse_by_class)
+
+    def fine(self) -> NDArray[np.int64]:
+        return (self.by_class.sum(dim=0) if self.direct else self.together).cpu().numpy().copy()
+
+    def coarse(self) -> NDArray[np.int64]:
+        if not self.direct:
+            return self.coarse_by_class
+        return self.by_class.reshape(len(self.segments), _COARSE, _FINE).sum(dim=2).cpu().numpy()
+
+
+@dataclass(eq=False)
+class _Best:
+    """The best of each row so far: a running top k."""
+
+    units: Tensor  # float32 [rows,k]
+    places: Tensor  # int64 [rows,k]
+
+    @classmethod
+    def of(cls, height: int, k: int, device: str) -> "_Best":
+        units = torch.full((height, k), -torch.inf, device=device)
+        return cls(units, torch.full((height, k), torch.iinfo(torch.int64).max, device=device))
+
+    def update(self, units: Tensor, places: Tensor) -> None:
+        """Takes in a block [rows,columns] with the place of each column."""
+        k = self.units.shape[1]
+        whole = units.shape[1] // _RUN
+        runs = units[:, : whole * _RUN].unflatten(1, (whole, _RUN)) if whole else None
+        peaks = runs.amax(dim=2) if runs is not None else units[:, :0]  # [rows,runs]
+        bar = self.units[:, -1]
+        if torch.isinf(bar).any():  # nothing yet: as many runs as wanted reach this far, so the k best do
+            tops = peaks if whole >= k else units
+            if tops.shape[1] >= k:
+                bar = torch.maximum(bar, tops.topk(k, dim=1).values[:, -1])
+        # few reach the bar, and those that equal it may have a lower place
+        rows, columns = (units[:, whole * _RUN :] >= bar[:, None]).nonzero(as_tuple=True)
+        columns = columns + whole * _RUN
+        if runs is not None:
+            run_rows, run_places = (peaks >= bar[:, None]).nonzero(as_tuple=True)
+            among, inside = (runs[run_rows, run_places] >= bar[run_rows, None]).nonzero(as_tuple=True)
+            rows = torch.cat([rows, run_rows[among]])
+            columns = torch.cat([columns, run_places[among] * _RUN + inside])
+        if len(rows):
+            self._merge(rows, units[rows, columns], places[columns])
+
+    def _merge(self, rows: Tensor, units: Tensor, places: Tensor) -> None:
+        """Takes in candidates [M]; only rows with candidates change."""
+        k = self.units.shape[1]
+        changed, place = rows.unique(return_inverse=True)
+        own = torch.arange(len(changed), device=rows.device).repeat_interleave(k)
+        all_rows = torch.cat([own, place])
+        all_units = torch.cat([self.units[changed].reshape(-1), units])
+        all_places = torch.cat([self.places[changed].reshape(-1), places])
+        # by row, then the highest score, then the lowest place: stable sorts, the last key first
+        by = torch.argsort(all_places, stable=True)
+        by = by[torch.argsort(all_units[by], descending=True, stable=True)]
+        by = by[torch.argsort(all_rows[by], stable=True)]
+        counts = torch.bincount(all_rows, minlength=len(changed))
+        first = torch.cumsum(counts, 0) - counts
+        keep = by[first[:, None] + torch.arange(k, device=rows.device)]
+        self.units[changed], self.places[changed] = all_units[keep], all_places[keep]
+
+
+@dataclass(eq=False)
+class _Scratch:
+    """Memory of one block, used again for each: fresh memory costs more than the arithmetic."""
+
+    flat_units: Tensor
+    flat_bins: Tensor
+    flat_coarse: Tensor
+
+    @classmethod
+    def of(cls, height: int, width: int, device: str) -> "_Scratch":
+        size = height * width
+        units = torch.empty(size, device=device)
+        bins, coarse = (torch.empty(size, dtype=torch.int16, device=device) for _ in range(2))
+        return cls(units, bins, coarse)
+
+    def units(self, height: int, width: int) -> Tensor:
+        return self.flat_units[: height * width].view(height, width)
+
+    def bins(self, height: int, width: int) -> Tensor:
+        return self.flat_bins[: height * width].view(height, width)
+
+    def coarse(self, height: int, width: int) -> Tensor:
+        return self.flat_coarse[: height * width].view(height, width)
+
+
+def _tiles(start: int, stop: int, total: int, columns: int, within: bool) -> Iterator[tuple[int, int]]:
+    """First and last column of each block of a strip of rows."""
+    left = 0
+    if within:
+        yield start, stop
+        left = stop
+    for at in range(left, total, columns):
+        yield at, min(at + columns, total)
+
+
+def _bincount(bins: Tensor, number: int) -> Tensor:
+    return torch.bincount(bins.reshape(-1), minlength=number)
+
+
+def _count_groups(coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]) -> None:
+    """Adds to `out` [classes,_COARSE] the bins of each class along an axis; small classes are counted together."""
+    enough = -(-_DIRECT // coarse.shape[1 - axis])  # rows or columns of a class that is counted alone
+    at = 0
+    while at < len(segments):
+        _, first, last = segments[at]
+        if last - first >= enough:
+            out[at] += _bincount(coarse.narrow(axis, first, last - first), _COARSE).cpu().numpy()
+            at += 1
+            continue
+        group = [segments[at]]
+        for segment in segments[at + 1 : at + _GROUP]:
+            if segment[2] - segment[1] >= enough:
+                break
+            group.append(segment)
+        sizes = torch.tensor([stop - start for _, start, stop in group])
+        offsets = (
+            (torch.arange(len(group), dtype=torch.int32) * _COARSE).repeat_interleave(sizes).to(coarse.device)
+        )
+        some = coarse.narrow(axis, first, len(offsets)) + (offsets[:, None] if axis == 0 else offsets)
+        counts = _bincount(some, len(group) * _COARSE).reshape(len(group), _COARSE)
+        out[at : at + len(group)] += counts.cpu().numpy()
+        at += len(group)
+
+
+@contextmanager
+def one_thread_each(on_cpu: bool) -> Iterator[int]:
+    """Gives the number of blocks to work on at a time: on a CPU one for each thread that torch has."""
+    threads = torch.get_num_threads()
+    if not on_cpu:
+        tf32, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, False
+        try:
+            yield 1
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+        return
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+# -- comparisons of a class with itself
+
+
+class _Mated:
+    """All ordered comparisons of each class with that of the same name, those of an image with itself included.
+
+    Attributes:
+        counts: int64 [PADDED].
+        by_a, by_b: int64 [A,_COARSE] and [B,_COARSE].
+        total, squares: exact sums in steps, see `exact`.
+    """
+
+    def __init__(self, a: _ByClass, b: _ByClass) -> None:
+        self.counts = np.zeros(exact.PADDED, np.int64)
+        self.by_a = np.zeros((len(a.names), _COARSE), np.int64)
+        self.by_b = self.by_a if a is b else np.zeros((len(b.names), _COARSE), np.int64)
+        self.total = self.squares = 0
+        place = {name: c for c, name in enumerate(b.names)}
+        for c, name in enumerate(a.names):
+            if name not in place:
+                continue
+            other = place[name]
+            rows = torch.from_numpy(a.rows[a.starts[c] : a.starts[c + 1]])
+            columns = torch.from_numpy(b.rows[b.starts[other] : b.starts[other + 1]])
+            fine = np.zeros(exact.PADDED, np.int64)
+            for some in rows.split(512):
+                for others in columns.split(2048):
+                    units = some @ others.T
+                    total, squares = exact.sums(units)
+                    self.total += total
+                    self.squares += squares
+                    fine += _bincount(_bins_of(units), exact.PADDED).numpy()
+            self.counts += fine
+            coarse = fine.reshape(_COARSE, _FINE).sum(axis=1)
+            self.by_a[c] += coarse
+            if a is not b:
+                self.by_b[other] += coarse
+
+
+class _Selves:
+    """Comparisons of each image with itself; see `_Mated`."""
+
+    def __init__(self, a: _ByClass) -> None:
+        steps = torch.from_numpy(a.rows)
+        units = torch.cat([(some * some).sum(dim=1) for some in steps.split(4096)])
+        self.total, self.squares = exact.sums(units[:, None])
+        bins = _bins_of(units).numpy().astype(np.int64)
+        self.counts = np.bincount(bins, minlength=exact.PADDED)
+        classes = np.repeat(np.arange(len(a.names)), np.diff(a.starts))
+        self.by_a = np.zeros((len(a.names), _COARSE), np.int64)
+        np.add.at(self.by_a, (classes, bins >> _SHIFT), 1)
+
+
+def _bins_of(units: Tensor) -> Tensor:
+    return exact.to_bins(units, torch.empty(units.shape, dtype=torch.int16))
+
+
+def _ranks(
+    probes: NDArray[np.float32], gallery: NDArray[np.float32], own: NDArray[np.int64], block: int
+) -> NDArray[np.int64]:
+    """Rank [N] of one row of the gallery, `own`, for each probe, from 1; 0 where `own` is -1."""
+    rows, columns = torch.from_numpy(exact.on_grid(probes)), torch.from_numpy(exact.on_grid(gallery))
+    ranks = np.zeros(len(rows), np.int64)
+    for start in range(0, len(rows), 1024):
+        some, place = rows[start : start + 1024], torch.from_numpy(own[start : start + 1024])
+        bar = (some * columns[place.clamp(min=0)]).sum(dim=1, keepdim=True)
+        ahead = torch.zeros(len(some), dtype=torch.int64)
+        for left in range(0, len(columns), block):
+            units = some @ columns[left : left + block].T
+            earlier = torch.arange(left, left + units.shape[1]) < place[:, None]
+            ahead += ((units > bar) | ((units == bar) & earlier)).sum(dim=1)
+        ranks[start : start + 1024] = torch.where(place >= 0, ahead + 1, 0).numpy()
+    return ranks

@@ -1,0 +1,179 @@
+"""What a release must show to be certified: the limits of the checks, in TOML that people edit."""
+
+import difflib
+import hashlib
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sface_data.errors import BadInput
+from sface_data.files import canonical_json, cards_folder, explained
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FMRS = {"1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5}
+FPIRS = {"1e-2": 1e-2, "1e-3": 1e-3}
+RANKS = (1, 5, 10)
+CHECKS = (
+    "same-label-auc",
+    "same-label-eer",
+    *(f"same-label-ratio-{name}" for name in FMRS),
+    *(f"nearest-neighbour-{name}" for name in FPIRS),
+    "near-duplicates",
+    "near-duplicates-pixels",
+    "identical-files",
+    *(f"linkage-image-rank-{rank}" for rank in RANKS),
+    *(f"linkage-class-rank-{rank}" for rank in RANKS),
+    "exposure",
+    "membership-auc",
+    "membership-tpr",
+)
+NAMES = ("strict", "paper")
+_FORMAT = "sface-data policy 1"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Of one check: its claim holds up to `limit`; a certificate passes only with those that are `needed`."""
+
+    limit: float
+    needed: bool
+
+
+@dataclass(frozen=True)
+class PositiveControl:
+    """What must be found when it is planted.
+
+    Attributes:
+        trace, share: planted images as shares of the release: with the first no check may pass, with the second
+            each must fail.
+        caught: in which share of trials.
+    """
+
+    trace: float
+    share: float
+    caught: float
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The checks of an audit and their limits."""
+
+    name: str
+    summary: str
+    judge_auc: float  # a judge below it tells nothing
+    positive_control: PositiveControl | None
+    checks: dict[str, Limit]
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Checks without which the certificate does not pass."""
+        return frozenset(name for name, limit in self.checks.items() if limit.needed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the certificate; comments are not part of it."""
+        control = self.positive_control
+        return {
+            "format": _FORMAT,
+            "name": self.name,
+            "summary": self.summary,
+            "judge": {"auc": self.judge_auc},
+            "positive-control": None if control is None else vars(control),
+            "checks": {name: vars(limit) for name, limit in self.checks.items()},
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what it demands."""
+        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
+
+
+def load_policy(name_or_path: str) -> Policy:
+    """A policy that ships (`strict`, `paper`), or that of a file.
+
+    Raises:
+        BadInput: if the file cannot be read, or anything in it is unknown, missing or out of range.
+    """
+    path = policy_path(name_or_path) if name_or_path in NAMES else Path(name_or_path)
+    if name_or_path not in NAMES and not path.is_file():
+        raise BadInput(f"{path}: no such policy; give one of {', '.join(NAMES)}, or a TOML file")
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        value = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not a TOML file ({error})") from error
+    try:
+        return _parse(value)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def policy_path(name: str) -> Path:
+    """Where a policy that ships lies."""
+    return cards_folder() / "policies" / f"{name}.toml"
+
+
+def _parse(value: dict[str, Any]) -> Policy:
+    _only(value, "the policy", ("format", "name", "summary", "judge", "checks"), ("positive-control",))
+    if value["format"] != _FORMAT:
+        raise BadInput(f"its format is {value['format']!r}; this version reads {_FORMAT!r}")
+    for name in ("name", "summary"):
+        if not isinstance(value[name], str) or not value[name]:
+            raise BadInput(f"`{name}` should be a text")
+    judge = _only(value["judge"], "[judge]", ("auc",))
+    control = None
+    if "positive-control" in value:
+        table = _only(value["positive-control"], "[positive-control]", ("trace", "share", "caught"))
+        shares = {name: _number(table, name, "[positive-control]", 0.0, 1.0) for name in table}
+        if not 0 < shares["trace"] <= shares["share"] or not shares["caught"]:
+            raise BadInput("[positive-control] needs 0 < trace <= share, and caught above 0")
+        control = PositiveControl(**shares)
+    checks = _only(value["checks"], "[checks]", (), CHECKS)
+    if not checks:
+        raise BadInput("[checks] is empty; a policy that demands nothing certifies nothing")
+    limits = {}
+    for name in CHECKS:  # in this order, whatever that of the file
+        if name in checks:
+            where = f"[checks.{name}]"
+            table = _only(checks[name], where, ("limit", "needed"))
+            if not isinstance(table["needed"], bool):
+                raise BadInput(f"`needed` of {where} should be true or false")
+            limits[name] = Limit(_number(table, "limit", where, 0.0, math.inf), table["needed"])
+    if not any(limit.needed for limit in limits.values()):
+        raise BadInput("none of its checks is needed; a policy that demands nothing certifies nothing")
+    auc = _number(judge, "auc", "[judge]", 0.5, 1.0)
+    if auc <= 0.5:
+        raise BadInput("`auc` of [judge] should be above 0.5, which is that of a judge that guesses")
+    return Policy(value["name"], value["summary"], auc, control, limits)
+
+
+def _only(value: Any, where: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The table, having these keys and no others."""
+    if not isinstance(value, dict):
+        raise BadInput(f"{where} should be a table")
+    known = (*keys, *optional)
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            raise BadInput(f"unknown key {key!r} in {where}; {hint}")
+    for key in keys:
+        if key not in value:
+            raise BadInput(f"{key!r} is missing in {where}")
+    return value
+
+
+def _number(table: dict[str, Any], key: str, where: str, low: float, high: float) -> float:
+    value = table[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        span = f"between {low:g} and {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+        raise BadInput(f"`{key}` of {where} should be a number {span}")
+    if not math.isfinite(value):
+        raise BadInput(f"`{key}` of {where} should be finite")
+    return float(value)

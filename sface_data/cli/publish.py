@@ -1,0 +1,60 @@
+"""`sface-data publish`."""
+
+from pathlib import Path
+
+import click
+
+from sface_data.cli.options import DATASET
+
+
+@click.command()
+@DATASET
+@click.option(
+    "--repo", metavar="ORG/NAME", required=True, help="The data set on the hub; made if it is not there."
+)
+@click.option("--private", is_flag=True, help="Let nobody see it but ORG; an existing public one is refused.")
+@click.option(
+    "--revision", metavar="BRANCH", default="main", show_default=True, help="Branch; made if it is not there."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would go where, and upload nothing.")
+@click.option(
+    "--without-certificate",
+    metavar="REASON",
+    help="Publish without a certificate that passes; the card gives the reason in its first lines.",
+)
+def publish(
+    directory: Path, repo: str, private: bool, revision: str, dry_run: bool, without_certificate: str | None
+) -> None:
+    """Publish a data set on the Hugging Face hub, once everything about it holds.
+
+    The folder must be valid, have a certificate that passes and belongs to exactly its bytes, a datasheet without
+    open questions, and nothing in it that is not part of the data set; else nothing is uploaded, exit code 1.
+
+    The token comes from `hf auth login` or the variable HF_TOKEN. A stopped upload goes on when the same command
+    is run again.
+
+    \b
+    Examples:
+      sface-data publish faces --repo org/name --dry-run
+      sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
+    """
+    from sface_data.release.hub import Destination, find_token, prepare
+    from sface_data.release.hub import publish as upload
+
+    destination = Destination(repo, revision, private)
+    token = "" if dry_run else find_token()  # before anything that takes time
+    click.echo(f"{directory}: checking every byte", err=True)
+    release = prepare(directory, without_certificate)
+    seen = "private" if private else "public"
+    if dry_run:
+        for name in release.files:
+            click.echo(f"{(directory / name).stat().st_size:>16,}  {name}")
+        click.echo(
+            f"{directory}: {len(release.files):,} files, {release.num_bytes:,} bytes would go to {repo}, "
+            f"branch {revision}, {seen}; nothing was uploaded",
+            err=True,
+        )
+        return
+    click.echo(f"{directory}: uploading {len(release.files):,} files, {release.num_bytes / 1e6:,.1f} MB", err=True)
+    url = upload(release, destination, token)
+    click.echo(f"{directory}: published, {url}", err=True)

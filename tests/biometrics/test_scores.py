@@ -1,0 +1,59 @@
+"""Histograms of scores against the scores themselves."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sface_data.biometrics.scores import BINS, ScoreHistogram, edges, merged
+
+scores = st.lists(st.floats(-1, 1), max_size=40)
+on_edges = st.lists(st.integers(0, BINS).map(lambda place: float(edges()[place])), max_size=40)
+
+
+@given(scores | on_edges)
+def test_counts_from_an_edge_on_are_the_scores_at_or_above_it(values: list[float]) -> None:
+    histogram = ScoreHistogram.from_scores(values)
+    assert histogram.total == len(values)
+    for value in values:
+        for place in np.searchsorted(edges(), value) + np.arange(-1, 2):
+            if 0 <= place < BINS:
+                above = int((np.array(values) >= edges()[place]).sum())
+                assert histogram.counts[place:].sum() == above
+
+
+@given(scores, scores, scores)
+def test_parts_add_up_in_any_order_to_the_same(a: list[float], b: list[float], c: list[float]) -> None:
+    whole = ScoreHistogram.from_scores(a + b + c)
+    parts = [ScoreHistogram.from_scores(part) for part in (c, a, b)]
+    assert merged(parts) == whole
+    assert parts[0] + (parts[1] + parts[2]) == (parts[0] + parts[1]) + parts[2]
+    assert whole + ScoreHistogram.empty() == whole
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=40))
+def test_mean_and_variance_are_off_by_no_more_than_is_said(values: list[float]) -> None:
+    histogram = ScoreHistogram.from_scores(values)
+    assert abs(histogram.mean - np.mean(values)) <= 2**-31 + 1e-15
+    assert abs(histogram.variance - np.var(values)) <= 2**-29 + 1e-15
+
+
+def test_float32_scores_outside_are_taken_in_and_nan_is_refused() -> None:
+    histogram = ScoreHistogram.from_scores(np.array([[-1.001, 1.0], [1.2, 0]], np.float32), bins=4)
+    assert histogram.counts.tolist() == [1, 0, 1, 2]
+    assert histogram.mean == 0.25
+    with pytest.raises(ValueError, match="not a number"):
+        ScoreHistogram.from_scores([0.1, np.nan])
+    assert np.isnan(ScoreHistogram.empty().mean)
+
+
+def test_histograms_of_different_bins_do_not_add_up() -> None:
+    with pytest.raises(ValueError, match="4 bins"):
+        ScoreHistogram.empty(4) + ScoreHistogram.empty(8)
+    assert ScoreHistogram.empty(4) != ScoreHistogram.empty(8)
+
+
+def test_coarser_bins_and_json() -> None:
+    histogram = ScoreHistogram.from_scores([-0.9, -0.6, 0.1, 0.9], bins=8)
+    assert histogram.coarser(2).tolist() == [2, 2]
+    assert histogram.to_dict()["counts"] == [[0, 1], [1, 1], [4, 1], [7, 1]]

@@ -1,0 +1,178 @@
+"""The data set card: what the hub's parser makes of it, results of recognition, thousands of class names."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(dataset: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(dataset, tmp_path / "faces")
+
+
+def test_the_hub_understands_it(dataset: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard.load(dataset / "README.md")
+    assert card.data.annotations_creators == ["machine-generated"]
+    assert card.data.source_datasets == ["original"]
+    assert card.data.size_categories == ["n<1K"]
+    assert card.data.task_categories == ["image-classification", "image-feature-extraction"]
+    assert card.data.license == "cc-by-nc-sa-4.0"
+    assert "synthetic" in card.data.to_dict()["tags"]
+    for name in ("preview.png", "LICENSE", "DATASHEET.md", "croissant.json", "manifest.json"):
+        assert name in card.text
+        assert (dataset / name).is_file()
+
+
+def test_it_has_the_sections_of_the_hubs_template(dataset: Path) -> None:
+    from importlib.resources import files
+
+    template = (files("huggingface_hub") / "templates" / "datasetcard_template.md").read_text()
+    card = (dataset / "README.md").read_text().lower()
+    for line in template.splitlines():
+        heading = line.strip("# ").replace("[optional]", "").strip().lower()
+        if (
+            not line.startswith("#")
+            or line.startswith("# ")
+            or heading.startswith(("dataset card", "dataset desc"))
+        ):
+            continue
+        if heading not in ("annotation process", "who are the annotators?", "dataset sources", "uses"):
+            assert f" {heading}\n" in card, line
+    assert "[more information needed]" not in card
+
+
+def record(*rows: tuple[str, float, float]) -> dict[str, Any]:
+    """As `sface-data recognition eval` writes it, as far as the card reads it."""
+    benchmarks = [
+        {"name": n, "accuracy": a, "deviation": d, "interval_95": [a - 0.01, a + 0.01]} for n, a, d in rows
+    ]
+    embedder = {"file": "model.safetensors", "sha256": "ab" * 32, "size": 112, "dimensions": 512}
+    return {"evaluation": 1, "embedder": embedder, "benchmarks": benchmarks, "average_of_five": None}
+
+
+def test_results_of_recognition_become_a_table(folder: Path, run: Run) -> None:
+    assert "## Evaluation" not in (folder / "README.md").read_text()
+    value = record(("lfw", 0.9187, 0.0123), ("own", 0.7168, 0.02))
+    (folder / "evaluation.json").write_text(json.dumps(value))
+    assert run("card", folder)[0] == 0
+    card = (folder / "README.md").read_text()
+    rows = "| LFW | 91.87 % | 90.87 to 92.87 % | 1.23 % |\n| own | 71.68 % | 70.68 to 72.68 % | 2.00 % |\n"
+    assert f"|---|---|---|---|\n{rows}\n## Bias" in card
+    assert "`model.safetensors` (`sha256:abababababab`)" in card
+    assert run("validate", folder)[0] == 0
+    # What the command wrote is no edit to keep, whatever it was written from.
+    (folder / "evaluation.json").write_text(json.dumps(record(("lfw", 0.5, 0.1))))
+    assert run("card", folder)[0] == 0
+    assert "| own |" not in (folder / "README.md").read_text()
+    assert not list(folder.glob("*.old*"))
+
+
+def test_it_reads_what_the_evaluation_writes(folder: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from sface_data.recognition.benchmarks import Benchmark, BenchmarkResult
+    from sface_data.recognition.evaluation import Evaluation
+    from sface_data.recognition.verification import roc, tar_at_far, ten_fold
+    from sface_data.release.results import read_results
+
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(400, 8)).astype(np.float32)
+    vectors[1::4] = vectors[::4] + 0.1  # every other pair is alike
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    issame = np.arange(200) % 2 == 0
+    (tmp_path / "lfw.bin").write_bytes(b"")
+    benchmark = Benchmark("lfw", tmp_path / "lfw.bin", [], issame)
+    points = tar_at_far(vectors, issame)
+    result = BenchmarkResult(benchmark, ten_fold(vectors, issame), points, roc(vectors, issame))
+    evaluation = Evaluation("model.onnx", "cd" * 32, 112, 8, (result,))
+    (folder / "evaluation.json").write_text(json.dumps(evaluation.record()))
+    found = read_results(folder)
+    assert found is not None
+    assert (found.network, found.sha256) == ("model.onnx", "cd" * 32)
+    [row] = found.rows
+    assert (row.benchmark, row.accuracy) == ("LFW", result.verification.accuracy)
+    assert row.low <= row.accuracy <= row.high
+
+
+BROKEN = {
+    "{": "not a JSON file",
+    "[]": "not a record of `sface-data recognition eval`",
+    '{"evaluation": 99}': "a record of another version",
+    '{"evaluation": 1}': "not a record of `sface-data recognition eval` (KeyError('embedder'))",
+    json.dumps(
+        record(("a|b", 0.5, 0))
+    ): "not a record of `sface-data recognition eval` (ValueError(\"'a|b' is no name",
+    json.dumps(
+        record(("lfw", 91.87, 0))
+    ): "not a record of `sface-data recognition eval` (ValueError('91.87 is not",
+    json.dumps(
+        record(("lfw", 0.5, True))
+    ): "not a record of `sface-data recognition eval` (ValueError('True is not",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_results_that_cannot_be_used(folder: Path, run: Run, text: str) -> None:
+    (folder / "evaluation.json").write_text(text)
+    before = (folder / "README.md").read_bytes()
+    code, _, errors = run("card", folder)
+    assert code == 2
+    assert errors.startswith(f"sface-data: {folder / 'evaluation.json'}: {BROKEN[text]}")
+    assert len(errors.splitlines()) == 1
+    assert (folder / "README.md").read_bytes() == before
+
+
+def test_seals() -> None:
+    for comment in (MARKDOWN, YAML):
+        text = sealed("one\n\ntwo ä\n", comment)
+        assert text.startswith("one\n\ntwo ä\n\n")
+        assert unedited(text.encode())
+        assert sealed(text, comment) == text
+        for place in range(len(text.encode())):
+            data = bytearray(text.encode())
+            data[place] ^= 4
+            assert not unedited(bytes(data))
+        assert not unedited(text.encode() + b"\n")
+        assert not unedited(b"more\n" + text.encode())
+    assert not unedited(b"")
+    assert not unedited(b"without a seal\n")
+
+
+def test_ten_thousand_class_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many classes as SFace has, from a network with next to nothing else."""
+    from sface_data.generator.checkpoint import save_generator
+    from sface_data.generator.networks import Generator, GeneratorConfig
+
+    config = GeneratorConfig(4, 10_572, 4, 8, mapping_layers=1, channel_base=8, channel_max=2)
+    save_generator(Generator(config), tmp_path / "many.safetensors")
+    network = ["--network", tmp_path / "many.safetensors", "--device", "cpu", "--precision", "fp32"]
+    folder = tmp_path / "faces"
+    code, _, errors = run(
+        "generate", *network, "--outdir", folder, "--classes", "5,10571", "--samples-per-class", 2, "--size", 8
+    )
+    assert code == 0, errors
+    assert run("validate", folder)[0] == 0
+    assert (folder / "README.md").stat().st_size < 400_000  # bytes; the hub shows cards of a few megabytes
+    assert (folder / "DATASHEET.md").stat().st_size < 10_000
+    assert (folder / "croissant.json").stat().st_size < 10_000
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    start = time.perf_counter()
+    dataset = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    seconds = time.perf_counter() - start
+    assert seconds < 60  # about 3 s on two cores that do other work besides
+    names = dataset.features["cls"].names
+    assert (len(names), names[5], names[-1]) == (10_572, "class_000005", "class_010571")
+    assert sorted(dataset["cls"]) == [5, 5, 10_571, 10_571]

@@ -1,0 +1,80 @@
+"""The datasheet: complete but for what only the publisher knows, whose answers are never lost."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sface_data.release.datasheet import MARKER, unanswered
+
+Run = Callable[..., tuple[int, str, str]]
+WHO = "Who created the data set, and on behalf of whom?"
+
+
+@pytest.fixture
+def folder(dataset: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(dataset, tmp_path / "faces")
+
+
+def answered(text: str, answer: str = "Ada, for nobody.") -> str:
+    lines = [answer if line.startswith(MARKER) else line for line in text.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def test_what_waits_for_the_publisher(dataset: Path) -> None:
+    text = (dataset / "DATASHEET.md").read_text()
+    waiting = unanswered(text)
+    assert len(waiting) == text.count(MARKER) == 6
+    assert WHO in waiting
+    assert unanswered(answered(text)) == []
+    assert unanswered(answered(text, answer="")) == waiting  # nothing is no answer
+    assert text.count("\n### ") > 20
+
+
+def test_answers_are_kept(folder: Path, run: Run) -> None:
+    path = folder / "DATASHEET.md"
+    blank = path.read_text()
+    path.write_text(answered(blank))
+    mine = path.read_text()
+    assert run("card", folder)[2] == f"{folder}: everything is up to date\n"
+    assert path.read_text() == mine
+    assert run("card", folder, "--licence", "cc0-1.0")[0] == 0
+    text = path.read_text()
+    assert text.count("Ada, for nobody.") == 6
+    assert "\nCC0-1.0, see `LICENSE`." in text
+    assert MARKER not in text
+    assert not list(folder.glob("*.old*"))
+    assert run("card", folder, "--licence", "cc-by-nc-sa-4.0")[0] == 0
+    assert path.read_text() == mine
+    assert run("validate", folder)[0] == 0
+
+
+def test_an_answer_of_several_paragraphs(folder: Path, run: Run) -> None:
+    path = folder / "DATASHEET.md"
+    answer = "Ada.\n\n- one\n- two #2\n\nMore \\1 *text* `### no heading`."
+    marked = next(line for line in path.read_text().splitlines() if line.startswith(MARKER))
+    path.write_text(path.read_text().replace(marked, answer))
+    assert run("card", folder, "--licence", "cc0-1.0")[0] == 0
+    assert f"### {WHO}\n\n{answer}\n\n## Composition" in path.read_text()
+    assert len(unanswered(path.read_text())) == 5
+    assert not list(folder.glob("*.old*"))
+
+
+def test_other_edits_are_kept_beside(folder: Path, run: Run) -> None:
+    path = folder / "DATASHEET.md"
+    mine = answered(path.read_text()).replace("\nYes.\n", "\nYes, I think.\n")
+    path.write_text(mine)
+    assert run("card", folder, "--licence", "cc0-1.0")[0] == 0
+    assert (folder / "DATASHEET.md.old").read_text() == mine
+    assert "I think" not in path.read_text()
+    assert path.read_text().count("Ada, for nobody.") == 6
+
+
+def test_generate_leaves_it_alone(folder: Path, run: Run, golden: Path) -> None:
+    mine = answered((folder / "DATASHEET.md").read_text()) + "And more.\n"
+    (folder / "DATASHEET.md").write_text(mine)
+    command = ["generate", "--network", golden / "conditional-32.pkl", "--outdir", folder, "--precision", "fp32"]
+    command += ["--samples-per-class", 6, "--samples-per-shard", 25, "--size", 32, "--device", "cpu"]
+    assert run(*command)[0] == 0
+    assert (folder / "DATASHEET.md").read_text() == mine
