@@ -16,7 +16,7 @@ from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.workspace import Workspace
 
 BLOCK = 16  # images made at a time for the detector, whatever the batch: so what it finds depends on no option
-_IMAGES_PER_PART = 256  # looked for between two files
+_IMAGES_PER_PART = 32  # looked for between two files
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # indices [n], landmarks [n,5,2]
 

@@ -112,7 +112,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(
     aligned: Path, command: list[object], tmp_path: Path
 ) -> None:
     (tmp_path / "killed").mkdir()
-    more = ["--classes", "0-7", "--samples-per-shard", 20]  # three parts, three shards
+    more = ["--classes", "0-7", "--samples-per-shard", 20]  # two parts, three shards
     arguments = [str(argument) for argument in (*command, *more, "--outdir")]
     done = subprocess.run(
         [sys.executable, KILLING, tmp_path / "killed", tmp_path / "undisturbed", "4", "1", *arguments],
@@ -262,3 +262,8 @@ def test_plans_that_align() -> None:
     ):
         with pytest.raises(BadInput, match="not a plan"):
             SamplePlan.from_json({**PLAN.to_json(), "align": align})
+
+
+def test_the_card_says_that_a_detector_selected(aligned: Path, dataset: Path) -> None:
+    assert "A detector selected" in (aligned / "README.md").read_text()
+    assert "Nothing was selected by hand or by a model" in (dataset / "README.md").read_text()
