@@ -1,5 +1,6 @@
 """Looking for faces: which images of each class an aligned data set is made of."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.workspace import Workspace
 
 BLOCK = 16  # images made at a time for the detector, whatever the batch: so what it finds depends on no option
-_IMAGES_PER_PART = 1000  # looked for between two files
+_IMAGES_PER_PART = 32  # looked for between two files
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # indices [n], landmarks [n,5,2]
 
@@ -36,7 +37,7 @@ def find_faces(
     """
     plan = workspace.plan
     parts = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, classes in enumerate(_parts(plan)):
             path = workspace.scratch / f"alignment-{number:06d}.safetensors"
             part = _saved(path, plan, classes)

@@ -52,7 +52,8 @@ def warp(image: Pixels, landmarks: NDArray[np.float32], size: int) -> Pixels:
 class Detector:
     """A detector of faces with five landmarks, of the kinds that insightface runs (SCRFD, RetinaFace).
 
-    An image is looked at by itself, so what is found does not depend on other images. Of several faces the
+    An image is looked at by itself and by one thread: what is found does not depend on other images, and several
+    threads can look at several. Of several faces the
     largest and most central counts, as insightface has it.
 
     Args:
@@ -144,7 +145,7 @@ def _open(path: Path, device: str) -> Any:
 
     asked = providers(device)
     try:
-        model = get_model(str(path), providers=asked, sess_options=session_options())
+        model = get_model(str(path), providers=asked, sess_options=session_options(threads=1))
     except session_errors() as error:
         raise BadInput(f"{path}: insightface cannot load it as a detector ({brief(error)})") from error
     check_given(model.session, device)
