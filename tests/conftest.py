@@ -1,5 +1,6 @@
 """What many tests share: recorded networks, and one small data set made from them."""
 
+import json
 import os
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from sface_data.faces.embeddings import EmbeddingSet
 from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+from sface_data.files import sha256_of_file
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)
@@ -237,5 +240,29 @@ def detector_file() -> Callable[..., Path]:
         path.write_bytes(model.SerializeToString())
         onnx.checker.check_model(path)
         return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_embeddings() -> Callable[[Path, EmbeddingSet], Path]:
+    """Writes a folder of embeddings, as `sface-data embed` makes it."""
+
+    def write(folder: Path, faces: EmbeddingSet) -> Path:
+        folder.mkdir(parents=True)
+        part = folder / "part-000000.parquet"
+        faces.save(part)
+        index = {
+            "format": "sface-data embeddings folder 1",
+            "embedder": {"name": "judge", "sha256": faces.embedder_sha256, "dimensions": faces.dimensions},
+            "detector_sha256": faces.detector_sha256,
+            "source_sha256": faces.source_sha256,
+            "faces": len(faces),
+            "classes": len(faces.class_names),
+            "parts": [{"file": part.name, "sha256": sha256_of_file(part), "faces": len(faces)}],
+            "left_out": [],
+        }
+        (folder / "embeddings.json").write_text(json.dumps(index))
+        return folder
 
     return write

@@ -322,7 +322,8 @@ def _check_shape(certificate: Certificate) -> None:
         if check["verdict"] not in ("pass", "fail", "inconclusive") or not isinstance(check["needed"], bool):
             raise TypeError(f"the verdict of {check['name']!r} is {check['verdict']!r}")
     verdicts = [(check["verdict"], check["needed"]) for check in certificate.checks]
-    if certificate.verdict == "pass" and not all(v == "pass" for v, needed in verdicts if needed):
+    needed = [verdict for verdict, needed in verdicts if needed]
+    if certificate.verdict == "pass" and not (needed and all(verdict == "pass" for verdict in needed)):
         raise TypeError("it passes without its checks")
     if certificate.verdict != "fail" and any(v == "fail" for v, _ in verdicts):
         raise TypeError("a check fails and it does not")

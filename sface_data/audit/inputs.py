@@ -108,7 +108,7 @@ class Inputs:
             )
         for role in found:
             try:
-                check_alike(found["training"], found[role])
+                check_alike(found[role], found["training"])
             except BadInput as error:
                 raise BadInput(f"{self.by_role[role].path} and {self.training.path}: {error}") from error
         return Sets(

@@ -1,0 +1,77 @@
+"""Simulated audits that several tests look at, and embeddings written as folders."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sface_data.audit.audit import Outcome, Request, audit
+from sface_data.audit.evidence import Sets
+from sface_data.audit.examine import Examination, examine
+from sface_data.audit.policy import load_policy
+from sface_data.audit.simulation import Leak, World, simulate
+from sface_data.faces.embeddings import EmbeddingSet
+
+SMALL = World(classes=50, images=20, authentic=6, control=50, control_images=20)
+NONE = Leak()
+
+Simulated = Callable[..., Examination]
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """A small audit."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Simulated:
+    """The examination of a simulated audit under `strict`."""
+
+    def make(leak: Leak = NONE, seed: int = 0, world: World = SMALL, policy: str = "strict") -> Examination:
+        return examine([simulate(world, leak, seed)], None, load_policy(policy), seed, trials=3)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sound(simulated: Simulated) -> Examination:
+    """Without leakage."""
+    return simulated()
+
+
+@pytest.fixture(scope="session")
+def small_sets() -> Sets:
+    """The faces of a simulated audit without leakage."""
+    return simulate(SMALL, NONE, 0)
+
+
+@contextmanager
+def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """No display."""
+    yield lambda count: None
+
+
+@pytest.fixture(scope="session")
+def outcome(
+    tmp_path_factory: pytest.TempPathFactory, write_embeddings: Callable[[Path, EmbeddingSet], Path]
+) -> Outcome:
+    """An audit of embeddings with copies among them, from folders to certificate. For reading only."""
+    folder = tmp_path_factory.mktemp("audit")
+    sets = simulate(SMALL, Leak(copies=0.05), 0)
+    assert sets.control is not None
+    given = {"release": sets.synthetic, "training": sets.training, "control": sets.control}
+    paths = {name: write_embeddings(folder / name, faces) for name, faces in given.items()}
+    request = Request(
+        directory=paths["release"],
+        training=paths["training"],
+        control=paths["control"],
+        held_out=None,
+        models=(),
+        policy=load_policy("strict"),
+        seed=0,
+        device="cpu",
+        outdir=folder / "out",
+    )
+    return audit(request, silent)

@@ -1,0 +1,242 @@
+"""A certificate is bound to bytes, and any changed byte voids it."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from sface_data.audit.audit import Outcome
+from sface_data.audit.certificate import (
+    CERTIFICATE,
+    SIGNATURE,
+    Certificate,
+    _own_digest,
+    certificate_problems,
+    certify,
+    load_certificate,
+    load_private_key,
+    load_public_key,
+    subjects_of,
+    write_certificate,
+)
+from sface_data.audit.examine import Examination
+from sface_data.errors import BadInput
+from sface_data.files import canonical_json
+from sface_data.release.folder import adopt_audit
+from sface_data.release.validation import validate
+from sface_data.shards.index import DatasetIndex
+
+
+def certificate_of(examination: Examination, subjects: dict[str, str]) -> Certificate:
+    return certify(examination, subjects, [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 64}], {})
+
+
+@pytest.fixture
+def certified(dataset: Path, sound: Examination, tmp_path: Path) -> Path:
+    """A copy of a data set with a certificate, and a card that says so."""
+    folder = shutil.copytree(dataset, tmp_path / "faces")
+    certificate = certificate_of(sound, subjects_of(folder, DatasetIndex.load(folder)))
+    write_certificate(tmp_path / "out", certificate)
+    adopt_audit(folder, tmp_path / "out")
+    return folder
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private and a public key."""
+    return write_keys(tmp_path / "key.pem", tmp_path / "public.pem", ed25519.Ed25519PrivateKey.generate())
+
+
+def write_keys(
+    private: Path, public: Path, key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+) -> tuple[Path, Path]:
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+def problems(folder: Path, public_key: Path | None = None) -> list[str]:
+    return list(certificate_problems(folder, DatasetIndex.load(folder), public_key))
+
+
+def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) -> None:
+    statement = json.loads(outcome.certificate.to_bytes())
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["subject"] == [{"name": "release", "digest": {"sha256": "s" * 64}}]
+    predicate = statement["predicate"]
+    assert predicate["policy"]["content"]["name"] == "strict" and len(predicate["policy"]["sha256"]) == 64
+    assert predicate["inputs"]["training"] == {
+        "sha256": "t" * 64,
+        "faces": 300,
+        "classes": 50,
+        "form": "embeddings",
+        "left_out": 0,
+    }
+    assert predicate["verdict"] == outcome.examination.verdict == "fail"
+    assert "leaks identities" in predicate["in_words"] and len(predicate["not_said"]) >= 5
+    by_name = {check["name"]: check for check in predicate["checks"]}
+    assert by_name["near-duplicates"]["verdict"] == "fail"
+    assert {"value", "low", "high", "method", "n"} <= by_name["near-duplicates"]["statistic"].keys()
+    assert by_name["near-duplicates"]["facts"]["planted"][0]["kind"] == "altered"
+    assert "torch" in predicate["versions"] and "/" not in json.dumps(predicate["inputs"])
+
+
+def test_the_same_findings_give_the_same_bytes_and_no_time(sound: Examination, simulated: Callable) -> None:
+    first, second = certificate_of(sound, {"a": "0"}), certificate_of(simulated(), {"a": "0"})
+    assert first.to_bytes() == second.to_bytes()
+    assert first.to_bytes() == (canonical_json(json.loads(first.to_bytes())) + "\n").encode()
+
+
+def test_it_is_read_back(sound: Examination, tmp_path: Path) -> None:
+    written = certificate_of(sound, {"b": "1", "a": "0"})
+    write_certificate(tmp_path, written)
+    read = load_certificate(tmp_path / "certificate.json")
+    assert read == written
+    assert (read.verdict, read.policy, read.judges) == ("inconclusive", "strict", ("judge.onnx",))
+    assert read.subjects == {"a": "0", "b": "1"}
+
+
+def test_every_changed_byte_voids_it(sound: Examination, tmp_path: Path) -> None:
+    write_certificate(tmp_path, certificate_of(sound, {"a": "0" * 64}))
+    path = tmp_path / "certificate.json"
+    data = path.read_bytes()
+    for place in range(0, len(data), len(data) // 60):
+        for byte in (data[place] ^ 1, ord(" ")):
+            path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
+            if byte != data[place]:
+                with pytest.raises(BadInput, match=r"certificate.json: "):
+                    load_certificate(path)
+    for changed in (data[:-1], data + b"\n", data + b" ", b"", b"[]", b"{}", b"null", b"[" * 100_000):
+        path.write_bytes(changed)
+        with pytest.raises(BadInput, match=r"certificate.json: "):
+            load_certificate(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["predicate"].update(verdict="pass"),
+        lambda s: s["predicate"].update(verdict="splendid"),
+        lambda s: s["predicate"].update(verdict="pass", checks=[]),
+        lambda s: s["predicate"].pop("in_words"),
+        lambda s: s["predicate"].update(in_words=7),
+        lambda s: s["predicate"].update(checks=7),
+        lambda s: s.update(subject=[{"name": "a"}]),
+        lambda s: s.update(predicateType="another"),
+    ],
+)
+def test_a_digest_computed_anew_does_not_make_nonsense_a_certificate(
+    change: Callable, sound: Examination, tmp_path: Path
+) -> None:
+    statement = json.loads(certificate_of(sound, {"a": "0"}).to_bytes())
+    change(statement)
+    statement["predicate"]["certificate_sha256"] = _own_digest(statement)
+    (tmp_path / "certificate.json").write_text(canonical_json(statement) + "\n")
+    with pytest.raises(BadInput, match=r"certificate.json: not a certificate"):
+        load_certificate(tmp_path / "certificate.json")
+
+
+def test_a_certified_folder_is_valid_and_its_card_says_what_the_certificate_says(certified: Path) -> None:
+    assert problems(certified) == []
+    assert validate(certified).problems == ()
+    card = (certified / "README.md").read_text()
+    assert "**Identity-relation audit: inconclusive.**" in card and "No certificate yet" not in card
+    assert load_certificate(certified / CERTIFICATE).sha256 in card
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "data/train-000001.tar", CERTIFICATE])
+def test_one_changed_byte_voids_it(certified: Path, name: str) -> None:
+    if name == "manifest.json":  # one that can still be read
+        text = (certified / name).read_text()
+        (certified / name).write_text(text.replace('"torch": "', '"torch": "9'))
+    else:
+        flip(certified / name)
+    found = [problem for problem in validate(certified).problems if problem.file == CERTIFICATE]
+    assert len(found) == 1
+    assert (name in found[0].sentence) == (name != CERTIFICATE)
+
+
+def test_a_certificate_of_other_files_is_not_this_ones(certified: Path, sound: Examination) -> None:
+    subjects = subjects_of(certified, DatasetIndex.load(certified))
+    first = subjects.pop("data/train-000000.tar")
+    write_certificate(certified / "audit", certificate_of(sound, {**subjects, "data/x.tar": first}))
+    assert problems(certified) == [
+        "does not speak of data/train-000000.tar",
+        "speaks of data/x.tar, which the manifest does not list",
+    ]
+
+
+def test_a_card_that_says_something_else_is_found(certified: Path) -> None:
+    card = certified / "README.md"
+    card.write_text(card.read_text().replace("audit: inconclusive", "audit: pass"))
+    assert [problem.file for problem in validate(certified).problems] == ["README.md"]
+
+
+def test_an_edited_card_keeps_its_edits_when_the_certificate_changes(
+    dataset: Path, sound: Examination, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(dataset, tmp_path / "faces")
+    card = folder / "README.md"
+    card.write_text(card.read_text().replace("## Privacy", "## Privacy\n\nOur own words."))
+    write_certificate(tmp_path / "out", certificate_of(sound, subjects_of(folder, DatasetIndex.load(folder))))
+    adopt_audit(folder, tmp_path / "out")
+    text = card.read_text()
+    assert "Our own words." in text and "audit: inconclusive" in text and "No certificate yet" not in text
+    assert not list(folder.glob("*.old")) and validate(folder).valid
+
+
+def test_signatures(certified: Path, sound: Examination, keys: tuple[Path, Path], tmp_path: Path) -> None:
+    private, public = keys
+    assert problems(certified, public) == ["is not signed: there is no audit/certificate.sig"]
+    certificate = load_certificate(certified / CERTIFICATE)
+    write_certificate(certified / "audit", certificate, load_private_key(private))
+    assert problems(certified, public) == []
+    assert len(base64.b64decode((certified / SIGNATURE).read_bytes())) == 64
+    other = write_keys(tmp_path / "k", tmp_path / "p", ed25519.Ed25519PrivateKey.generate())[1]
+    assert problems(certified, other) == ["audit/certificate.sig is not its signature with the public key given"]
+    for broken in (b"", b"not base64!", base64.b64encode(b"0" * 64)):
+        (certified / SIGNATURE).write_bytes(broken)
+        assert problems(certified, public) == [f"{SIGNATURE} is not its signature with the public key given"]
+    write_certificate(certified / "audit", certificate)
+    assert not (certified / SIGNATURE).exists()  # an old signature goes
+
+
+def test_a_forged_certificate_needs_the_key(certified: Path, keys: tuple[Path, Path]) -> None:
+    """Who computes the digest anew deceives a reader without a key, and none with one."""
+    private, public = keys
+    certificate = load_certificate(certified / CERTIFICATE)
+    write_certificate(certified / "audit", certificate, load_private_key(private))
+    statement = json.loads(certificate.to_bytes())
+    for check in statement["predicate"]["checks"]:
+        check["verdict"] = "pass"
+    statement["predicate"]["verdict"] = "pass"
+    statement["predicate"]["certificate_sha256"] = _own_digest(statement)
+    (certified / CERTIFICATE).write_text(canonical_json(statement) + "\n")
+    assert problems(certified) == []
+    assert problems(certified, public) == ["audit/certificate.sig is not its signature with the public key given"]
+
+
+def test_keys_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("key")
+    private, public = write_keys(tmp_path / "r.pem", tmp_path / "rp.pem", rsa.generate_private_key(65537, 2048))
+    for load in (load_private_key, load_public_key):
+        with pytest.raises(BadInput, match=r"key.pem: no .* key in PEM"):
+            load(tmp_path / "key.pem")
+        with pytest.raises(BadInput, match=r"missing.pem: No such file"):
+            load(tmp_path / "missing.pem")
+    with pytest.raises(BadInput, match=r"r.pem: not an Ed25519 key"):
+        load_private_key(private)
+    with pytest.raises(BadInput, match=r"rp.pem: not an Ed25519 key"):
+        load_public_key(public)

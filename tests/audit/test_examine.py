@@ -1,0 +1,196 @@
+"""The audit tells the truth about simulated leakage, and says so when it cannot see.
+
+`scripts/bench_audit_truth.py` does the same at length.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sface_data.audit.check import Check
+from sface_data.audit.checks.neighbours import NO_CONTROL, threshold_at_fpir
+from sface_data.audit.evidence import Copies, Sets, plain_set, unit
+from sface_data.audit.examine import NO_PIXELS, Examination, examine
+from sface_data.audit.policy import Limit, Policy, load_policy
+from sface_data.audit.simulation import EMBEDDER, Leak, World, simulate
+from sface_data.errors import BadInput
+from sface_data.faces.embeddings import EmbeddingSet
+
+WORLD = World(classes=50, images=20, authentic=6, control=50, control_images=20)
+Simulated = Callable[..., Examination]
+
+
+def by_name(examination: Examination) -> dict[str, Check]:
+    return {check.finding.name: check for check in examination.checks}
+
+
+def verdicts(examination: Examination) -> dict[str, str]:
+    return {name: check.verdict for name, check in by_name(examination).items()}
+
+
+def only(*names: str, limit: float, control: bool = True) -> Policy:
+    """A policy of a few checks of `strict` with another limit."""
+    strict = load_policy("strict")
+    return dataclasses.replace(
+        strict,
+        checks={name: Limit(limit, True) for name in names},
+        positive_control=strict.positive_control if control else None,
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_leakage_is_no_failure(simulated: Simulated, seed: int) -> None:
+    found = simulated(seed=seed + 10)
+    assert "fail" not in verdicts(found).values()
+    assert found.verdict == "inconclusive"  # 50 classes are too few to pass
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_copies_are_found(simulated: Simulated, seed: int) -> None:
+    found = simulated(Leak(copies=0.05), seed=seed)
+    assert found.verdict == "fail"
+    assert verdicts(found)["near-duplicates"] == "fail"
+    assert verdicts(found)["same-label-auc"] != "fail"  # a memorised tail does not move the bulk
+
+
+def test_related_labels_are_found_where_they_are(simulated: Simulated) -> None:
+    found = verdicts(simulated(Leak(related=0.3)))
+    for name in ("same-label-auc", "same-label-eer", "linkage-image-rank-1", "linkage-class-rank-1"):
+        assert found[name] == "fail"
+    assert found["near-duplicates"] != "fail"
+
+
+@pytest.mark.parametrize("leak", [Leak(), Leak(copies=0.1, related=0.5)])
+def test_a_judge_that_sees_nothing_decides_nothing(simulated: Simulated, leak: Leak) -> None:
+    found = simulated(leak, world=dataclasses.replace(WORLD, seen=False))
+    assert found.verdict == "inconclusive"
+    judged = [check for check in found.checks if check.finding.judge == "simulated"]
+    assert {check.verdict for check in judged} == {"inconclusive"}
+    assert all("does not tell authentic people apart" in c.reason for c in judged if c.finding.name != "judge")
+
+
+def test_one_judge_that_sees_is_enough_to_fail_and_not_to_pass() -> None:
+    policy = only("same-label-auc", limit=0.6, control=False)
+    sound, leaking = simulate(WORLD, Leak(), 0), simulate(WORLD, Leak(related=0.6), 0)
+    blind = simulate(dataclasses.replace(WORLD, seen=False), Leak(), 0)
+    assert examine([sound], None, policy).verdict == "pass"
+    assert examine([sound, blind], None, policy).verdict == "inconclusive"
+    assert examine([leaking, blind], None, policy).verdict == "fail"
+    assert examine([sound, leaking], None, policy).verdict == "fail"
+
+
+def test_without_a_control_group_its_checks_cannot_pass(small_sets: Sets) -> None:
+    found = by_name(
+        examine([dataclasses.replace(small_sets, control=None)], None, load_policy("strict"), trials=2)
+    )
+    for name in ("nearest-neighbour-1e-2", "nearest-neighbour-1e-3", "near-duplicates", "exposure"):
+        assert (found[name].verdict, found[name].reason) == ("inconclusive", NO_CONTROL)
+    assert found["near-duplicates-pixels"].reason == NO_PIXELS
+    assert found["membership-auc"].verdict == "inconclusive"
+
+
+def test_labels_that_mean_nothing_are_not_judged(small_sets: Sets) -> None:
+    sets = dataclasses.replace(small_sets, labels_related=False)
+    found = by_name(examine([sets], None, load_policy("strict"), trials=2))
+    labelled = [check for name, check in found.items() if name.startswith(("same-label", "linkage"))]
+    assert len(labelled) == 11
+    assert all(check.verdict == "inconclusive" and "nothing to do" in check.reason for check in labelled)
+
+
+def test_a_pass_needs_to_find_what_is_planted(small_sets: Sets) -> None:
+    """The same faces pass a loose limit, unless the copies that are planted cannot be recognised."""
+    policy = only("near-duplicates", limit=0.004)
+    world = dataclasses.replace(WORLD, classes=150, control=250)
+    sets = simulate(world, Leak(), 0)
+    assert examine([sets], None, policy).verdict == "pass"
+    assert sets.copies is not None
+    rng = np.random.default_rng(0)
+    vectors = unit(rng.standard_normal((40, 64)))
+    unseen = plain_set(vectors, np.zeros(40, np.int64), sets.training.class_names, EMBEDDER)
+    blind = dataclasses.replace(sets, copies=Copies(unseen, np.zeros(40, np.int64), True))
+    found = by_name(examine([blind], None, only("nearest-neighbour-1e-3", limit=0.004)))["nearest-neighbour-1e-3"]
+    assert found.verdict == "inconclusive" and found.reason.startswith("no power: with 1.0% of the release")
+
+
+def test_a_handful_of_planted_images_proves_no_power() -> None:
+    policy = only("near-duplicates", limit=0.004)
+    sets = simulate(dataclasses.replace(WORLD, classes=150, control=250), Leak(), 0)
+    assert sets.copies is not None
+    faces = sets.copies.faces
+    few = plain_set(faces.vectors[:5], faces.class_index[:5], faces.class_names, EMBEDDER)
+    found = examine([dataclasses.replace(sets, copies=Copies(few, sets.copies.places[:5], True))], None, policy)
+    assert found.verdict == "inconclusive"
+
+
+def held_out(sets: Sets, remembered: bool) -> Sets:
+    """Half of the training images become held-out ones; the release is near the others, if remembered."""
+    training, rng = sets.training, np.random.default_rng(1)
+    half = np.arange(len(training)) % 2 == 0
+
+    def some(kept: np.ndarray, prefix: str) -> EmbeddingSet:
+        keys = tuple(f"{prefix}{i}" for i in np.flatnonzero(kept))
+        return dataclasses.replace(
+            training,
+            keys=keys,
+            class_index=training.class_index[kept],
+            vectors=training.vectors[kept],
+            image_sha256=keys,
+        )
+
+    inside, outside = some(half, "i"), some(~half, "o")
+    synthetic = sets.synthetic
+    if remembered:
+        sources = rng.integers(len(inside), size=len(synthetic))
+        noise = 0.5 * rng.standard_normal(synthetic.vectors.shape) / 8
+        synthetic = dataclasses.replace(synthetic, vectors=unit(inside.vectors[sources] + noise))
+    return dataclasses.replace(sets, synthetic=synthetic, training=inside, held_out=outside, copies=None)
+
+
+def test_membership() -> None:
+    sets = simulate(World(classes=80, images=10, authentic=10), Leak(), 3)
+    policy = only("membership-auc", "membership-tpr", limit=0.56, control=False)
+    assert verdicts(examine([held_out(sets, False)], None, policy))["membership-auc"] != "fail"
+    policy = dataclasses.replace(policy, checks={**policy.checks, "membership-tpr": Limit(0.005, True)})
+    found = verdicts(examine([held_out(sets, True)], None, policy))
+    assert found["membership-auc"] == "fail" and found["membership-tpr"] == "fail"
+
+
+def test_an_identical_file_fails(small_sets: Sets) -> None:
+    digests = list(small_sets.synthetic.image_sha256)
+    digests[7] = small_sets.training.image_sha256[3]
+    synthetic = dataclasses.replace(small_sets.synthetic, image_sha256=tuple(digests))
+    policy = only("identical-files", limit=0.0)
+    assert examine([small_sets], None, policy).verdict == "pass"
+    found = examine([dataclasses.replace(small_sets, synthetic=synthetic)], None, policy)
+    assert found.verdict == "fail"
+    assert by_name(found)["identical-files"].finding.facts == {"images": 1000, "identical": 1}
+
+
+def test_training_people_in_the_control_group_are_refused(small_sets: Sets) -> None:
+    policy = only("nearest-neighbour-1e-2", limit=0.005)
+    assert small_sets.control is not None
+    again = simulate(WORLD, Leak(related=1.0), 0).synthetic  # other images of the training people
+    people = dataclasses.replace(small_sets, control=again, control_name="faces/control")
+    with pytest.raises(BadInput, match=r"faces/control: \d+ of its people look like training people"):
+        examine([people], None, policy)
+    vectors = small_sets.control.vectors.copy()
+    vectors[5] = small_sets.training.vectors[9]
+    copied = dataclasses.replace(small_sets, control=dataclasses.replace(small_sets.control, vectors=vectors))
+    with pytest.raises(BadInput, match=r"1 of its images are training images in another form \(such as 'c000005'"):
+        examine([copied], None, policy)
+
+
+def test_the_same_seed_gives_the_same_and_another_another(simulated: Simulated, sound: Examination) -> None:
+    def statistics(found: Examination) -> list[object]:
+        return [check.to_json() for check in found.checks]
+
+    assert statistics(simulated()) == statistics(sound)
+    assert statistics(simulated(seed=1)) != statistics(sound)
+
+
+@pytest.mark.parametrize(("fpir", "expected"), [(0.01, 0.99), (0.02, 0.98), (0.001, 0.99)])
+def test_thresholds_by_fpir(fpir: float, expected: float) -> None:
+    best = np.random.default_rng(0).permutation(np.arange(100) / 100).astype(np.float32)
+    assert threshold_at_fpir(best, fpir) == pytest.approx(expected)  # at least one image of the control group

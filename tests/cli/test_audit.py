@@ -1,0 +1,230 @@
+"""`sface-data audit`, from shards to certificate, and whatever it is given wrongly."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sface_data
+from sface_data.audit.certificate import CERTIFICATE, REPORT, load_certificate
+from sface_data.audit.simulation import Leak, World, simulate
+from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+
+Run = Callable[..., tuple[int, str, str]]
+ASSET = Path(sface_data.__file__).parent / "assets" / "demo_embedder.onnx"
+
+
+def rendered(outdir: Path, identities: int, images: int, seed: int, size: int = 112) -> Path:
+    for _ in fill_folder(outdir, RenderRequest(identities, images, size=size, seed=seed), workers=1):
+        pass
+    return outdir
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Rendered faces of ten training people, under the names of the classes of `dataset`, and of eight others."""
+    folder = tmp_path_factory.mktemp("people")
+    return {
+        "training": rendered(folder / "training", 10, 4, 0, 32),
+        "control": rendered(folder / "control", 8, 4, 5, 32),
+    }
+
+
+@pytest.fixture
+def judge(embedder_file: Callable[..., Path], tmp_path: Path) -> Path:
+    """A judge that guesses."""
+    return embedder_file(tmp_path / "judge.onnx")
+
+
+def test_a_data_set_is_audited_and_says_so(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
+) -> None:
+    faces, out = shutil.copytree(dataset, tmp_path / "faces"), tmp_path / "out"
+    command = ["audit", faces, "--training", people["training"], "--control", people["control"], "--model", judge]
+    code, output, errors = run(*command, "--outdir", out)
+    assert code == 1 and output == ""
+    assert errors.endswith(f"sface-data: {faces}: the verdict is inconclusive\n")
+    certificate = load_certificate(out / "certificate.json")
+    assert set(certificate.subjects) == {"manifest.json", *(f"data/train-{i:06d}.tar" for i in range(3))}
+    assert certificate.judges == ("judge.onnx",)
+    for name in (CERTIFICATE, REPORT):
+        assert (faces / name).read_bytes() == (out / Path(name).name).read_bytes()
+    assert "Identity-relation audit: inconclusive" in (faces / "README.md").read_text()
+    assert run("validate", faces)[0] == 0
+
+    made = {path: path.stat().st_mtime_ns for path in (out / "cache").rglob("*.parquet")}
+    assert run(*command, "--outdir", out)[0] == 1
+    assert {path: path.stat().st_mtime_ns for path in made} == made  # embeddings are not made again
+    assert load_certificate(out / "certificate.json") == certificate
+
+    code, _, _ = run(*command, "--outdir", out, "--show-pairs")
+    assert "photographs of people from the training set" in (out / "report.html").read_text()
+    assert run("card", faces)[0] == 0 and run("validate", faces)[0] == 0
+
+
+def test_a_stale_certificate_is_named_and_replaced(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
+) -> None:
+    faces = shutil.copytree(dataset, tmp_path / "faces")
+    command = ["audit", faces, "--training", people["training"], "--model", judge, "--policy", "paper"]
+    assert run(*command, "--outdir", faces / "audit")[0] == 1  # certificate and report in place
+    manifest = faces / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"torch": "', '"torch": "9'))
+    code, _, errors = run("validate", faces)
+    assert code == 1 and "was made for another manifest.json" in errors
+    code, _, errors = run("card", faces)
+    assert code == 2 and "was made for another manifest.json" in errors and "audit` again" in errors
+    assert run(*command, "--outdir", tmp_path / "again")[0] == 1
+    assert run("validate", faces)[0] == 0
+
+
+def test_a_signed_certificate(
+    run: Run, people: dict[str, Path], dataset: Path, judge: Path, tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = serialization.Encoding.PEM
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (tmp_path / "public.pem").write_bytes(
+        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    faces = shutil.copytree(dataset, tmp_path / "faces")
+    command = ["audit", faces, "--training", people["training"], "--model", judge, "--policy", "paper"]
+    assert run(*command, "--outdir", tmp_path / "out", "--sign", tmp_path / "key.pem")[0] == 1
+    assert run("validate", faces, "--public-key", tmp_path / "public.pem")[0] == 0
+    (faces / "audit" / "certificate.sig").unlink()
+    code, _, errors = run("validate", faces, "--public-key", tmp_path / "public.pem")
+    assert code == 1 and "is not signed" in errors
+    code, _, errors = run(*command, "--outdir", tmp_path / "out", "--sign", tmp_path / "public.pem")
+    assert code == 2 and "no private key in PEM" in errors
+
+
+@pytest.fixture
+def embeddings(write_embeddings: Callable[..., Path], tmp_path: Path) -> dict[str, Path]:
+    """A simulated audit as folders of embeddings."""
+    sets = simulate(World(classes=120, images=10, authentic=6, control=20, control_images=5), Leak(), 0)
+    assert sets.control is not None
+    given = {"release": sets.synthetic, "training": sets.training, "control": sets.control}
+    return {name: write_embeddings(tmp_path / name, faces) for name, faces in given.items()}
+
+
+def test_embeddings_made_before_need_no_model_and_can_pass(
+    run: Run, embeddings: dict[str, Path], tmp_path: Path
+) -> None:
+    command = ["audit", embeddings["release"], "--training", embeddings["training"], "--outdir", tmp_path / "out"]
+    code, _, errors = run(*command, "--policy", "paper")
+    assert (code, errors.splitlines()[-1]) == (0, f"{embeddings['release']}: the verdict is pass")
+    certificate = load_certificate(tmp_path / "out" / "certificate.json")
+    assert certificate.subjects == {"release": "s" * 64}
+    code, _, errors = run(*command)
+    assert code == 1 and "the verdict is inconclusive" in errors
+
+
+def change(folder: Path, to: Path, write: Callable[..., Path], **fields: object) -> Path:
+    """A copy of a folder of embeddings with something changed in the set."""
+    from sface_data.faces.embed import open_embeddings
+
+    return write(to, dataclasses.replace(open_embeddings(folder), **fields))  # type: ignore[arg-type]
+
+
+def refused(run: Run, *arguments: object) -> str:
+    code, output, errors = run("audit", *arguments)
+    lines = [line for line in errors.splitlines() if line.startswith("sface-data: ")]
+    assert (code, output, len(lines)) == (2, "", 1), errors
+    assert errors.splitlines()[-1] == lines[0]
+    return lines[0].removeprefix("sface-data: ")
+
+
+def test_embeddings_that_do_not_fit_together(
+    run: Run, embeddings: dict[str, Path], write_embeddings: Callable[..., Path], judge: Path, tmp_path: Path
+) -> None:
+    out = ["--outdir", tmp_path / "out", "--policy", "paper"]
+    release, training = embeddings["release"], embeddings["training"]
+
+    def changed(name: str, **fields: object) -> Path:
+        return change(training, tmp_path / name, write_embeddings, **fields)
+
+    other = changed("other judge", embedder_sha256="1" * 64)
+    assert "embeddings of two embedders" in refused(run, release, "--training", other, *out)
+    short = changed("short", vectors=np.eye(16, dtype=np.float32)[np.arange(720) % 16])
+    assert "64 and of 16 dimensions" in refused(run, release, "--training", short, *out)
+    named = changed("named", class_names=tuple(f"p{c}" for c in range(120)))
+    sentence = refused(run, release, "--training", named, *out)
+    assert "120 of its 120 classes (such as '0') are no training identity" in sentence
+    assert run("audit", release, "--training", named, *out, "--unrelated-labels")[0] == 1  # not asked, not passed
+    twins = changed("twins", class_names=("0", "class_000000", *(str(c) for c in range(2, 120))))
+    assert "the classes '0' and 'class_000000' count as one" in refused(run, release, "--training", twins, *out)
+    one = changed("one", class_index=np.zeros(720, np.int64))
+    assert "of 1 class; at least 2 are needed" in refused(run, release, "--training", one, *out)
+    sentence = refused(run, release, "--training", training, "--model", judge, *out)
+    assert "holds embeddings of another embedder" in sentence
+    sentence = refused(run, release, "--training", training, "--control", training, *out)
+    assert "720 images of" in sentence and "a control group has people and images of its own" in sentence
+    sentence = refused(run, release, "--training", training, "--held-out", training, *out)
+    assert "held-out images are such as were not trained on" in sentence
+    held = changed(
+        "held", class_names=tuple(f"p{c}" for c in range(120)), image_sha256=tuple(map(str, range(720)))
+    )
+    sentence = refused(run, release, "--training", training, "--held-out", held, *out)
+    assert "none of its classes is a training identity" in sentence
+    again = changed("again", image_sha256=tuple(map(str, range(720))))
+    sentence = refused(run, release, "--training", training, "--control", again, *out)
+    assert "training images in another form" in sentence
+
+
+def test_judges_policies_and_shards_that_cannot_be_used(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
+) -> None:
+    training, out = people["training"], ["--outdir", tmp_path / "out"]
+    command = [dataset, "--training", training, *out]
+    assert "holds images; name an embedder that judges them with --model" in refused(run, *command)
+    missing = tmp_path / "missing.onnx"
+    assert f"{missing}: no such file" in refused(run, *command, "--model", missing)
+    twice = refused(run, *command, "--model", judge, "--model", shutil.copy(judge, tmp_path / "copy.onnx"))
+    assert "copy.onnx: the same embedder as" in twice
+    assert "no such policy" in refused(run, *command, "--model", judge, "--policy", "strickt")
+    (tmp_path / "policy.toml").write_text('format = "sface-data policy 1"\nnmae = "x"\n')
+    sentence = refused(run, *command, "--model", judge, "--policy", tmp_path / "policy.toml")
+    assert "unknown key 'nmae' in the policy; did you mean 'name'?" in sentence
+    assert "nowhere: does not exist" in refused(run, dataset, "--training", "nowhere", "--model", judge, *out)
+    broken = shutil.copytree(dataset, tmp_path / "broken")
+    shard = broken / "data" / "train-000001.tar"
+    shard.write_bytes(shard.read_bytes()[:-512])
+    sentence = refused(run, broken, "--training", training, "--model", judge, *out)
+    assert "train-000001.tar: " in sentence and "`sface-data validate" in sentence
+    assert not (tmp_path / "out" / "certificate.json").exists()
+
+
+@pytest.mark.skipif(not ASSET.is_file(), reason="the embedder that ships has not been built")
+def test_rendered_people_are_recognised_and_strangers_are_not(run: Run, tmp_path: Path) -> None:
+    """New renders of training people leak; renders of other people do not, whatever their names."""
+    paths = {
+        "training": rendered(tmp_path / "training", 30, 8, 100),
+        "control": rendered(tmp_path / "control", 40, 8, 200),
+        "strangers": rendered(tmp_path / "strangers", 30, 4, 300),
+        "all": rendered(tmp_path / "all", 30, 12, 100),
+    }
+    leaking = tmp_path / "leaking"
+    for image in sorted(paths["all"].rglob("*")):  # renders of the same people that are not in training
+        other = paths["training"] / image.relative_to(paths["all"])
+        if image.is_file() and image.suffix in (".jpg", ".png") and not other.exists():
+            target = leaking / image.relative_to(paths["all"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(image, target)
+    for name, release, verdicts in (
+        ("leaking", leaking, ("fail",)),
+        ("strangers", paths["strangers"], ("pass", "inconclusive")),
+    ):
+        out = tmp_path / f"out-{name}"
+        command = ["audit", release, "--training", paths["training"], "--control", paths["control"]]
+        run(*command, "--model", ASSET, "--outdir", out)
+        certificate = load_certificate(out / "certificate.json")
+        assert certificate.verdict in verdicts, json.dumps(certificate.checks, indent=1)
