@@ -8,9 +8,18 @@ Prints images/s and the ratio to the baseline. Ratios hold on other machines bet
 
 embedder: `embed_source` from encoded images (digests, decoding, input, flip-sum, check) against the bare session
 of ONNX Runtime on the same batches, decoded and prepared beforehand. Aim: 0.95.
+
+loader: batches of training, shuffled and mirrored, from a shard, in two threads, against a plain pipeline of
+webdataset and Pillow (shuffle buffer of 1000, decode, flip, batch) in two worker processes of torch's DataLoader,
+and against the same pipeline in this process. Aim: 1.5.
+
+training: steps of recipe cls, preset tiny, from a shard, against a naive loop: the same network and batch, images
+decoded by Pillow between the steps, weights in torch's usual memory layout.
 """
 
 import argparse
+import dataclasses
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,18 +28,32 @@ from pathlib import Path
 import numpy as np
 import onnx
 import simplejpeg
+import torch
+import torch.nn.functional as F
+import webdataset
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from sface_data.faces.embed import Embedding, FaceList, embed_source
 from sface_data.faces.embedders import OnnxEmbedder, _planes
 from sface_data.faces.sources import open_source
+from sface_data.recognition.backbones import create_backbone
+from sface_data.recognition.faces import FaceBatches, network_input
+from sface_data.recognition.recipes import recipe_of
+from sface_data.recognition.train import Settings, Training
+from sface_data.training.team import Team
+
+CPU = torch.device("cpu")
 
 ROUNDS = 5  # of baseline and ours in turn; the best of each counts
 
 
 def main() -> None:
-    sections: dict[str, Callable[[argparse.Namespace, Path], None]] = {"embedder": bench_embedder}
+    sections: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+        "embedder": bench_embedder,
+        "loader": bench_loader,
+        "training": bench_training,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", choices=[*sections, []], help="[default: all]")
     parser.add_argument("--model", type=Path, help="embedder as .onnx  [default: random convolutions]")
@@ -65,6 +88,91 @@ def bench_embedder(arguments: argparse.Namespace, folder: Path) -> None:
         embed_source(source, Embedding(embedder, batch=arguments.batch), faces)
 
     compare("embedder", "bare ONNX Runtime session", bare, ours, len(images))
+
+
+def bench_loader(arguments: argparse.Namespace, folder: Path) -> None:
+    count, batch = arguments.images * 8, arguments.batch
+    shard = write_shard(folder / "loader", count)
+    source = open_source(shard)
+    passes = (FaceBatches(source, batch, 0.5, seed, Team(), threads=2) for seed in itertools.count())
+
+    def ours() -> None:
+        batches = next(passes).from_image(0)
+        for _ in range(count // batch):
+            pixels, _ = next(batches)
+            network_input(pixels, CPU)
+        batches.close()
+
+    def plain(workers: int) -> None:
+        batches = torch.utils.data.DataLoader(webdataset_and_pillow(shard, batch), None, num_workers=workers)
+        for images, _ in batches:
+            images.float().sub_(127.5).div_(127.5)
+
+    compare("loader", "webdataset + Pillow in two worker processes", lambda: plain(2), ours, count)
+    compare("loader", "webdataset + Pillow in this process", lambda: plain(0), ours, count)
+
+
+def webdataset_and_pillow(shard: Path, batch: int) -> webdataset.WebDataset:
+    """Uint8 [N,3,112,112] and labels [N], as the documentation of webdataset would have it."""
+
+    def image(sample: tuple[Image.Image, int]) -> tuple[torch.Tensor, int]:
+        pixels = np.asarray(sample[0].convert("RGB"))
+        flipped = pixels[:, ::-1] if np.random.random() < 0.5 else pixels
+        return torch.from_numpy(flipped.transpose(2, 0, 1).copy()), sample[1]
+
+    return (
+        webdataset.WebDataset([str(shard)], shardshuffle=False, empty_check=False)
+        .shuffle(1000)
+        .decode("pil")
+        .to_tuple("jpg", "cls")
+        .map(image)
+        .batched(batch)
+    )
+
+
+def bench_training(arguments: argparse.Namespace, folder: Path) -> None:
+    recipe = dataclasses.replace(recipe_of("cls", "tiny"), batch=arguments.batch)
+    shard = write_shard(folder / "training", arguments.images)
+    source = open_source(shard)
+    settings = Settings(recipe, 0, "fp32", arguments.device, len(source.class_names), len(source), "")
+    device = torch.device(arguments.device)
+    training = Training(source, settings, device, Team())
+    steps = max(arguments.images // arguments.batch, 1)
+
+    def ours() -> None:
+        batches = training.batches.from_image(0)
+        for _ in range(steps):
+            measured = training.step(*next(batches))
+        measured["loss"].item()
+        batches.close()
+
+    network = create_backbone(recipe.backbone, recipe.dimensions).to(device)
+    weight = torch.nn.Parameter(torch.randn(len(source.class_names), recipe.dimensions, device=device) * 0.01)
+    optimizer = torch.optim.SGD([*network.parameters(), weight], 0.01, momentum=0.9, weight_decay=5e-4)
+
+    def naive() -> None:
+        for images, labels in itertools.islice(webdataset_and_pillow(shard, arguments.batch), steps):
+            values = images.to(device).float() / 127.5 - 1
+            cosines = F.linear(F.normalize(network(values)), F.normalize(weight))
+            labels = torch.as_tensor(labels, device=device)
+            loss = F.cross_entropy(64 * (cosines - 0.35 * F.one_hot(labels, len(weight))), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+        loss.item()
+
+    compare("training", "naive loop", naive, ours, steps * arguments.batch)
+
+
+def write_shard(folder: Path, count: int) -> Path:
+    """The faces of `write_faces` as a shard, the images of a class one after the other."""
+    shard = folder.with_suffix(".tar")
+    with webdataset.TarWriter(str(shard), mtime=0) as writer:
+        for face in open_source(write_faces(folder, count)):
+            key = Path(face.key).stem
+            writer.write({"__key__": key, "jpg": face.data, "cls": str(face.class_index).encode()})
+    return shard
 
 
 def compare(name: str, baseline: str, theirs: Callable[[], None], ours: Callable[[], None], images: int) -> None:

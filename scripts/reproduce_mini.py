@@ -322,10 +322,10 @@ def effort(steps: Steps, command: str) -> str:
         )
         parts[part] = parts.get(part, 0.0) + record["seconds"] / 60
     total = sum(parts.values())
-    cores = os.cpu_count() or 1
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     text = (
         f"Made by `{command}` in {total:.0f} minutes on {cores} cores of {processor()}, {gpu()}, "
-        f"torch {torch.__version__.partition('+')[0]} with {torch.get_num_threads()} threads: "
+        f"torch {torch.__version__.partition('+')[0]} on {threads} thread{'s' if threads > 1 else ''}: "
         + ", ".join(f"{part} {minutes:.1f}" for part, minutes in sorted(parts.items()))
         + "."
     )

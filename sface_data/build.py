@@ -12,13 +12,16 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
+from sface_data.alignment import find_faces
+from sface_data.faces.align import Detector, warp
 from sface_data.files import atomic_write, sha256_of_file
 from sface_data.generator.checkpoint import GeneratorFile
 from sface_data.generator.sampler import SampleBatch, Sampler, class_center
 from sface_data.plan import ImageFormat, SamplePlan, format_ranges, spec_of
 from sface_data.provenance import versions
+from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.images import encode
-from sface_data.shards.index import ClassCenters, DatasetIndex, Environment, ShardInfo
+from sface_data.shards.index import AlignedFaces, ClassCenters, DatasetIndex, Environment, ShardInfo
 from sface_data.shards.workspace import CENTERS, FinishedShard, Workspace
 from sface_data.shards.writer import Record, write_shard
 
@@ -33,7 +36,13 @@ class Estimate:
     images: int
 
 
-def build(workspace: Workspace, network: GeneratorFile, device: torch.device, batch: int) -> DatasetIndex:
+def build(
+    workspace: Workspace,
+    network: GeneratorFile,
+    device: torch.device,
+    batch: int,
+    detector: Detector | None = None,
+) -> DatasetIndex:
     """Makes the shards of a plan that are not there yet.
 
     It can be stopped at any moment, and goes on where it was when it is called again.
@@ -43,37 +52,48 @@ def build(workspace: Workspace, network: GeneratorFile, device: torch.device, ba
         network: the generator that the plan names.
         device: where images are made.
         batch: images at a time.
+        detector: the one that a plan names that aligns.
 
     Returns:
         The index of the finished data set, not saved yet.
 
     Raises:
-        BadInput: if the disk is full, or the generator gives values that are not finite.
+        BadInput: if the disk is full, the generator gives values that are not finite, or a class has too few
+            images with a face.
     """
     plan = workspace.plan
-    environment = describe_environment(network, device, batch)
-    done = workspace.finished()
+    environment = describe_environment(network, device, batch, detector)
+    faces = workspace.faces()
+    unknown = plan.align is not None and faces is None
+    done = {} if unknown else workspace.finished()
     missing = [number for number in range(plan.num_shards) if number not in done]
     centers = None
     if plan.truncation.center == "class" and (missing or not workspace.has_centers()):
         centers = _class_centers(workspace, network)
     if missing:
         sampler = Sampler(network.generator, plan, device, batch, centers)
+        if unknown:
+            assert detector is not None
+            with _progress(len(plan.classes), "classes") as bar:
+                faces = find_faces(workspace, sampler, detector, bar.update)
+            done = workspace.finished()
+            missing = [number for number in missing if number not in done]
+        indices = None if faces is None else faces.indices
         found = sum(shard.info.num_samples for shard in done.values())
         with _progress(plan.num_samples, "images", found) as bar, ThreadPoolExecutor(_encoders()) as encoders:
             for number in missing:
-                batches = _counted(sampler.batches(plan.shard(number)), bar)
+                batches = _counted(sampler.batches(plan.shard(number, indices)), bar)
                 filename = plan.shard_filename(number)
                 written = write_shard(
                     workspace.directory / filename,
-                    encoded(batches, plan.image, encoders),
+                    encoded(batches, plan.image, encoders, faces),
                     plan.image.format,
                     workspace.scratch,
                 )
                 info = ShardInfo(filename, written.num_samples, written.num_bytes, written.sha256)
                 done[number] = FinishedShard(info, environment)
                 workspace.record(number, done[number])
-    return _index(workspace, done)
+    return _index(workspace, done, detector)
 
 
 def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, images: int = 8) -> Estimate:
@@ -86,39 +106,50 @@ def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, ima
         samples = plan.truncation.center_samples or 1
         plan = replace(plan, classes=tuple(sorted(set(classes))))
         centers = torch.stack([class_center(network.generator, c, samples) for c in plan.classes])
-    sampler = Sampler(network.generator, plan, device, images, centers)
+    sampler = Sampler(network.generator, replace(plan, align=None), device, images, centers)
     sizes = [len(encode(image, plan.image)) for batch in sampler.batches(specs) for image in batch.images]
     blocks = 3 + 2 + np.mean([-(-size // 512) for size in sizes])  # headers, .cls and .json, image
     return Estimate(int(num_samples * blocks * 512), images)
 
 
-def describe_environment(network: GeneratorFile, device: torch.device, batch: int) -> Environment:
-    """What the last bit of an image may depend on, and which file the generator came from."""
+def describe_environment(
+    network: GeneratorFile, device: torch.device, batch: int, detector: Detector | None = None
+) -> Environment:
+    """What the last bit of an image may depend on, and which files generator and detector came from."""
     if device.type == "cuda":
         processor = torch.cuda.get_device_name(device)
     else:
         processor = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-    return {
+    found: Environment = {
         "device": processor,
         "batch": batch,
         "versions": versions(),
         "network": {"file": network.path.name, "sha256": network.file_sha256},
     }
+    if detector is not None:
+        found["detector"] = {"file": detector.name, "sha256": detector.sha256, "versions": detector.versions}
+    return found
 
 
-def encoded(batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor) -> Iterator[Record]:
-    """The samples as records, in order, encoded in threads while further batches are made."""
+def encoded(
+    batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
+) -> Iterator[Record]:
+    """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
     waiting: deque[Future[list[Record]]] = deque()
     for batch in batches:
-        waiting.append(pool.submit(_encode_batch, batch, form))
+        waiting.append(pool.submit(_encode_batch, batch, form, faces))
         if len(waiting) > _BATCHES_AHEAD:
             yield from waiting.popleft().result()
     while waiting:
         yield from waiting.popleft().result()
 
 
-def _encode_batch(batch: SampleBatch, form: ImageFormat) -> list[Record]:
-    return [Record(spec, encode(image, form)) for spec, image in zip(batch.specs, batch.images, strict=True)]
+def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[Record]:
+    records = []
+    for spec, image in zip(batch.specs, batch.images, strict=True):
+        shown = image if faces is None else warp(image, faces.landmarks_of(spec), form.size)
+        records.append(Record(spec, encode(shown, form)))
+    return records
 
 
 def _counted(batches: Iterable[SampleBatch], bar: tqdm) -> Iterator[SampleBatch]:
@@ -142,7 +173,7 @@ def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor
     return centers
 
 
-def _index(workspace: Workspace, done: dict[int, FinishedShard]) -> DatasetIndex:
+def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> DatasetIndex:
     environments: list[Environment] = []
     shards = []
     for _, shard in sorted(done.items()):
@@ -155,7 +186,11 @@ def _index(workspace: Workspace, done: dict[int, FinishedShard]) -> DatasetIndex
     kept = None
     if workspace.plan.truncation.center == "class":
         kept = ClassCenters(CENTERS, sha256_of_file(centers))
-    return DatasetIndex(workspace.plan, tuple(shards), tuple(environments), kept)
+    aligned = None
+    if (faces := workspace.faces()) is not None and detector is not None:
+        sha256 = sha256_of_file(workspace.directory / ALIGNMENT)
+        aligned = AlignedFaces(ALIGNMENT, sha256, detector.name, faces.drawn)
+    return DatasetIndex(workspace.plan, tuple(shards), tuple(environments), kept, aligned)
 
 
 def _encoders() -> int:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sface_data.errors import BadInput
 from sface_data.files import canonical_json
 
@@ -96,6 +99,22 @@ class Truncation:
 
 
 @dataclass(frozen=True)
+class Alignment:
+    """Faces are found in the generator's images and aligned; where there is none, the class draws its next index.
+
+    Attributes:
+        detector_sha256: digest of the detector.
+        draws: how many images a class may draw for each that is wanted.
+    """
+
+    detector_sha256: str
+    draws: int = 10
+
+    def __post_init__(self) -> None:
+        _require(self.draws >= 1, f"{self.draws} draws for each image are allowed; it must be at least 1")
+
+
+@dataclass(frozen=True)
 class SamplePlan:
     """A data set before it exists; a pure function of its fields.
 
@@ -114,6 +133,7 @@ class SamplePlan:
         image: see `ImageFormat`.
         split: name of the split.
         samples_per_shard: images per tar; the last one may have fewer.
+        align: see `Alignment`; None if the images stay as they are made.
     """
 
     generator_sha256: str
@@ -127,6 +147,7 @@ class SamplePlan:
     image: ImageFormat = ImageFormat()
     split: str = "train"
     samples_per_shard: int = 10_000
+    align: Alignment | None = None
 
     def __post_init__(self) -> None:
         _require(len(self.classes) > 0, "no classes are asked for")
@@ -163,6 +184,11 @@ class SamplePlan:
         return max(self.generator_classes, 1)
 
     @property
+    def most_draws(self) -> int:
+        """How many images of a class there may be at most, with those in which no face is found."""
+        return self.samples_per_class * (1 if self.align is None else self.align.draws)
+
+    @property
     def fingerprint(self) -> str:
         """The hex SHA-256 of all fields."""
         return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
@@ -175,16 +201,26 @@ class SamplePlan:
         """How many samples a shard holds."""
         return min(self.samples_per_shard, self.num_samples - shard * self.samples_per_shard)
 
-    def shard(self, shard: int) -> Iterator[SampleSpec]:
-        """The samples of a shard, in order."""
+    def shard(self, shard: int, indices: NDArray[np.int64] | None = None) -> Iterator[SampleSpec]:
+        """The samples of a shard, in order.
+
+        Args:
+            indices: [classes,samples_per_class] of the images in which a face was found, with a plan that aligns.
+        """
+        if (indices is None) != (self.align is None):
+            raise ValueError("indices are given with plans that align, and only with those")
         first = shard * self.samples_per_shard
         for position in range(first, first + self.shard_size(shard)):
-            index, place = divmod(position, len(self.classes))
+            number, place = divmod(position, len(self.classes))
+            index = number if indices is None else int(indices[place, number])
             yield spec_of(self.base_seed, self.classes[place], index)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, the classes as ranges."""
-        return {**dataclasses.asdict(self), "classes": format_ranges(self.classes)}
+        """The fields as plain JSON values, the classes as ranges; `align` only where there is some."""
+        value = {**dataclasses.asdict(self), "classes": format_ranges(self.classes)}
+        if self.align is None:
+            del value["align"]
+        return value
 
     @classmethod
     def from_json(cls, value: Any) -> "SamplePlan":
@@ -200,12 +236,17 @@ class SamplePlan:
             _check_types(value["truncation"], ("cutoff", "center_samples"), int, type(None))
             _check_types(value["truncation"], ("psi",), int, float)
             _check_types(value, ("generator_sha256", "classes", "split"), str)
+            align = value.get("align")
+            if align is not None:
+                _check_types(align, ("detector_sha256",), str)
+                _check_types(align, ("draws",), int)
             return cls(
                 **{
                     **value,
                     "classes": parse_ranges(value["classes"]),
                     "truncation": Truncation(**value["truncation"]),
                     "image": ImageFormat(**value["image"]),
+                    "align": None if align is None else Alignment(**align),
                 }
             )
         except (TypeError, KeyError, AttributeError) as error:
@@ -214,7 +255,9 @@ class SamplePlan:
     def differences(self, other: "SamplePlan") -> list[str]:
         """The fields in which two plans differ, as lines `name: mine, not theirs`."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
-        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+        names = {**mine, **theirs}
+        pairs = ((name, mine.get(name), theirs.get(name)) for name in names)
+        return [f"{name}: {my}, not {their}" for name, my, their in pairs if my != their]
 
 
 def spec_of(base_seed: int, class_index: int, index: int) -> SampleSpec:

@@ -62,6 +62,8 @@ def kill_often(arguments: list[str], folder: str, duration: float, kills: int, s
 if __name__ == "__main__":
     folder, undisturbed, kills, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     command = sys.argv[5:]
+    if "--detector" in command:
+        import insightface.model_zoo  # noqa: F401
     duration = finish([*command, undisturbed])
     folders = kill_often(command, folder, duration, kills, seed)
     for number in range(folders):

@@ -15,6 +15,7 @@ FLOORS = {
     "release": 5,
     "audit": 4,
     "build": 4,
+    "alignment": 3,
     "recognition": 3,
     "generator": 2,
     "faces": 2,

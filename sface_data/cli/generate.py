@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import LICENCE, NamedPath
+from sface_data.cli.options import ALIGN, DETECTOR, LICENCE, NamedPath
 from sface_data.errors import BadInput
 from sface_data.plan import (
     CENTER_SAMPLES,
@@ -13,6 +13,7 @@ from sface_data.plan import (
     NOISE_MODES,
     PRECISIONS,
     TRUNCATION_CENTERS,
+    Alignment,
     ImageFormat,
     SamplePlan,
     Truncation,
@@ -20,6 +21,7 @@ from sface_data.plan import (
 )
 
 if TYPE_CHECKING:
+    from sface_data.faces.align import Detector
     from sface_data.generator.checkpoint import GeneratorFile
 
 
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Height and width of the images; the generator's are resized to it.",
 )
+@ALIGN
+@DETECTOR
 @click.option(
     "--format",
     "image_format",
@@ -124,6 +128,9 @@ def generate(
 ) -> None:
     """Make a class-labelled data set of synthetic faces, as WebDataset shards.
 
+    With --align detect, faces are first looked for: a class draws its next image for each in which none is found,
+    up to ten times the images asked for; alignment.safetensors has which they are. Each image is then made twice.
+
     It can be stopped at any moment: run the same command again, and only what is missing is made.
 
     \b
@@ -132,6 +139,7 @@ def generate(
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
     """
     from sface_data.build import build, estimate
+    from sface_data.faces.align import open_detector
     from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
     from sface_data.generator.sampler import check_plan, default_batch
     from sface_data.release.folder import check_licence, finish
@@ -140,7 +148,8 @@ def generate(
 
     where = choose_device(device)
     file = load_generator(network or DEMO_GENERATOR)
-    plan = _plan(file, str(where), options)
+    detector = open_detector(options["detector"], device) if options["align"] == "detect" else None
+    plan = _plan(file, str(where), options, detector)
     check_plan(plan, file.generator)  # before the folder is touched
     batch = batch or default_batch(where, file.generator.config, plan.image.size)
     if dry_run:
@@ -151,7 +160,7 @@ def generate(
     else:
         check_licence(outdir, licence)
     with open_workspace(outdir, plan, overwrite) as workspace:
-        index = build(workspace, file, where, batch)
+        index = build(workspace, file, where, batch, detector)
         finish(workspace, index, licence)
     click.echo(
         f"{outdir}: {index.num_samples:,} images of {len(plan.classes):,} classes in {len(index.shards):,} "
@@ -160,7 +169,7 @@ def generate(
     )
 
 
-def _plan(file: "GeneratorFile", device: str, options: dict[str, Any]) -> SamplePlan:
+def _plan(file: "GeneratorFile", device: str, options: dict[str, Any], detector: "Detector | None") -> SamplePlan:
     import torch
 
     from sface_data.training.devices import choose_precision
@@ -193,6 +202,7 @@ def _plan(file: "GeneratorFile", device: str, options: dict[str, Any]) -> Sample
         image=ImageFormat(options["size"], options["image_format"], quality),
         split=options["split"],
         samples_per_shard=options["samples_per_shard"],
+        align=None if detector is None else Alignment(detector.sha256),
     )
 
 
@@ -210,6 +220,7 @@ def _print_plan(plan: SamplePlan, file: "GeneratorFile", device: str, batch: int
         "shards": f"{plan.num_shards:,} of up to {plan.samples_per_shard:,} images",
         "bytes": f"about {size.num_bytes:,} (from {size.images} images made for it)",
         "image": f"{plan.image.size}x{plan.image.size} {plan.image.format}, from {resolution}x{resolution}",
+        "aligned": "no" if plan.align is None else f"yes, by detector {plan.align.detector_sha256[:12]}",
         "generator": f"{file.path} ({plan.generator_sha256[:12]})",
         "device": f"{device}, {plan.precision}, batch {batch}",
         "fingerprint": plan.fingerprint,

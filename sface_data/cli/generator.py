@@ -131,6 +131,9 @@ def info(file: Path, as_json: bool) -> None:
     show_default=True,
     help="Thousands of images between two checkpoints.",
 )
+@click.option(
+    "--tensorboard", is_flag=True, help="Write the metrics for TensorBoard as well (an extra of this package)."
+)
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--precision",
@@ -149,6 +152,7 @@ def train(
     init: Path | None,
     seed: int,
     checkpoint_kimg: float,
+    tensorboard: bool,
     device: str,
     precision: str,
 ) -> None:
@@ -171,9 +175,12 @@ def train(
     from sface_data.generator.train import Settings, Training
     from sface_data.generator.training_faces import TrainingFaces
     from sface_data.generator.training_run import run_training
+    from sface_data.training.board import check_tensorboard
     from sface_data.training.devices import choose_precision
     from sface_data.training.team import joined_team, training_device
 
+    if tensorboard:
+        check_tensorboard()
     recipe = PRESETS[preset]
     recipe = dataclasses.replace(
         recipe,
@@ -196,7 +203,7 @@ def train(
     )
     with joined_team(where) as team:
         training = Training(faces, settings, where, team, None if initial is None else initial.generator)
-        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg)
+        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
     if team.rank == 0:
         kimg = training.progress.images / 1000
         click.echo(f"{outdir}: {kimg:g} kimg; look at the newest samples-*.png", err=True)
@@ -234,8 +241,17 @@ def train(
     show_default=True,
     help="Images of each class, made and real.",
 )
+@click.option(
+    "--inception",
+    metavar="FILE.pth",
+    type=click.Path(path_type=Path),
+    help="Weights of Inception as torch-fidelity (an extra of this package) publishes them: adds the Frechet "
+    "distance that papers report. It needs some 10,000 images to mean the same as theirs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class: int, as_json: bool) -> None:
+def metrics(
+    file: Path, data: Path, model: Path, classes: int, images_per_class: int, inception: Path | None, as_json: bool
+) -> None:
     """Measure a generator against the faces it was trained on, in the feature space of an embedder.
 
     Frechet and kernel distance, precision and recall; how well the made classes are told apart (AUC, EER,
@@ -249,10 +265,12 @@ def metrics(file: Path, data: Path, model: Path, classes: int, images_per_class:
     from sface_data.faces.sources import open_source
     from sface_data.generator.checkpoint import load_generator
     from sface_data.generator.evaluation import evaluate
+    from sface_data.generator.inception import Inception
     from sface_data.recognition.embedder import open_embedder
 
+    network = None if inception is None else Inception(inception)
     loaded = load_generator(file)
-    rows = evaluate(loaded.generator, open_source(data), open_embedder(model), classes, images_per_class)
+    rows = evaluate(loaded.generator, open_source(data), open_embedder(model), classes, images_per_class, network)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

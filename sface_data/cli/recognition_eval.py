@@ -59,7 +59,7 @@ def evaluate(
 
     \b
     Examples:
-      sface-data recognition eval --weights run/model.safetensors --benchmarks faces_emore
+      sface-data recognition eval --weights run/weights.safetensors --benchmarks faces_emore
       sface-data recognition eval --weights model.onnx --benchmarks DIR --benchmark lfw --outdir eval
     """
     import os

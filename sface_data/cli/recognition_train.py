@@ -154,7 +154,7 @@ def train(
     \b
     Examples:
       sface-data recognition train --data out --outdir run --recipe cls --preset tiny
-      sface-data recognition train --data out --outdir run2 --recipe cls-kt --preset tiny --teacher teacher.onnx
+      sface-data recognition train --data out --outdir run2 --recipe cls-kt --teacher teacher.onnx
       torchrun --nproc-per-node 4 -m sface_data recognition train --data set --outdir run --recipe cls
     """
     from sface_data.errors import BadInput

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def warp(image: Pixels, landmarks: NDArray[np.float32], size: int) -> Pixels:
     import cv2
 
     matrix, _ = similarity(landmarks, template_in(size))
-    factor = min(max(math.ceil(1 / math.sqrt(np.linalg.det(matrix))), 1), _MOST_SHRINKING)
+    scale = max(math.hypot(matrix[0, 0], matrix[1, 0]), 1 / _MOST_SHRINKING)
+    factor = max(math.ceil(1 / scale), 1)
     side = size * factor
     matrix, shift = similarity(landmarks, template_in(side))
     whole = np.concatenate([matrix, shift[:, None]], axis=1).astype(np.float64)  # [2,3]
@@ -50,7 +52,8 @@ def warp(image: Pixels, landmarks: NDArray[np.float32], size: int) -> Pixels:
 class Detector:
     """A detector of faces with five landmarks, of the kinds that insightface runs (SCRFD, RetinaFace).
 
-    An image is looked at by itself, so what is found does not depend on other images. Of several faces the
+    An image is looked at by itself and by one thread: what is found does not depend on other images, and several
+    threads can look at several. Of several faces the
     largest and most central counts, as insightface has it.
 
     Args:
@@ -73,6 +76,15 @@ class Detector:
             self.landmarks(np.full((64, 64, 3), 128, np.uint8))
         except session_errors() as error:
             raise BadInput(f"{path}: fails on an image of 64 x 64 pixels ({brief(error)})") from error
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the libraries that landmarks and aligned images depend on."""
+        import cv2
+        import onnxruntime
+
+        found = {"opencv": cv2.__version__, "onnxruntime": onnxruntime.__version__}
+        return {"insightface": metadata.version("insightface"), **found}
 
     def landmarks(self, image: Pixels) -> NDArray[np.float32] | None:
         """Right eye, left eye, nose, right and left corner of the mouth [5,2] in an image [H,W,3], RGB.
@@ -133,7 +145,7 @@ def _open(path: Path, device: str) -> Any:
 
     asked = providers(device)
     try:
-        model = get_model(str(path), providers=asked, sess_options=session_options())
+        model = get_model(str(path), providers=asked, sess_options=session_options(threads=1))
     except session_errors() as error:
         raise BadInput(f"{path}: insightface cannot load it as a detector ({brief(error)})") from error
     check_given(model.session, device)

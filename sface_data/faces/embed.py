@@ -361,7 +361,9 @@ def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding)
     """Batches of decoded images in order, made in threads ahead of their use."""
     starts: Iterable[int] = range(0, len(faces), embedding.batch)
     waiting: deque[Future[_Batch]] = deque()
-    with ThreadPoolExecutor(min(max((os.cpu_count() or 1) // 2, 1), 8)) as pool:
+    cores = os.cpu_count() or 1
+    threads = max(cores // 2, 1) if embedding.aligner is None else cores  # a detector is work
+    with ThreadPoolExecutor(min(threads, 8)) as pool:
         try:
             for start in starts:
                 places = range(start, min(start + embedding.batch, len(faces)))

@@ -48,12 +48,17 @@ def check_given(session: Any, device: str) -> None:
         raise BadInput(f"the device {device!r} is asked for, but ONNX Runtime cannot use it: {_REMEDY}")
 
 
-def session_options() -> Any:
-    """Options under which ONNX Runtime says nothing but what it raises."""
+def session_options(threads: int = 0) -> Any:
+    """Options under which ONNX Runtime says nothing but what it raises.
+
+    Args:
+        threads: that one run uses; 0 for as many as there are cores.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
+    options.intra_op_num_threads = threads
     return options
 
 

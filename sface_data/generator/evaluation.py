@@ -24,7 +24,12 @@ _BATCH = 32
 
 
 def evaluate(
-    generator: Generator, source: LabelledFaces, embedder: FaceEmbedder, classes: int, per_class: int
+    generator: Generator,
+    source: LabelledFaces,
+    embedder: FaceEmbedder,
+    classes: int,
+    per_class: int,
+    inception: FaceEmbedder | None = None,
 ) -> dict[str, Any]:
     """Compares images of a generator with the faces it was trained on.
 
@@ -33,6 +38,7 @@ def evaluate(
         embedder: in whose vectors they are compared.
         classes: how many classes are looked at, spread over all.
         per_class: images of each, made and real.
+        inception: in whose features the distances are measured as well, see `inception.Inception`.
 
     Raises:
         BadInput: if the generator has other classes than the source.
@@ -46,10 +52,11 @@ def evaluate(
     chosen = [i * total // min(classes, total) for i in range(min(classes, total))]
     made, made_classes = _made(generator, embedder, chosen, per_class)
     real, real_classes = _real(source, embedder, chosen, per_class)
+    made, real = _scaled(made), _scaled(real)
     precision, recall = precision_and_recall(real, made)
     within, training = separability(made, made_classes), separability(real, real_classes)
     across = separability(made, made_classes, real, real_classes)
-    return {
+    rows = {
         "classes": len(chosen),
         "images_made": len(made),
         "images_real": len(real),
@@ -69,6 +76,12 @@ def evaluate(
         "made_against_real_eer": across.eer,
         "made_against_real_fdr": across.fdr,
     }
+    if inception is not None:
+        made, _ = _made(generator, inception, chosen, per_class)
+        real, _ = _real(source, inception, chosen, per_class)
+        rows["inception_frechet_distance"] = frechet_distance(real, made)
+        rows["inception_kernel_distance"] = kernel_distance(real, made)
+    return rows
 
 
 @torch.no_grad()
@@ -83,8 +96,8 @@ def _made(
         images = generator(latents(batch, generator.config.z_dim), indices)  # [N,C,R,R], -1 to 1
         levels = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)  # as images are written
         pixels = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous()  # [N,R,R,3]
-        features.append(_features(embedder, pixels.numpy()))
-    return np.concatenate(features), np.array([spec.class_index for spec in specs])
+        features.append(embedder.embed(pixels.numpy()))
+    return np.concatenate(features).astype(np.float64), np.array([spec.class_index for spec in specs])
 
 
 def _real(
@@ -95,14 +108,10 @@ def _real(
     for first in range(0, len(places), _BATCH):
         images = [source[place].decode() for place in places[first : first + _BATCH].tolist()]
         for _, alike in groupby(images, key=lambda image: image.shape):
-            features.append(_features(embedder, np.stack(list(alike))))
-    return np.concatenate(features), source.class_indices[places]
+            features.append(embedder.embed(np.stack(list(alike))))
+    return np.concatenate(features).astype(np.float64), source.class_indices[places]
 
 
-def _features(embedder: FaceEmbedder, images: NDArray[np.uint8]) -> Features:
-    """What an embedder makes of images [N,R,R,3]: [N,D], scaled to a root mean square of one.
-
-    Only the direction of an embedding means anything.
-    """
-    vectors = embedder.embed(images).astype(np.float64)
+def _scaled(vectors: Features) -> Features:
+    """Vectors [N,D] of length 1, scaled to a root mean square of one."""
     return vectors * np.sqrt(vectors.shape[1])

@@ -34,7 +34,7 @@ class LabelledFaces(Protocol):
 
 
 class FaceEmbedder(Protocol):
-    """Makes vectors of faces: `faces.embedders.Embedder` is one."""
+    """Makes vectors of images: `faces.embedders.Embedder` is one, `inception.Inception` another."""
 
     def embed(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        """Vectors [N,D] of length 1 of square images [N,H,H,3] of any size, RGB."""
+        """Vectors [N,D] of square images [N,H,H,3] of any size, RGB; those of faces are of length 1."""

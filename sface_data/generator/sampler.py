@@ -101,7 +101,8 @@ class Sampler:
             center = self.centers[torch.from_numpy(places).to(self.device)]  # [N,w_dim]
         ws = self.generator.ws(z, classes, truncation.psi, truncation.cutoff, center)
         images = self.generator.synthesis(ws, self._noise(specs), self.dtype)  # [N,C,R,R]
-        return PendingBatch(specs, resize(images, self.plan.image.size))
+        # Faces are found and aligned in images as they are made.
+        return PendingBatch(specs, images if self.plan.align else resize(images, self.plan.image.size))
 
     def _noise(self, specs: Sequence[SampleSpec]) -> Noise:
         if self.plan.noise_mode != "random":

@@ -12,16 +12,19 @@ from sface_data.generator.checkpoint import save_generator
 from sface_data.generator.networks import Generator
 from sface_data.generator.train import Training
 from sface_data.generator.training_checkpoint import load_training, save_training
+from sface_data.training.board import BOARD, opened_board
 from sface_data.training.folder import CHECKPOINT, METRICS, claimed
 from sface_data.training.report import Report, images_bar, passed
 
-_OURS = ("generator-*.safetensors", "samples-*.png")
+_OURS = ("generator-*.safetensors", "samples-*.png", BOARD)
 _REPORT = 1000  # images between two lines of metrics
 _GRID_ROWS, _GRID_COLUMNS = 16, 10  # classes, images of each
 _ADVICE = "start a new run with a lower learning rate, a larger --gamma or --precision fp32"
 
 
-def run_training(training: Training, outdir: Path, kimg: float, checkpoint_kimg: float) -> None:
+def run_training(
+    training: Training, outdir: Path, kimg: float, checkpoint_kimg: float, tensorboard: bool = False
+) -> None:
     """Trains until `kimg` thousand images have been shown, from the checkpoint in `outdir` if there is one.
 
     Fills the folder with `checkpoint.pt`, `metrics.jsonl`, and for each checkpoint the averaged generator
@@ -30,6 +33,7 @@ def run_training(training: Training, outdir: Path, kimg: float, checkpoint_kimg:
     Args:
         kimg: rounded up to a whole batch.
         checkpoint_kimg: thousands of images between two checkpoints.
+        tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
 
     Raises:
         BadInput: if the folder holds a run with other settings or another process fills it, or if a loss is
@@ -41,7 +45,11 @@ def run_training(training: Training, outdir: Path, kimg: float, checkpoint_kimg:
         progress, batch = training.progress, training.settings.recipe.batch
         total = math.ceil(kimg * 1000 / batch) * batch
         report = Report(outdir / METRICS, training.team, progress.images, _ADVICE)
-        with images_bar(progress.images, total, training.team.rank) as bar:
+        wanted = tensorboard and training.team.rank == 0
+        with (
+            opened_board(outdir, progress.images, wanted) as board,
+            images_bar(progress.images, total, training.team.rank) as bar,
+        ):
             while progress.images < total:
                 before = progress.images
                 report.add(training.step())
@@ -49,7 +57,9 @@ def run_training(training: Training, outdir: Path, kimg: float, checkpoint_kimg:
                 last = progress.images >= total
                 save = last or passed(before, progress.images, round(checkpoint_kimg * 1000))
                 if save or passed(before, progress.images, _REPORT):
-                    report.write(progress.images, {"augment_p": progress.augment_p.item()})
+                    figures = report.write(progress.images, {"augment_p": progress.augment_p.item()})
+                    if board is not None:
+                        board.add(figures, progress.images)
                 if save and training.team.rank == 0:
                     name = f"{progress.images / 1000:09.2f}"
                     save_generator(training.averaged, outdir / f"generator-{name}.safetensors")

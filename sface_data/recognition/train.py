@@ -251,6 +251,7 @@ def run_training(
         if (outdir / CHECKPOINT).exists():
             training.load(outdir / CHECKPOINT)
         total = training.total
+        interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
         report = Report(outdir / METRICS, team, training.images, _ADVICE)
         evaluations = Report(outdir / EVALUATIONS, team, training.images, _ADVICE)
         batches = training.batches.from_image(training.images)
@@ -260,7 +261,7 @@ def run_training(
                 report.add(training.step(*next(batches)))
                 bar.update(recipe.batch)
                 last = training.images >= total
-                save = last or passed(before, training.images, round(checkpoint_epochs * training.settings.faces))
+                save = last or passed(before, training.images, interval)
                 if save or passed(before, training.images, max(_REPORT, total // _MOST_LINES)):
                     report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
                 due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)

@@ -97,7 +97,8 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
 
     Raises:
         CheckFailed: with the first thing that is in the way: strange files, no certificate, one of other bytes or
-            with another verdict, a report that shows people, open questions in the datasheet, a folder that is not valid.
+            with another verdict, a report that shows people, open questions in the datasheet, a folder that is not
+            valid.
         BadInput: if it is no data set, or the reason is empty or not needed.
     """
     index = DatasetIndex.load(directory)

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, explained
 from sface_data.plan import SamplePlan, key_of
+from sface_data.shards.alignment import found_faces
 from sface_data.shards.images import decode
 from sface_data.shards.index import DatasetIndex
 from sface_data.shards.reader import read_member, scan_shard
@@ -54,7 +55,7 @@ def draw_preview(directory: Path, index: DatasetIndex) -> Image.Image:
         number = str(c)
         draw.text((_MARGIN, y + _CELL // 2), number, font=_font(_NUMBER), fill=_PALE, anchor="lm")
         for column in range(columns):
-            cell = Image.fromarray(images[key_of(c, column)])
+            cell = Image.fromarray(images[c, column])
             cell = cell.resize((_CELL, _CELL), Image.Resampling.LANCZOS) if cell.width != _CELL else cell
             sheet.paste(cell, (_MARGIN + _LABEL + column * (_CELL + _GAP), y))
     return sheet
@@ -62,26 +63,29 @@ def draw_preview(directory: Path, index: DatasetIndex) -> Image.Image:
 
 def read_images(
     directory: Path, plan: SamplePlan, classes: list[int], images_per_class: int
-) -> dict[str, np.ndarray]:
-    """The first images of some classes by key, uint8 [H,W,3], reading no more than they take.
+) -> dict[tuple[int, int], np.ndarray]:
+    """The first images of some classes by class and number, uint8 [H,W,3], reading no more than they take.
 
     Raises:
         BadInput: if one is missing or broken.
     """
+    faces = found_faces(directory, plan)
     places = {c: place for place, c in enumerate(plan.classes)}
-    by_shard: dict[int, set[str]] = {}
-    for index in range(images_per_class):
+    by_shard: dict[int, dict[str, tuple[int, int]]] = {}
+    for number in range(images_per_class):
         for c in classes:
-            shard = (index * len(plan.classes) + places[c]) // plan.samples_per_shard
-            by_shard.setdefault(shard, set()).add(key_of(c, index))
+            shard = (number * len(plan.classes) + places[c]) // plan.samples_per_shard
+            index = number if faces is None else int(faces.indices[places[c], number])
+            by_shard.setdefault(shard, {})[key_of(c, index)] = (c, number)
     images = {}
-    for shard, keys in sorted(by_shard.items()):
+    for shard, wanted in sorted(by_shard.items()):
+        keys = set(wanted)
         path = directory / plan.shard_filename(shard)
         with explained(path), path.open("rb") as file:
             for entry in scan_shard(path):
                 if entry.key in keys and plan.image.format in entry.members:
                     try:
-                        images[entry.key] = decode(read_member(file, entry.members[plan.image.format]))
+                        images[wanted[entry.key]] = decode(read_member(file, entry.members[plan.image.format]))
                     except BadInput as error:
                         raise BadInput(f"{path}: {entry.key}: {error}") from error
                     if len(keys := keys - {entry.key}) == 0:

@@ -17,8 +17,9 @@ from sface_data.release.datasheet import DATASHEET
 from sface_data.release.folder import held_licence
 from sface_data.release.preview import PREVIEW
 from sface_data.release.texts import LICENCES, licence_text
+from sface_data.shards.alignment import ALIGNMENT, FoundFaces, found_faces
 from sface_data.shards.images import decode
-from sface_data.shards.index import MANIFEST, DatasetIndex, ShardInfo
+from sface_data.shards.index import MANIFEST, DatasetIndex
 from sface_data.shards.reader import ShardSample, read_shard
 
 _PER_SHARD = 20  # problems named in one shard; a swapped pair of shards would otherwise name thousands
@@ -72,9 +73,14 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
 def shard_problems(directory: Path, index: DatasetIndex) -> list[Problem]:
     """What is wrong with the manifest, the shards and the folder that they are in."""
     problems = [*_manifest_problems(directory, index), *_strangers(directory, index)]
+    faces = None
+    try:
+        faces = found_faces(directory, index.plan)
+    except BadInput as error:
+        problems.append(_problem(directory, ALIGNMENT, error))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         numbers = range(len(index.shards))
-        for found in pool.map(lambda number: list(_shard_problems(directory, index, number)), numbers):
+        for found in pool.map(lambda number: list(_shard_problems(directory, index, number, faces)), numbers):
             problems += found
     return problems
 
@@ -108,7 +114,9 @@ def _strangers(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
             yield Problem(name, "not in the manifest; readers that take every file here would read it")
 
 
-def _shard_problems(directory: Path, index: DatasetIndex, number: int) -> Iterator[Problem]:
+def _shard_problems(
+    directory: Path, index: DatasetIndex, number: int, faces: FoundFaces | None
+) -> Iterator[Problem]:
     shard, path = index.shards[number], directory / index.shards[number].filename
     if not path.is_file():
         yield Problem(shard.filename, "missing")
@@ -117,9 +125,10 @@ def _shard_problems(directory: Path, index: DatasetIndex, number: int) -> Iterat
         yield Problem(shard.filename, f"{size:,} bytes, not {shard.num_bytes:,}")
     if (sha256 := sha256_of_file(path)) != shard.sha256:
         yield Problem(shard.filename, f"its SHA-256 is {sha256[:12]}..., not {shard.sha256[:12]}...")
-    if number >= index.plan.num_shards:
-        return
-    sentences = _content_problems(path, index.plan, shard, number)
+    if number >= index.plan.num_shards or (index.plan.align is not None and faces is None):
+        return  # nothing says what should be in it
+    planned = index.plan.shard(number, None if faces is None else faces.indices)
+    sentences = _content_problems(path, index.plan, {spec.key: spec for spec in planned})
     for count, sentence in enumerate(sentences):
         if count == _PER_SHARD:
             yield Problem(shard.filename, "and more")
@@ -127,8 +136,7 @@ def _shard_problems(directory: Path, index: DatasetIndex, number: int) -> Iterat
         yield Problem(shard.filename, sentence)
 
 
-def _content_problems(path: Path, plan: SamplePlan, shard: ShardInfo, number: int) -> Iterator[str]:
-    planned = {spec.key: spec for spec in plan.shard(number)}
+def _content_problems(path: Path, plan: SamplePlan, planned: dict[str, SampleSpec]) -> Iterator[str]:
     found = []
     try:
         for sample in read_shard(path):
@@ -232,10 +240,11 @@ def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
             yield Problem(name, f"missing; `sface-data {command}` makes it")
         elif name == DATASHEET and claims(index)["counts"].encode() not in (directory / name).read_bytes():
             yield Problem(name, f"does not say {claims(index)['counts']!r}, as the manifest has it")
-    centers = index.class_centers
-    if centers is not None:
-        path = directory / centers.filename
+    for listed in (index.class_centers, index.aligned):
+        if listed is None:
+            continue
+        path = directory / listed.filename
         if not path.is_file():
-            yield Problem(centers.filename, "missing")
-        elif sha256_of_file(path) != centers.sha256:
-            yield Problem(centers.filename, "its SHA-256 is not that of the manifest")
+            yield Problem(listed.filename, "missing")
+        elif sha256_of_file(path) != listed.sha256:
+            yield Problem(listed.filename, "its SHA-256 is not that of the manifest")

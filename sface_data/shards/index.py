@@ -42,6 +42,22 @@ class ClassCenters:
 
 
 @dataclass(frozen=True)
+class AlignedFaces:
+    """How the faces of an aligned data set were found.
+
+    Attributes:
+        filename, sha256: the list of them, and its hex SHA-256.
+        detector: name of the detector's file; the plan has its digest.
+        drawn: images looked at until each class had enough with a face.
+    """
+
+    filename: str
+    sha256: str
+    detector: str
+    drawn: int
+
+
+@dataclass(frozen=True)
 class DatasetIndex:
     """A finished data set: the plan, its shards in order, and what made them.
 
@@ -52,6 +68,7 @@ class DatasetIndex:
     shards: tuple[ShardInfo, ...]
     environments: tuple[Environment, ...]
     class_centers: ClassCenters | None = None
+    aligned: AlignedFaces | None = None
 
     @property
     def num_samples(self) -> int:
@@ -73,6 +90,8 @@ class DatasetIndex:
             "class_centers": None if self.class_centers is None else dataclasses.asdict(self.class_centers),
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
         }
+        if self.aligned is not None:
+            value["aligned"] = dataclasses.asdict(self.aligned)
         write_text(directory / MANIFEST, pretty_json(value))
 
     @classmethod
@@ -91,12 +110,13 @@ class DatasetIndex:
         try:
             if value["format"] != _FORMAT:
                 raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
-            centers = value["class_centers"]
+            centers, aligned = value["class_centers"], value.get("aligned")
             index = cls(
                 plan=SamplePlan.from_json(value["plan"]),
                 shards=tuple(ShardInfo(**shard) for shard in value["shards"]),
                 environments=tuple(value["environments"]),
                 class_centers=None if centers is None else ClassCenters(**centers),
+                aligned=None if aligned is None else AlignedFaces(**aligned),
             )
             _check(index)
         except (KeyError, TypeError) as error:
@@ -137,6 +157,13 @@ def _check(index: DatasetIndex) -> None:
     centers = index.class_centers
     if centers is not None and not (isinstance(centers.filename, str) and isinstance(centers.sha256, str)):
         raise TypeError(f"{centers}")
+    aligned = index.aligned
+    if (aligned is None) != (index.plan.align is None):
+        raise TypeError("the plan aligns and no list of faces is named, or the reverse")
+    if aligned is not None:
+        names = (aligned.filename, aligned.sha256, aligned.detector)
+        if not all(isinstance(name, str) for name in names) or type(aligned.drawn) is not int:
+            raise TypeError(f"{aligned}")
 
 
 def _name(shard: ShardInfo) -> str:

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from sface_data.errors import BadInput
 from sface_data.files import explained, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.plan import SamplePlan
+from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.index import MANIFEST, DatasetIndex, Environment, ShardInfo
 
 CENTERS = "class_w_avg.safetensors"
@@ -46,6 +47,8 @@ class Workspace:
         """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
         if self.complete:
             index = DatasetIndex.load(self.directory)
+            if index.aligned is not None and index.aligned.sha256 != self._alignment_sha256():
+                return {}
             recorded = {
                 i: FinishedShard(shard, index.environments[shard.environment])
                 for i, shard in enumerate(index.shards)
@@ -60,9 +63,28 @@ class Workspace:
         path = self.directory / CENTERS
         return kept is not None and path.is_file() and sha256_of_file(path) == kept.sha256
 
+    def faces(self) -> FoundFaces | None:
+        """The faces that were found for this plan before; None if there are none, or not yet."""
+        if self.plan.align is None or (sha256 := self._alignment_sha256()) is None:
+            return None
+        if self.complete:
+            aligned = DatasetIndex.load(self.directory).aligned
+            if aligned is None or aligned.sha256 != sha256:
+                return None
+        try:
+            return FoundFaces.load(self.directory / ALIGNMENT, self.plan)
+        except BadInput:
+            return None
+
+    def _alignment_sha256(self) -> str | None:
+        path = self.directory / ALIGNMENT
+        return sha256_of_file(path) if self.plan.align is not None and path.is_file() else None
+
     def record(self, number: int, shard: FinishedShard) -> None:
         """Notes that a shard is finished."""
         value = {"plan_fingerprint": self.plan.fingerprint, **dataclasses.asdict(shard)}
+        if self.plan.align is not None:
+            value["alignment_sha256"] = self._alignment_sha256()
         write_text(self._record_path(number), pretty_json(value))
 
     def close(self) -> None:
@@ -71,13 +93,15 @@ class Workspace:
             shutil.rmtree(self.scratch)
 
     def _records(self) -> Iterator[tuple[int, FinishedShard]]:
+        alignment = self._alignment_sha256()
         for number in range(self.plan.num_shards):
             path = self._record_path(number)
             if not path.exists():
                 continue
             try:
                 value = read_json(path)
-                if value["plan_fingerprint"] == self.plan.fingerprint:
+                made_by = (value["plan_fingerprint"], value.get("alignment_sha256"))
+                if made_by == (self.plan.fingerprint, alignment):
                     yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
             except (BadInput, KeyError, TypeError):
                 continue  # a record that cannot be read vouches for nothing: the shard is made again
@@ -153,5 +177,7 @@ def _clear(directory: Path, plan: SamplePlan) -> None:
         for record in (directory / _NAME).glob("*.json"):
             if record.name != _PLAN:
                 record.unlink()
-        for name in (MANIFEST, CENTERS):
+        for part in (directory / _NAME).glob("alignment-*.safetensors"):
+            part.unlink()
+        for name in (MANIFEST, CENTERS, ALIGNMENT):
             (directory / name).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ class Report:
         if path.exists() and team.rank == 0:
             with explained(path):
                 lines = path.read_text().splitlines()
-            kept = [line for line in lines if json.loads(line)["kimg"] * 1000 <= images]
+            kept = [line for line in lines if round(json.loads(line)["kimg"] * 1000) <= images]
             write_text(path, "".join(f"{line}\n" for line in kept))
 
     def add(self, measured: Mapping[str, Tensor]) -> None:
@@ -45,8 +45,8 @@ class Report:
         for name, value in measured.items():
             self._measured.setdefault(name, []).append(value)
 
-    def write(self, images: int, more: Mapping[str, float]) -> None:
-        """Adds a line of the means since the last one.
+    def write(self, images: int, more: Mapping[str, float]) -> dict[str, float]:
+        """Adds a line of the means since the last one, and returns it.
 
         Args:
             images: shown so far.
@@ -69,10 +69,12 @@ class Report:
         speed = (images - self._since) / (now - self._clock)
         self._since, self._clock = images, now
         self._measured = {}
-        line = {"kimg": kimg, "images_per_second": speed, **more, **means}
+        figures = {"images_per_second": speed, **more, **means}
+        line = {"kimg": kimg, **{name: float(f"{value:.6g}") for name, value in figures.items()}}
         if self._team.rank == 0:
             with explained(self._path), self._path.open("a") as file:
-                file.write(json.dumps({name: float(f"{value:.6g}") for name, value in line.items()}) + "\n")
+                file.write(json.dumps(line) + "\n")
+        return line
 
 
 def images_bar(images: int, total: int, rank: int) -> tqdm:

@@ -1,4 +1,4 @@
-"""Intervals over subjects hold the true value about as often as they say. Full: scripts/bench_audit_truth.py."""
+"""Intervals over subjects hold the true value as often as they say. In full: scripts/bench_audit_truth.py."""
 
 from sface_data.audit.comparisons import compare
 from sface_data.biometrics.rates import ErrorRates

@@ -1,5 +1,6 @@
 """Metrics of a generator, on cases computed by hand and distributions of known distance."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sface_data.errors import BadInput
 from sface_data.faces.rendered.folder import RenderRequest, fill_folder
-from sface_data.generator.checkpoint import DEMO_GENERATOR
+from sface_data.faces.sources import open_source
+from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
+from sface_data.generator.evaluation import evaluate
+from sface_data.generator.inception import Inception
 from sface_data.generator.metrics import (
     frechet_distance,
     kernel_distance,
     precision_and_recall,
     separability,
 )
+from sface_data.recognition.embedder import open_embedder
 
+DEMO_EMBEDDER = DEMO_GENERATOR.parent / "demo_embedder.onnx"
 RNG = np.random.default_rng(0)
 
 
@@ -70,62 +77,50 @@ def test_classes_without_meaning_have_an_eer_of_one_half() -> None:
     assert found.eer == pytest.approx(0.5, abs=0.02)
 
 
-def field(number: int, value: int | bytes) -> bytes:
-    """One field of a protobuf message."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def varint(value: int) -> bytes:
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
-
-
-def tensor_of(name: bytes, *shape: int) -> bytes:
-    dimensions = b"".join(field(1, field(1, size) if size else field(2, b"N")) for size in shape)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, dimensions)))
-
-
-def averaging_embedder() -> bytes:
-    """An ONNX file that averages images [N,3,16,16] over squares of 4x4 and flattens what comes out."""
-    four = b"".join(field(8, 4) for _ in range(2))
-
-    def attribute(name: bytes) -> bytes:
-        return field(5, field(1, name) + four + field(20, 7))
-
-    pool = field(1, b"x") + field(2, b"p") + field(4, b"AveragePool")
-    pool += attribute(b"kernel_shape") + attribute(b"strides")
-    flatten = field(1, b"p") + field(2, b"y") + field(4, b"Flatten")
-    graph = field(1, pool) + field(1, flatten) + field(2, b"g")
-    graph += field(11, tensor_of(b"x", 0, 3, 16, 16)) + field(12, tensor_of(b"y", 0, 48))
-    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
-
-
-def test_the_command_measures_the_generator_that_ships(
-    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
-) -> None:
-    faces = tmp_path / "faces"
-    for _ in fill_folder(faces, RenderRequest(identities=32, images_per_identity=2, size=32), workers=1):
+@pytest.fixture(scope="module")
+def authentic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few images of the identities that the generator that ships was trained on."""
+    outdir = tmp_path_factory.mktemp("authentic") / "faces"
+    for _ in fill_folder(outdir, RenderRequest(identities=32, images_per_identity=4, size=64, strength=0.55), 1):
         pass
-    (tmp_path / "judge.onnx").write_bytes(averaging_embedder())
-    arguments = ["generator", "metrics", DEMO_GENERATOR, "--data", faces, "--model", tmp_path / "judge.onnx"]
-    code, stdout, stderr = run(*arguments, "--images-per-class", 2, "--classes", 16, "--json")
+    return outdir
+
+
+def test_classes_of_the_generator_that_ships_are_told_apart(
+    authentic: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    arguments = ["generator", "metrics", DEMO_GENERATOR, "--data", authentic, "--model", DEMO_EMBEDDER]
+    code, stdout, stderr = run(*arguments, "--images-per-class", 4, "--json")
     assert code == 0, stderr
     found = json.loads(stdout)
-    assert (found["classes"], found["images_made"], found["images_real"]) == (16, 32, 32)
-    assert found["made_auc"] > 0.6  # even by colours of squares the classes are told apart
-    assert 0 < found["frechet_distance"] < 48 * 4
+    assert (found["classes"], found["images_made"], found["images_real"]) == (32, 128, 128)
+    assert found["made_auc"] >= 0.9
+    assert found["real_auc"] >= 0.99
+    assert 0 < found["frechet_distance"] < 128 * 4
     code, stdout, _ = run(*arguments, "--images-per-class", 2)
     assert code == 0
     assert "made against real auc" in stdout
 
 
+def test_distances_in_the_features_of_a_second_network(authentic: Path) -> None:
+    """Features of length 1 there, and of a root mean square of 1 here: distances differ by their number."""
+    embedder = open_embedder(DEMO_EMBEDDER)
+    generator = load_generator(DEMO_GENERATOR).generator
+    rows = evaluate(generator, open_source(authentic), embedder, classes=8, per_class=4, inception=embedder)
+    assert rows["frechet_distance"] == pytest.approx(128 * rows["inception_frechet_distance"])
+
+
+def test_inception_is_an_extra(tmp_path: Path) -> None:
+    installed = importlib.util.find_spec("torch_fidelity") is not None
+    with pytest.raises(BadInput, match="no such file" if installed else "pip install"):
+        Inception(tmp_path / "none.pth")
+
+
 def test_faces_of_other_classes_are_refused(
-    tmp_path: Path, rendered_faces: Path, run: Callable[..., tuple[int, str, str]]
+    rendered_faces: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    (tmp_path / "judge.onnx").write_bytes(averaging_embedder())
     code, _, stderr = run(
-        "generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--model", tmp_path / "judge.onnx"
+        "generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--model", DEMO_EMBEDDER
     )
     assert code == 2
     assert "are of 8 classes, but the generator has 32" in stderr

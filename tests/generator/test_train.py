@@ -241,6 +241,21 @@ def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(folder: Path, 
             assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
+def test_tensorboard_shows_what_the_metrics_say_also_of_a_resumed_run(
+    faces: TrainingFaces, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for kimg in (0.016, 0.032):
+        run_training(training_of(faces), tmp_path, kimg, checkpoint_kimg=0.016, tensorboard=True)
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    assert len(lines) == 2
+    for name in ("kimg", "generator_loss", "augment_p"):
+        figures = [(event.step, event.value) for event in shown.Scalars(name)]
+        assert figures == [(round(line["kimg"] * 1000), pytest.approx(line[name])) for line in lines]
+
+
 def test_a_run_leaves_checkpoint_metrics_generator_and_grid(faces: TrainingFaces, tmp_path: Path) -> None:
     training = training_of(faces)
     run_training(training, tmp_path / "run", kimg=0.035, checkpoint_kimg=0.016)

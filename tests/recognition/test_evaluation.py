@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from sface_data.faces.sources import open_source
+from sface_data.recognition.backbones import create_backbone
 from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.evaluation import EVALUATION, PLOT, Evaluation, comparison
 from sface_data.recognition.pairing import draw_pairs
 from sface_data.recognition.published import ROWS
+from sface_data.recognition.weights import save_backbone
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -105,6 +108,25 @@ def test_no_published_rows_beside_a_benchmark_of_ones_own(run: Run, network: Pat
     code, output, _ = run("recognition", "eval", *arguments)
     assert code == 0
     assert "mine" in output and "arXiv" not in output
+
+
+def test_weights_of_torch_and_their_export_do_the_same(run: Run, benchmarks: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    weights, exported = tmp_path / "weights.safetensors", tmp_path / "network.onnx"
+    save_backbone(create_backbone("tiny", 32), "tiny", 32, {}, weights)
+    assert run("recognition", "export", "--weights", weights, "--out", exported)[0] == 0
+    records = []
+    for path in (weights, exported):
+        arguments = ["--weights", path, "--benchmarks", benchmarks, "--benchmark", "lfw", "--device", "cpu"]
+        code, output, errors = run("recognition", "eval", *arguments, "--json")
+        assert code == 0, errors
+        records.append(json.loads(output))
+    torch_record, onnx_record = records
+    assert torch_record["embedder"]["dimensions"] == onnx_record["embedder"]["dimensions"] == 32
+    assert torch_record["embedder"]["sha256"] != onnx_record["embedder"]["sha256"]
+    (one,), (other,) = torch_record["benchmarks"], onnx_record["benchmarks"]
+    assert one["auc"] == pytest.approx(other["auc"], abs=1e-3)
+    assert one["threshold_per_fold"] == pytest.approx(other["threshold_per_fold"], abs=0.011)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sface_data.shards.index import DatasetIndex
 
 
 def certify(folder: Path, verdict: str = "pass") -> Path:
-    """Writes a certificate of the bytes that are in a folder, of an audit with a check of nothing, and the card anew."""
+    """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
     index = DatasetIndex.load(folder)
     predicate: dict[str, Any] = {
         "policy": {"content": {"name": "none"}, "sha256": "0" * 64},

@@ -65,7 +65,7 @@ class Stall:
             if self.passing >= 0:
                 return False
         self.reached.set()
-        self.released.wait(60)
+        self.released.wait(300)
         return True
 
 

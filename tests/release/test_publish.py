@@ -384,7 +384,7 @@ def test_killed_among_the_large_files_resumed_and_loaded(folder: Path, tmp_path:
     with loopback_hub() as hub:
         hub.stall = Stall("object", passing=1)
         process = start(hub, folder, tmp_path / "home", xet=False)
-        assert hub.stall.reached.wait(60)
+        assert hub.stall.reached.wait(300)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         hub.stall.released.set()
@@ -392,7 +392,7 @@ def test_killed_among_the_large_files_resumed_and_loaded(folder: Path, tmp_path:
         assert list(hub.repos["org/faces"].branches["main"]) == [".gitattributes"]
 
         process = start(hub, folder, tmp_path / "home", xet=False)
-        output, errors = process.communicate(timeout=100)
+        output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert errors.splitlines()[-1] == f"{folder}: published, {hub.endpoint}/datasets/org/faces"
         assert WRITER not in output + errors
@@ -411,7 +411,7 @@ def test_killed_between_commits_resumed_and_loaded(folder: Path, tmp_path: Path)
     with loopback_hub(lfs=False) as hub:
         hub.stall = Stall("commit", passing=1)
         process = start(hub, folder, tmp_path / "home", xet=True)
-        assert hub.stall.reached.wait(60)
+        assert hub.stall.reached.wait(300)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         hub.stall.released.set()
@@ -419,7 +419,7 @@ def test_killed_between_commits_resumed_and_loaded(folder: Path, tmp_path: Path)
         assert sorted(hub.repos["org/faces"].branches["main"]) == [".gitattributes", *SHARDS]
 
         process = start(hub, folder, tmp_path / "home", xet=True)
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert all((folder / n).read_bytes() == hub.repos["org/faces"].branches["main"][n] for n in FILES)
         assert [message.partition(":")[0] for message in hub.repos["org/faces"].messages] == ["Shards", "Data set"]

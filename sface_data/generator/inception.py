@@ -1,0 +1,68 @@
+"""Inception's features, in which published Frechet distances are measured: torch-fidelity's network, an extra."""
+
+import io
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sface_data.errors import BadInput
+from sface_data.files import explained
+
+SOURCE = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+class Inception:
+    """The Inception-v3 of 2015, converted from TensorFlow, on the CPU.
+
+    torch-fidelity unpickles the file that it is given, so it is given a copy of the tensors alone.
+
+    Args:
+        weights: the published file, see SOURCE.
+
+    Raises:
+        BadInput: if torch-fidelity is not installed, or the file is not that of the network.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        try:
+            from torch_fidelity import FeatureExtractorInceptionV3
+        except ImportError as error:
+            raise BadInput(
+                f"--inception needs torch-fidelity: pip install 'sface-data[inception]' ({error})"
+            ) from error
+        tensors = _tensors(weights)
+        with tempfile.NamedTemporaryFile(suffix=".pth") as copy:
+            torch.save(tensors, copy)
+            copy.flush()
+            try:
+                self._network = FeatureExtractorInceptionV3(
+                    "inception-v3-compat", ["2048"], feature_extractor_weights_path=copy.name
+                )
+            except RuntimeError as error:  # names or shapes
+                raise BadInput(f"{weights}: not the weights of Inception; get {SOURCE}") from error
+
+    @torch.no_grad()
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features [N,2048] of images [N,H,W,3], RGB; not of length 1."""
+        (features,) = self._network(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
+        return features.numpy()
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; the weights of Inception are at {SOURCE}")
+    with explained(path):
+        data = path.read_bytes()
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: not a file of weights; get {SOURCE}") from error
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise BadInput(f"{path}: not the weights of Inception; get {SOURCE}")
+    return content

@@ -1,0 +1,88 @@
+"""`sface-data recognition` from shards of `generate` to ONNX, and data sets that contradict themselves."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sface_data.recognition.embedder import open_embedder
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def train(run: Run, data: Path, outdir: Path, recipe: str, *more: object) -> tuple[int, str]:
+    length = ("--preset", "tiny", "--epochs", 1, "--device", "cpu")
+    code, _, stderr = run(
+        "recognition", "train", "--recipe", recipe, "--data", data, "--outdir", outdir, *length, *more
+    )
+    return code, stderr
+
+
+def test_from_generated_shards_to_students_and_onnx(dataset: Path, tmp_path: Path, run: Run) -> None:
+    code, stderr = train(run, dataset, tmp_path / "cls", "cls")
+    assert code == 0, stderr
+    weights, onnx = tmp_path / "cls" / "weights.safetensors", tmp_path / "embedder.onnx"
+    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", onnx)
+    assert code == 0, stderr
+    for recipe, teacher in (("kt", weights), ("cls-kt", onnx)):
+        code, stderr = train(run, dataset, tmp_path / recipe, recipe, "--teacher", teacher)
+        assert code == 0, stderr
+        (line,) = (tmp_path / recipe / "metrics.jsonl").read_text().splitlines()
+        assert json.loads(line)["teacher_distance"] > 0
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 112, 112, 3)).astype(np.uint8)
+    torch_made, onnx_made = (open_embedder(path, "cpu").embed(pixels) for path in (weights, onnx))
+    assert (torch_made * onnx_made).sum(axis=1).min() > 0.9999
+    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", onnx)
+    assert (code, "exists" in stderr) == (2, True)
+    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", tmp_path / "embedder.pt")
+    assert (code, "must end in .onnx" in stderr) == (2, True)
+
+
+@pytest.fixture
+def changed(dataset: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(dataset, tmp_path / "changed"))
+
+
+def test_a_missing_shard_is_noticed(changed: Path, tmp_path: Path, run: Run) -> None:
+    next(iter(sorted((changed / "data").glob("*.tar")))).unlink()
+    code, stderr = train(run, changed, tmp_path / "run", "cls")
+    assert code == 2
+    assert "manifest.json: says 60 faces, and the shards hold" in stderr
+    (changed / "manifest.json").unlink()
+    code, stderr = train(run, changed, tmp_path / "run", "cls")
+    assert code == 2
+    assert "README.md: says 60 faces, and the shards hold" in stderr
+
+
+def test_labels_beyond_the_classes_are_noticed(changed: Path, tmp_path: Path, run: Run) -> None:
+    shard = sorted((changed / "data").glob("*.tar"))[0]
+    data = shard.read_bytes()
+    place = data.index(b"000001_000000.cls")
+    data = data[: place + 512] + b"77" + data[place + 514 :]
+    size = place + 124  # of the member, in octal
+    shard.write_bytes(with_checksum(data[:size] + b"00000000002\0" + data[size + 12 :], place))
+    for file, classes in (("manifest.json", 10), ("README.md", 10)):
+        code, stderr = train(run, changed, tmp_path / "run", "cls")
+        assert code == 2
+        assert f"{file}: names {classes} classes, and the class '77' of the shards is none of them" in stderr
+        (changed / file).unlink()
+
+
+def with_checksum(data: bytes, place: int) -> bytes:
+    """The tar `data` with the checksum of the header at `place` computed anew."""
+    header = data[place : place + 148] + b" " * 8 + data[place + 156 : place + 512]
+    return data[: place + 148] + b"%06o\0 " % sum(header) + data[place + 156 :]
+
+
+def test_shards_without_labels(tmp_path: Path, run: Run) -> None:
+    import webdataset
+
+    with webdataset.TarWriter(str(tmp_path / "faces.tar"), mtime=0) as writer:
+        writer.write({"__key__": "photo", "jpg": b"\xff\xd8\xff"})
+    code, stderr = train(run, tmp_path / "faces.tar", tmp_path / "run", "cls")
+    assert code == 2
+    assert "does not tell its class: no cls, json or txt" in stderr
+    assert len(stderr.splitlines()) == 1
