@@ -21,6 +21,7 @@ from sface_data.shards.index import MANIFEST, DatasetIndex
 from sface_data.training.devices import choose_device
 
 CACHE = "cache"
+FACES = "faces"  # the subject where the release is no finished data set; its folder may have any name
 
 # Opens the display of a step: (what is done, how many faces), gives what is told of progress.
 Display = Callable[[str, int], AbstractContextManager[Progress]]
@@ -145,7 +146,7 @@ def _name(embedder: Embedder | None, inputs: Inputs) -> str:
 def _subjects(directory: Path, inputs: Inputs) -> dict[str, str]:
     if (directory / MANIFEST).is_file():
         return subjects_of(directory, DatasetIndex.load(directory))
-    return {directory.resolve().name: inputs.synthetic.sha256}
+    return {FACES: inputs.synthetic.sha256}
 
 
 def _described(inputs: Inputs) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def certificate_problems(directory: Path, index: DatasetIndex, public_key: Path 
     found = subjects_of(directory, index)
     for name in sorted(found.keys() | certificate.subjects.keys()):
         if name not in found:
-            yield f"speaks of {name}, which the manifest does not list"
+            yield f"speaks of {name!r}, which the manifest does not list"
         elif name not in certificate.subjects:
             yield f"does not speak of {name}"
         elif certificate.subjects[name] != found[name]:

@@ -68,7 +68,7 @@ def problems(folder: Path, public_key: Path | None = None) -> list[str]:
 def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) -> None:
     statement = json.loads(outcome.certificate.to_bytes())
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
-    assert statement["subject"] == [{"name": "release", "digest": {"sha256": "s" * 64}}]
+    assert statement["subject"] == [{"name": "faces", "digest": {"sha256": "s" * 64}}]
     predicate = statement["predicate"]
     assert predicate["policy"]["content"]["name"] == "strict" and len(predicate["policy"]["sha256"]) == 64
     assert predicate["inputs"]["training"] == {
@@ -171,10 +171,10 @@ def test_one_changed_byte_voids_it(certified: Path, name: str) -> None:
 def test_a_certificate_of_other_files_is_not_this_ones(certified: Path, sound: Examination) -> None:
     subjects = subjects_of(certified, DatasetIndex.load(certified))
     first = subjects.pop("data/train-000000.tar")
-    write_certificate(certified / "audit", certificate_of(sound, {**subjects, "data/x.tar": first}))
+    write_certificate(certified / "audit", certificate_of(sound, {**subjects, "data/x\n.tar": first}))
     assert problems(certified) == [
         "does not speak of data/train-000000.tar",
-        "speaks of data/x.tar, which the manifest does not list",
+        "speaks of 'data/x\\n.tar', which the manifest does not list",
     ]
 
 
