@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from sface_data.faces.embed import listed_sha256
 from sface_data.faces.embeddings import EmbeddingSet
 from sface_data.faces.rendered.folder import RenderRequest, fill_folder
 from sface_data.files import sha256_of_file
@@ -256,7 +257,7 @@ def write_embeddings() -> Callable[[Path, EmbeddingSet], Path]:
             "format": "sface-data embeddings folder 1",
             "embedder": {"name": "judge", "sha256": faces.embedder_sha256, "dimensions": faces.dimensions},
             "detector_sha256": faces.detector_sha256,
-            "source_sha256": faces.source_sha256,
+            "source_sha256": listed_sha256(faces),
             "faces": len(faces),
             "classes": len(faces.class_names),
             "parts": [{"file": part.name, "sha256": sha256_of_file(part), "faces": len(faces)}],

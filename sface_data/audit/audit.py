@@ -66,10 +66,14 @@ def audit(request: Request, display: Display) -> Outcome:
     Embeddings are kept: a run that was stopped goes on where it was when it is called again.
 
     Raises:
-        BadInput: for faces or judges that cannot be used, or must not be used together.
+        BadInput: for faces or judges that cannot be used, or must not be used together, and if the release
+            changes meanwhile.
     """
     embedders = open_judges(request)
-    inputs = _inputs(request, display)
+    directory = request.directory
+    index = DatasetIndex.load(directory) if (directory / MANIFEST).is_file() else None
+    before = None if index is None else subjects_of(directory, index)
+    inputs = _inputs(request, index, display)
     inputs.check()
     cache = request.outdir / CACHE
     with display("embedding", _to_embed(inputs, len(embedders), request.policy)) as progress:
@@ -87,7 +91,12 @@ def audit(request: Request, display: Display) -> Outcome:
         }
         for sets in judges
     ]
-    certificate = certify(examination, _subjects(request.directory, inputs), described, _described(inputs))
+    subjects = {FACES: inputs.synthetic.sha256}
+    if index is not None:
+        subjects = subjects_of(directory, index)
+        if subjects != before:
+            raise BadInput(f"{directory}: was changed while it was audited; run the same command again")
+    certificate = certify(examination, subjects, described, _described(inputs))
     return Outcome(certificate, examination, inputs)
 
 
@@ -118,12 +127,13 @@ def open_judges(request: Request) -> list[Embedder | None]:
     return embedders
 
 
-def _inputs(request: Request, display: Display) -> Inputs:
+def _inputs(request: Request, index: DatasetIndex | None, display: Display) -> Inputs:
     opened = {}
     for role in ("directory", "training", "control", "held_out"):
         path = getattr(request, role)
         with display(f"reading {role.replace('_', '-').replace('directory', 'release')}", 0) as progress:
-            opened[role] = None if path is None else Faces.open(path, progress)
+            release = index if role == "directory" else None
+            opened[role] = None if path is None else Faces.open(path, progress, release)
     synthetic, training = opened["directory"], opened["training"]
     assert synthetic is not None and training is not None
     return Inputs(synthetic, training, opened["control"], opened["held_out"], request.labels_related, request.seed)
@@ -141,12 +151,6 @@ def _name(embedder: Embedder | None, inputs: Inputs) -> str:
         return embedder.name
     held = inputs.training.embeddings
     return f"embedder {held.embedder_sha256[:12]}" if held is not None else "embedder"
-
-
-def _subjects(directory: Path, inputs: Inputs) -> dict[str, str]:
-    if (directory / MANIFEST).is_file():
-        return subjects_of(directory, DatasetIndex.load(directory))
-    return {FACES: inputs.synthetic.sha256}
 
 
 def _described(inputs: Inputs) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from sface_data.audit.overlap import check_digests
 from sface_data.audit.pixels import PixelEmbedder
 from sface_data.audit.planting import AlteredSource, simulated_copies
 from sface_data.errors import BadInput
+from sface_data.faces.embed import INDEX as EMBEDDINGS
 from sface_data.faces.embed import Embedding, FaceList, Progress, embed_into, is_embeddings, open_embeddings
 from sface_data.faces.embedders import Embedder
 from sface_data.faces.embeddings import EmbeddingSet, check_alike
+from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.source import Source, canonical_class
 from sface_data.faces.sources import open_source
+from sface_data.shards.index import DatasetIndex
 
 ROLES = ("synthetic", "training", "control", "held-out")
 
@@ -31,19 +34,38 @@ class Faces:
     embeddings: EmbeddingSet | None
 
     @classmethod
-    def open(cls, path: Path, progress: Progress | None = None) -> "Faces":
+    def open(cls, path: Path, progress: Progress | None = None, index: DatasetIndex | None = None) -> "Faces":
         """Opens a SOURCE, and reads every face of it once for its digest.
 
+        Args:
+            index: of a finished data set, whose shards are read then and nothing else that lies in its folder.
+
         Raises:
-            BadInput: if it cannot be read or has fewer than two classes.
+            BadInput: if it cannot be read or has fewer than two classes, or if a finished data set holds
+                embeddings or other faces than its manifest counts.
         """
+        if index is not None:
+            return cls._of_dataset(path, index, progress)
         if is_embeddings(path):
             found = open_embeddings(path)
-            classes = len(np.unique(found.class_index))
-            if classes < 2:
-                raise BadInput(f"{path}: its {len(found)} faces are of {classes} class; at least 2 are needed")
+            _check_classes(path, len(found), len(np.unique(found.class_index)))
             return cls(path, None, None, found)
         source = open_source(path)
+        return cls(path, source, FaceList.of(source, progress), None)
+
+    @classmethod
+    def _of_dataset(cls, path: Path, index: DatasetIndex, progress: Progress | None) -> "Faces":
+        if is_embeddings(path):
+            raise BadInput(
+                f"{path}: holds embeddings beside its images, and they could be of anything; move "
+                f"{EMBEDDINGS} and its parts out of the folder"
+            )
+        source = ShardSource(path, [path / shard.filename for shard in index.shards])
+        if len(source) != index.num_samples:
+            raise BadInput(
+                f"{path}: its shards hold {len(source):,} faces, not {index.num_samples:,} as its manifest says"
+            )
+        _check_classes(path, len(source), len(source.class_names))
         return cls(path, source, FaceList.of(source, progress), None)
 
     def __len__(self) -> int:
@@ -198,6 +220,11 @@ def _cached(
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / f"{faces.sha256[:16]}-{embedder.sha256[:16]}"
     return embed_into(folder, source, faces, Embedding(embedder), progress)
+
+
+def _check_classes(path: Path, faces: int, classes: int) -> None:
+    if classes < 2:
+        raise BadInput(f"{path}: its {faces} faces are of {classes} class; at least 2 are needed")
 
 
 def _digests(faces: Faces) -> Sequence[str]:

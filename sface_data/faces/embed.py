@@ -82,10 +82,7 @@ class FaceList:
     def sha256(self) -> str:
         """Over key, name of the class and digest of the image of every face, whatever their order."""
         names = (self.class_names[index] for index in self.class_index.tolist())
-        digest = hashlib.sha256()
-        for row in sorted(zip(self.keys, names, self.image_sha256, strict=True)):
-            digest.update(canonical_json(row).encode() + b"\n")
-        return digest.hexdigest()
+        return faces_sha256(zip(self.keys, names, self.image_sha256, strict=True))
 
     def part(self, first: int, count: int) -> "FaceList":
         """Some of the faces."""
@@ -93,6 +90,21 @@ class FaceList:
         return FaceList(
             self.keys[first:last], self.class_names, self.class_index[first:last], self.image_sha256[first:last]
         )
+
+
+def faces_sha256(faces: Iterable[tuple[str, str, str]]) -> str:
+    """Digest over key, name of the class and digest of the image of every face, whatever their order."""
+    digest = hashlib.sha256()
+    for row in sorted(faces):
+        digest.update(canonical_json(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def listed_sha256(embeddings: EmbeddingSet) -> str:
+    """What `source_sha256` should be by the faces that are listed, with those left out."""
+    names = (embeddings.class_names[index] for index in embeddings.class_index.tolist())
+    left_out = ((face.key, face.class_name, face.image_sha256) for face in embeddings.left_out)
+    return faces_sha256([*zip(embeddings.keys, names, embeddings.image_sha256, strict=True), *left_out])
 
 
 @dataclass(frozen=True)
@@ -246,9 +258,12 @@ def open_embeddings(folder: Path, embedder_sha256: str | None = None) -> Embeddi
             raise BadInput(f"{path}: not the file that {INDEX} lists; run its `sface-data embed` again")
         parts.append(EmbeddingSet.load(path))
     try:
-        return joined(parts, index["source_sha256"])
+        whole = joined(parts, index["source_sha256"])
     except BadInput as error:
         raise BadInput(f"{folder}: {error}") from error
+    if listed_sha256(whole) != whole.source_sha256:
+        raise BadInput(f"{folder / INDEX}: names other faces than its parts hold; make the embeddings again")
+    return whole
 
 
 def _request(embedding: Embedding, faces: FaceList) -> dict[str, Any]:

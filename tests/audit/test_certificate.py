@@ -26,6 +26,8 @@ from sface_data.audit.certificate import (
 )
 from sface_data.audit.examine import Examination
 from sface_data.errors import BadInput
+from sface_data.faces.embed import listed_sha256
+from sface_data.faces.embeddings import EmbeddingSet
 from sface_data.files import canonical_json
 from sface_data.release.folder import adopt_audit
 from sface_data.release.validation import validate
@@ -65,14 +67,19 @@ def problems(folder: Path, public_key: Path | None = None) -> list[str]:
     return list(certificate_problems(folder, DatasetIndex.load(folder), public_key))
 
 
+def held_in(outcome: Outcome) -> dict[str, EmbeddingSet]:
+    return {role: held.embeddings for role, held in outcome.inputs.by_role.items() if held.embeddings is not None}
+
+
 def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) -> None:
     statement = json.loads(outcome.certificate.to_bytes())
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
-    assert statement["subject"] == [{"name": "faces", "digest": {"sha256": "s" * 64}}]
+    digests = {role: listed_sha256(held) for role, held in held_in(outcome).items()}
+    assert statement["subject"] == [{"name": "faces", "digest": {"sha256": digests["synthetic"]}}]
     predicate = statement["predicate"]
     assert predicate["policy"]["content"]["name"] == "strict" and len(predicate["policy"]["sha256"]) == 64
     assert predicate["inputs"]["training"] == {
-        "sha256": "t" * 64,
+        "sha256": digests["training"],
         "faces": 300,
         "classes": 50,
         "form": "embeddings",
