@@ -34,6 +34,7 @@ from sface_data.faces.source import Source
 from sface_data.files import cards_folder, write_text
 
 TEMPLATE = "report.html.j2"
+PAIRS = "pairs.html"  # the only page with photographs
 _PAIRS = 8
 _THUMBNAIL = 112
 _WORDS = {

@@ -68,7 +68,8 @@ from sface_data.errors import BadInput, CheckFailed
 @click.option(
     "--show-pairs",
     is_flag=True,
-    help="Show the closest pairs in the report: it then contains photographs of people from training.",
+    help="Also write AUDIT/pairs.html, the report with the closest pairs: it contains photographs of people from "
+    "training. It never goes into DIR.",
 )
 @click.option(
     "--sign",
@@ -109,7 +110,7 @@ def audit(
     from sface_data.audit.audit import audit as run
     from sface_data.audit.certificate import CERTIFICATE, REPORT, load_private_key, write_certificate
     from sface_data.audit.policy import load_policy
-    from sface_data.audit.report import write_report
+    from sface_data.audit.report import PAIRS, write_report
     from sface_data.files import explained
     from sface_data.release.folder import adopt_audit
     from sface_data.release.validation import shard_problems
@@ -140,12 +141,18 @@ def audit(
     outcome = run(request, _display)
     certificate = outcome.certificate
     write_certificate(outdir, certificate, key)
-    report = outdir / Path(REPORT).name
-    write_report(report, outcome, show_pairs)
+    report, pairs = outdir / Path(REPORT).name, outdir / PAIRS
+    write_report(report, outcome)
+    with explained(pairs):
+        pairs.unlink(missing_ok=True)  # of another audit
+    if show_pairs:
+        write_report(pairs, outcome, show_pairs=True)
     if finished:
         adopt_audit(directory, outdir)
     click.echo(f"{outdir / Path(CERTIFICATE).name}: {certificate.statement['predicate']['in_words']}", err=True)
     click.echo(f"{report}: the report, for a browser", err=True)
+    if show_pairs:
+        click.echo(f"{pairs}: the same with photographs of people from training; keep it to yourself", err=True)
     if certificate.verdict != "pass":
         raise CheckFailed(f"{directory}: the verdict is {certificate.verdict}")
     click.echo(f"{directory}: the verdict is pass", err=True)

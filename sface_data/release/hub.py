@@ -189,13 +189,13 @@ def _check_certificate(directory: Path, index: DatasetIndex, reason: str | None)
 
 
 def _check_report(directory: Path) -> None:
-    # Its plots are drawings; pictures are in it only where it shows pairs, of which one is of the training set.
+    # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
     path = directory / REPORT
     if path.exists():
         with explained(path):
             pictures = b"data:image/" in path.read_bytes()
         if pictures:
-            raise CheckFailed(f"{path}: shows authentic images; run `sface-data audit` again without --show-pairs")
+            raise CheckFailed(f"{path}: shows pictures, which may be of people; run `sface-data audit` again")
 
 
 def _check_datasheet(directory: Path) -> None:

@@ -62,8 +62,15 @@ def test_a_data_set_is_audited_and_says_so(
     assert {path: path.stat().st_mtime_ns for path in made} == made  # embeddings are not made again
     assert load_certificate(out / "certificate.json") == certificate
 
-    code, _, _ = run(*command, "--outdir", out, "--show-pairs")
-    assert "photographs of people from the training set" in (out / "report.html").read_text()
+    report = (out / "report.html").read_bytes()
+    _, _, errors = run(*command, "--outdir", out, "--show-pairs")
+    assert f"{out / 'pairs.html'}: the same with photographs" in errors
+    text = (out / "pairs.html").read_text()
+    assert "photographs of people from the training set" in text and "data:image/jpeg" in text
+    assert (out / "report.html").read_bytes() == (faces / REPORT).read_bytes() == report
+    assert b"data:image" not in report
+    assert not list(faces.rglob("pairs.html"))  # nothing that shows people goes into the release
+    assert run(*command, "--outdir", out)[0] == 1 and not (out / "pairs.html").exists()
     assert run("card", faces)[0] == 0 and run("validate", faces)[0] == 0
 
 

@@ -152,7 +152,7 @@ def test_a_report_with_pictures(refused: Callable[..., str], folder: Path) -> No
     certify(folder)
     report = folder / "audit" / "report.html"
     report.write_text('<img src="data:image/jpeg;base64,AAAA">')
-    assert refused(1) == f"{report}: shows authentic images; run `sface-data audit` again without --show-pairs"
+    assert refused(1) == f"{report}: shows pictures, which may be of people; run `sface-data audit` again"
 
 
 def test_a_reason_that_is_empty_or_not_needed(refused: Callable[..., str], folder: Path) -> None:
