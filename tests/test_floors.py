@@ -27,6 +27,7 @@ FLOORS = {
     "provenance": 0,
     "files": 0,
     "pickles": 0,
+    "seal": 0,
     "errors": 0,
 }
 NEVER_TORCH = ("biometrics", "shards", "plan", "provenance", "files", "pickles", "errors", "release")

@@ -32,6 +32,7 @@ SIGNATURE = "audit/certificate.sig"
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
+_SIGNATURE_BYTES = 64  # of Ed25519
 _LARGEST = 64 << 20  # bytes
 NOT_SAID = (
     "It speaks of the identities of the training set that was given. Whether that is all the generator was "
@@ -74,6 +75,11 @@ class Certificate:
     def in_words(self) -> str:
         """The verdict in a sentence or two."""
         return self.statement["predicate"]["in_words"]
+
+    @property
+    def description(self) -> str:
+        """By which a report is known to be of this certificate."""
+        return f"Identity-relation audit: {self.verdict}; certificate sha256:{self.sha256}"
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -210,10 +216,9 @@ def certificate_problems(directory: Path, index: DatasetIndex, public_key: Path 
             yield f"does not speak of {name}"
         elif certificate.subjects[name] != found[name]:
             yield f"was made for another {name} ({certificate.subjects[name][:12]}..., not {found[name][:12]}...)"
-    if key is not None:
-        problem = _signature_problem(directory, certificate, key)
-        if problem:
-            yield problem
+    problem = _signature_problem(directory, certificate, key)
+    if problem:
+        yield problem
 
 
 def write_certificate(folder: Path, certificate: Certificate, private_key: Any = None) -> list[Path]:
@@ -279,17 +284,26 @@ def load_public_key(path: Path) -> Any:
     return key
 
 
-def _signature_problem(directory: Path, certificate: Certificate, key: Any) -> str:
-    from cryptography.exceptions import InvalidSignature
-
+def _signature_problem(directory: Path, certificate: Certificate, key: Any | None) -> str:
+    """What is wrong with the signature; without a key, whether it could be one."""
     path = directory / SIGNATURE
-    if not path.is_file():
-        return f"is not signed: there is no {SIGNATURE}"
+    if not path.exists():
+        return "" if key is None else f"is not signed: there is no {SIGNATURE}"
     with explained(path):
         text = path.read_bytes()
     try:
-        key.verify(base64.b64decode(text.strip(), validate=True), certificate.to_bytes())
-    except (InvalidSignature, binascii.Error, ValueError):
+        signature = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        signature = b""
+    if len(signature) != _SIGNATURE_BYTES:
+        return f"{SIGNATURE} is no signature, which is {_SIGNATURE_BYTES} bytes in base64"
+    if key is None:
+        return ""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        key.verify(signature, certificate.to_bytes())
+    except InvalidSignature:
         return f"{SIGNATURE} is not its signature with the public key given"
     return ""
 

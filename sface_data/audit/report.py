@@ -32,6 +32,7 @@ from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.biometrics.subjects import SubjectScores
 from sface_data.faces.source import Source
 from sface_data.files import cards_folder, write_text
+from sface_data.seal import HTML, sealed
 
 TEMPLATE = "report.html.j2"
 PAIRS = "pairs.html"  # the only page with photographs
@@ -92,7 +93,7 @@ def write_report(path: Path, outcome: Outcome, show_pairs: bool = False) -> None
 
 
 def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
-    """The page as HTML."""
+    """The page as HTML, with a seal."""
     import jinja2
     from markupsafe import Markup
 
@@ -107,8 +108,9 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
     certificate, examination = outcome.certificate, outcome.examination
     pages = [_judge_page(outcome, seen, show_pairs) for seen in examination.evidence]
     others = [check for check in examination.checks if check.finding.judge in ("pixels", "files")]
-    return environment.get_template(TEMPLATE).render(
+    page = environment.get_template(TEMPLATE).render(
         certificate=certificate,
+        description=certificate.description,
         predicate=certificate.statement["predicate"],
         subjects=certificate.subjects,
         verdict=certificate.verdict,
@@ -123,6 +125,7 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         show_pairs=show_pairs,
         no_pairs=show_pairs and not any(page.pairs for page in pages),
     )
+    return sealed(page, HTML)
 
 
 def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage:

@@ -9,8 +9,8 @@ from sface_data.errors import BadInput
 from sface_data.files import explained
 from sface_data.plan import SamplePlan, class_name
 from sface_data.release.results import Results
-from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.release.texts import LICENCES, render
+from sface_data.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.shards.index import DatasetIndex
 
 CARD = "README.md"

@@ -2,8 +2,8 @@
 
 import re
 
-from sface_data.release.seal import MARKDOWN, sealed, unedited
 from sface_data.release.texts import LICENCES, render
+from sface_data.seal import MARKDOWN, sealed, unedited
 from sface_data.shards.index import DatasetIndex
 
 DATASHEET = "DATASHEET.md"

@@ -26,8 +26,8 @@ from sface_data.release.croissant import CROISSANT, croissant
 from sface_data.release.datasheet import DATASHEET, datasheet_text, unedited_but_for_answers, with_answers
 from sface_data.release.preview import PREVIEW, write_preview
 from sface_data.release.results import EVALUATION, read_results
-from sface_data.release.seal import unedited
 from sface_data.release.texts import DEFAULT_LICENCE, LICENCES, licence_text
+from sface_data.seal import unedited
 from sface_data.shards.index import MANIFEST, DatasetIndex
 from sface_data.shards.workspace import Workspace
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sface_data.audit.certificate import CERTIFICATE, SIGNATURE, certificate_problems, load_certificate
+from sface_data.audit.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
 from sface_data.errors import BadInput
-from sface_data.files import read_json, sha256_of_file
+from sface_data.files import explained, read_json, sha256_of_file
 from sface_data.plan import SamplePlan, SampleSpec
 from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
 from sface_data.release.croissant import CROISSANT, croissant
@@ -17,6 +17,7 @@ from sface_data.release.datasheet import DATASHEET
 from sface_data.release.folder import held_licence
 from sface_data.release.preview import PREVIEW
 from sface_data.release.texts import LICENCES, licence_text
+from sface_data.seal import unedited
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces, found_faces
 from sface_data.shards.images import decode
 from sface_data.shards.index import MANIFEST, DatasetIndex
@@ -54,7 +55,7 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     Checked are: size and SHA-256 of each shard; its samples against the plan (none missing, doubled, strange
     or out of order; members, label, facts); that each image decodes and has the size planned; files in
     `data/` that do not belong; the centres of truncation; the facts of the card; the indexes for other readers;
-    the certificate, if there is one, and that it is of exactly these bytes.
+    the certificate, if there is one, and that it is of exactly these bytes, and that the report is of it and unedited.
 
     Args:
         public_key: an Ed25519 key (PEM) that must have signed the certificate, which must be there then.
@@ -65,6 +66,7 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     index = DatasetIndex.load(directory)
     problems = shard_problems(directory, index)
     problems += _certificate_problems(directory, index, public_key)
+    problems += _report_problems(directory)
     problems += _card_problems(directory, index)
     problems += _side_problems(directory, index)
     return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
@@ -94,6 +96,24 @@ def _certificate_problems(directory: Path, index: DatasetIndex, public_key: Path
         return
     for sentence in certificate_problems(directory, index, public_key):
         yield Problem(CERTIFICATE, sentence)
+
+
+def _report_problems(directory: Path) -> Iterator[Problem]:
+    path = directory / REPORT
+    if not path.exists():
+        return
+    again = "run `sface-data audit` again, or remove it"
+    with explained(path):
+        data = path.read_bytes()
+    if not unedited(data):
+        yield Problem(REPORT, f"not as `sface-data audit` wrote it; {again}")
+        return
+    try:
+        description = load_certificate(directory / CERTIFICATE).description
+    except BadInput:
+        description = None
+    if description is None or description.encode() not in data:
+        yield Problem(REPORT, f"not the report of the certificate beside it; {again}")
 
 
 def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:

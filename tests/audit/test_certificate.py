@@ -1,6 +1,7 @@
 """A certificate is bound to bytes, and any changed byte voids it."""
 
 import base64
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from sface_data.audit.audit import Outcome
 from sface_data.audit.certificate import (
     CERTIFICATE,
+    REPORT,
     SIGNATURE,
     Certificate,
     _own_digest,
@@ -25,6 +27,7 @@ from sface_data.audit.certificate import (
     write_certificate,
 )
 from sface_data.audit.examine import Examination
+from sface_data.audit.report import report_text
 from sface_data.errors import BadInput
 from sface_data.faces.embed import listed_sha256
 from sface_data.faces.embeddings import EmbeddingSet
@@ -204,6 +207,24 @@ def test_an_edited_card_keeps_its_edits_when_the_certificate_changes(
     assert not list(folder.glob("*.old")) and validate(folder).valid
 
 
+def test_a_report_is_of_its_certificate_and_unedited(certified: Path, outcome: Outcome) -> None:
+    def found() -> list[str]:
+        return [problem.sentence[:40] for problem in validate(certified).problems if problem.file == REPORT]
+
+    report = certified / REPORT
+    page = report_text(dataclasses.replace(outcome, certificate=load_certificate(certified / CERTIFICATE)))
+    report.write_text(page)
+    assert found() == []
+    for edited in (page.replace("inconclusive", "pass"), page + "\n", "<script>1</script>"):
+        report.write_text(edited)
+        assert found() == ["not as `sface-data audit` wrote it; run "]
+    report.write_text(report_text(outcome))
+    assert found() == ["not the report of the certificate beside"]
+    report.write_text(page)
+    (certified / CERTIFICATE).unlink()
+    assert found() == ["not the report of the certificate beside"]
+
+
 def test_signatures(certified: Path, sound: Examination, keys: tuple[Path, Path], tmp_path: Path) -> None:
     private, public = keys
     assert problems(certified, public) == ["is not signed: there is no audit/certificate.sig"]
@@ -213,9 +234,12 @@ def test_signatures(certified: Path, sound: Examination, keys: tuple[Path, Path]
     assert len(base64.b64decode((certified / SIGNATURE).read_bytes())) == 64
     other = write_keys(tmp_path / "k", tmp_path / "p", ed25519.Ed25519PrivateKey.generate())[1]
     assert problems(certified, other) == ["audit/certificate.sig is not its signature with the public key given"]
-    for broken in (b"", b"not base64!", base64.b64encode(b"0" * 64)):
+    (certified / SIGNATURE).write_bytes(base64.b64encode(b"0" * 64))
+    assert problems(certified, public) == [f"{SIGNATURE} is not its signature with the public key given"]
+    for broken in (b"", b"rubbish", b"not base64!", base64.b64encode(b"0" * 63)):
         (certified / SIGNATURE).write_bytes(broken)
-        assert problems(certified, public) == [f"{SIGNATURE} is not its signature with the public key given"]
+        for key in (public, None):
+            assert problems(certified, key) == [f"{SIGNATURE} is no signature, which is 64 bytes in base64"]
     write_certificate(certified / "audit", certificate)
     assert not (certified / SIGNATURE).exists()  # an old signature goes
 

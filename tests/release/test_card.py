@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sface_data.release.seal import MARKDOWN, YAML, sealed, unedited
+from sface_data.seal import MARKDOWN, YAML, sealed, unedited
 
 Run = Callable[..., tuple[int, str, str]]
 

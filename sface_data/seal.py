@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-MARKDOWN = ("<!-- ", " -->")  # what comments begin and end with
+HTML = MARKDOWN = ("<!-- ", " -->")  # what comments begin and end with
 YAML = ("# ", "")
 _LINE = re.compile(rb"(?:<!-- |# )written by sface-data, sha256 of the text above: ([0-9a-f]{64})(?: -->)?\n\Z")
 
