@@ -25,6 +25,7 @@ from sface_data.shards.index import MANIFEST, DatasetIndex
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
     from sface_data.audit.check import Check, Verdict
     from sface_data.audit.examine import Examination
+    from sface_data.audit.policy import Policy
 
 CERTIFICATE = "audit/certificate.json"
 REPORT = "audit/report.html"
@@ -70,6 +71,17 @@ class Certificate:
     def policy(self) -> str:
         """Name of the policy."""
         return self.statement["predicate"]["policy"]["content"]["name"]
+
+    @property
+    def policy_sha256(self) -> str:
+        """Digest of the policy, see `policy.Policy.sha256`."""
+        return self.statement["predicate"]["policy"]["sha256"]
+
+    @property
+    def policy_in_words(self) -> str:
+        """Which policy it was: a name alone could be that of any."""
+        shipped = self.statement["predicate"]["policy"]["shipped"]
+        return f"the policy `{self.policy}` that ships" if shipped else f"the custom policy `{self.policy}`"
 
     @property
     def in_words(self) -> str:
@@ -122,14 +134,13 @@ def certify(
     """
     policy = examination.policy
     predicate = {
-        "policy": {"content": policy.to_json(), "sha256": policy.sha256},
         "judges": judges,
         "inputs": inputs,
         "seed": examination.seed,
         "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
         "checks": [check.to_json() for check in examination.checks],
         "verdict": examination.verdict,
-        "in_words": in_words(examination.verdict, examination.checks),
+        "in_words": in_words(examination.verdict, examination.checks, policy),
         "not_said": list(NOT_SAID),
     }
     statement = {
@@ -138,11 +149,14 @@ def certify(
         "predicateType": PREDICATE_TYPE,
         "predicate": _plain(predicate),
     }
+    # To the last digit, for its digest.
+    shipped = {"content": policy.to_json(), "sha256": policy.sha256, "shipped": policy.shipped}
+    statement["predicate"]["policy"] = shipped
     statement["predicate"][_DIGEST] = _own_digest(statement)
     return Certificate(statement, hashlib.sha256(_bytes(statement)).hexdigest())
 
 
-def in_words(verdict: "Verdict", checks: "tuple[Check, ...]") -> str:
+def in_words(verdict: "Verdict", checks: "tuple[Check, ...]", policy: "Policy") -> str:
     """The verdict in a sentence or two."""
     failed = [check for check in checks if check.verdict == "fail"]
     open_ = [check for check in checks if check.needed and check.verdict == "inconclusive"]
@@ -154,15 +168,24 @@ def in_words(verdict: "Verdict", checks: "tuple[Check, ...]") -> str:
             "its generator was trained on."
         )
     if verdict == "pass":
-        return (
-            "No leakage above the limits of the policy was found, by checks that were shown to find it when it "
-            "is planted."
-        )
+        called = f"policy {policy.name}" if policy.shipped else f"custom policy {policy.name}"
+        return f"No leakage above the limits of the {called} was found. {_shown(checks)}"
     names = _listed([check.finding.name for check in open_])
     return (
         "This audit cannot tell whether the release leaks identities: no check failed, but "
         f"{len(open_)} that the policy needs could not be passed ({names}). That is no pass."
     )
+
+
+def _shown(checks: "tuple[Check, ...]") -> str:
+    """Which of the checks that a pass needs were shown to find leakage, in a sentence."""
+    needed = [check for check in checks if check.needed]
+    blind = [check for check in needed if not any(p["demand"] for p in check.finding.facts.get("planted", []))]
+    if len(blind) == len(needed):
+        return "None of its checks was shown to find leakage that is planted."
+    found = f"{len(needed) - len(blind)} of the {len(needed)} checks that it needs were shown to find leakage"
+    but = f" (all but {_listed([check.finding.name for check in blind], len(blind))})" if blind else ""
+    return f"{found} that is planted{but}."
 
 
 def load_certificate(path: Path) -> Certificate:
@@ -326,6 +349,11 @@ def _unsupported() -> type[Exception]:
 def _check_shape(certificate: Certificate) -> None:
     """Raises KeyError or TypeError where a file has not what the properties promise."""
     predicate = certificate.statement["predicate"]
+    policy = predicate["policy"]
+    if policy["sha256"] != hashlib.sha256(canonical_json(policy["content"]).encode()).hexdigest():
+        raise TypeError("its policy has another digest")
+    if not isinstance(policy["shipped"], bool):
+        raise TypeError("nothing says whether its policy ships")
     texts = [certificate.verdict, certificate.policy, certificate.in_words, *certificate.judges]
     texts += [*certificate.subjects, *certificate.subjects.values(), predicate[_DIGEST]]
     if not all(isinstance(text, str) for text in texts):

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import math
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ CHECKS = (
 )
 NAMES = ("strict", "paper")
 _FORMAT = "sface-data policy 1"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}")  # it stands in cards and pages
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class Policy:
         }
 
     @property
+    def shipped(self) -> bool:
+        """Whether it is one of those that ship, as it ships."""
+        return self.name in NAMES and self.sha256 == load_policy(self.name).sha256
+
+    @property
     def sha256(self) -> str:
         """Digest of what it demands."""
         return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
@@ -97,7 +104,8 @@ def load_policy(name_or_path: str) -> Policy:
     """A policy that ships (`strict`, `paper`), or that of a file.
 
     Raises:
-        BadInput: if the file cannot be read, or anything in it is unknown, missing or out of range.
+        BadInput: if the file cannot be read, or anything in it is unknown, missing or out of range, or it has the
+            name of one that ships and demands something else.
     """
     path = policy_path(name_or_path) if name_or_path in NAMES else Path(name_or_path)
     if name_or_path not in NAMES and not path.is_file():
@@ -109,9 +117,12 @@ def load_policy(name_or_path: str) -> Policy:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not a TOML file ({error})") from error
     try:
-        return _parse(value)
+        policy = _parse(value)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+    if name_or_path not in NAMES and policy.name in NAMES and not policy.shipped:
+        raise BadInput(f"{path}: is not the {policy.name!r} that ships; give it a `name` of its own")
+    return policy
 
 
 def policy_path(name: str) -> Path:
@@ -126,6 +137,8 @@ def _parse(value: dict[str, Any]) -> Policy:
     for name in ("name", "summary"):
         if not isinstance(value[name], str) or not value[name]:
             raise BadInput(f"`{name}` should be a text")
+    if not _NAME.fullmatch(value["name"]):
+        raise BadInput("`name` should be letters, digits, spaces and . _ -, at most 60")
     judge = _only(value["judge"], "[judge]", ("auc",))
     control = None
     if "positive-control" in value:

@@ -20,15 +20,17 @@ from sface_data.cli.options import DATASET
 @click.option(
     "--without-certificate",
     metavar="REASON",
-    help="Publish without a certificate that passes; the card gives the reason in its first lines.",
+    help="Publish without a certificate that passes under the policy strict; the card gives the reason in its "
+    "first lines.",
 )
 def publish(
     directory: Path, repo: str, private: bool, revision: str, dry_run: bool, without_certificate: str | None
 ) -> None:
     """Publish a data set on the Hugging Face hub, once everything about it holds.
 
-    The folder must be valid, have a certificate that passes and belongs to exactly its bytes, a datasheet without
-    open questions, and nothing in it that is not part of the data set; else nothing is uploaded, exit code 1.
+    The folder must be valid, have a certificate that passes under the policy strict and belongs to exactly its
+    bytes, a datasheet without open questions, and nothing in it that is not part of the data set; else nothing is
+    uploaded, exit code 1.
 
     The token comes from `hf auth login` or the variable HF_TOKEN. A stopped upload goes on when the same command
     is run again.

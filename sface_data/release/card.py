@@ -16,7 +16,7 @@ from sface_data.shards.index import DatasetIndex
 CARD = "README.md"
 CITATION = "CITATION.cff"
 LICENSE = "LICENSE"
-NOTICE = "> **Published without a certificate that passes.**"
+NOTICE = "> **Published without a certificate that passes under the policy `strict`.**"
 _FRONT = re.compile(r"---\n.*?\n---\n\n?", re.DOTALL)
 _NOTICE = re.compile(rf"^{re.escape(NOTICE)}[^\n]*\n\n?", re.MULTILINE)
 _SIZES = (  # the hub's categories
@@ -76,7 +76,8 @@ def _certificate_claim(certificate: Certificate | None) -> str:
     judges = ", ".join(f"`{name}`" for name in certificate.judges)
     return (
         f"**Identity-relation audit: {certificate.verdict}.** {certificate.in_words}\n\n"
-        f"Judged by {judges} under the policy `{certificate.policy}`: [report]({REPORT}), "
+        f"Judged by {judges} under {certificate.policy_in_words}\n(`sha256:{certificate.policy_sha256}`): "
+        f"[report]({REPORT}), "
         f"[certificate]({CERTIFICATE})\n`sha256:{certificate.sha256}`."
     )
 

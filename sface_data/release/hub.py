@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sface_data.audit.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
+from sface_data.audit.policy import load_policy
 from sface_data.errors import BadInput, CheckFailed, SfaceDataError
 from sface_data.files import explained, write_text
 from sface_data.release.card import CARD, with_notice
@@ -19,6 +20,7 @@ from sface_data.shards.index import DatasetIndex
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import HfApi, RepoFile
 
+POLICY = "strict"  # that a certificate must pass
 _BRANCH = re.compile(r"(?!.*(\.\.|//|\.lock$|/$|\.$))[A-Za-z0-9][A-Za-z0-9._/-]*")
 _MADE_BY_THE_HUB = ".gitattributes"  # comes with the repository
 _NO_CONNECTION = {"TransportError", "ConnectionError", "TimeoutError"}  # of httpx, of requests, of Python
@@ -93,12 +95,12 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
     """Checks everything about a folder, and changes nothing.
 
     Args:
-        reason: why it is published without a certificate that passes.
+        reason: why it is published without a certificate that passes under `strict`.
 
     Raises:
-        CheckFailed: with the first thing that is in the way: strange files, no certificate, one of other bytes or
-            with another verdict, a report that shows people, open questions in the datasheet, a folder that is not
-            valid.
+        CheckFailed: with the first thing that is in the way: strange files, no certificate, one of other bytes,
+            with another verdict or under another policy, a report with pictures, open questions in the datasheet,
+            a folder that is not valid.
         BadInput: if it is no data set, or the reason is empty or not needed.
     """
     index = DatasetIndex.load(directory)
@@ -178,13 +180,22 @@ def _check_certificate(directory: Path, index: DatasetIndex, reason: str | None)
         return
     for problem in certificate_problems(directory, index):
         raise CheckFailed(f"{path}: {problem}; audit the data set again, or remove {path.parent}")
-    verdict = load_certificate(path).verdict
-    if verdict == "pass" and reason is not None:
-        raise BadInput(f"{path}: passes; leave out --without-certificate")
-    if verdict != "pass" and reason is None:
+    certificate, demanded = load_certificate(path), load_policy(POLICY)
+    verdict, strict = certificate.verdict, certificate.policy_sha256 == demanded.sha256
+    if reason is not None:
+        if verdict == "pass" and strict:
+            raise BadInput(f"{path}: passes; leave out --without-certificate")
+        return
+    if verdict != "pass":
         raise CheckFailed(
             f"{path}: the verdict is `{verdict}`, not `pass`; to publish all the same, say why with "
             "--without-certificate"
+        )
+    if not strict:
+        raise CheckFailed(
+            f"{path}: passes under {certificate.policy_in_words} ({certificate.policy_sha256[:12]}), not under "
+            f"the `{POLICY}` of this version ({demanded.sha256[:12]}); audit the data set under that, or say with "
+            "--without-certificate why not"
         )
 
 

@@ -55,7 +55,8 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     Checked are: size and SHA-256 of each shard; its samples against the plan (none missing, doubled, strange
     or out of order; members, label, facts); that each image decodes and has the size planned; files in
     `data/` that do not belong; the centres of truncation; the facts of the card; the indexes for other readers;
-    the certificate, if there is one, and that it is of exactly these bytes, and that the report is of it and unedited.
+    the certificate, if there is one, that it is of exactly these bytes, and the report, that it is of this
+    certificate and unedited.
 
     Args:
         public_key: an Ed25519 key (PEM) that must have signed the certificate, which must be there then.

@@ -20,12 +20,14 @@ from sface_data.audit.certificate import (
     _own_digest,
     certificate_problems,
     certify,
+    in_words,
     load_certificate,
     load_private_key,
     load_public_key,
     subjects_of,
     write_certificate,
 )
+from sface_data.audit.check import Check, Finding
 from sface_data.audit.examine import Examination
 from sface_data.audit.report import report_text
 from sface_data.errors import BadInput
@@ -103,6 +105,26 @@ def test_the_same_findings_give_the_same_bytes_and_no_time(sound: Examination, s
     assert first.to_bytes() == (canonical_json(json.loads(first.to_bytes())) + "\n").encode()
 
 
+def test_a_pass_says_under_which_policy_and_what_was_shown(sound: Examination) -> None:
+    def check(name: str, *demands: str) -> Check:
+        facts = {"planted": [{"demand": demand} for demand in demands]}
+        return Check(Finding(name, "j", "", "", 0.1, facts=facts), "pass", "", None, True)
+
+    strict, seen, blind = sound.policy, check("a", "fail", ""), check("b", "")
+    assert in_words("pass", (seen, blind), strict) == (
+        "No leakage above the limits of the policy strict was found. 1 of the 2 checks that it needs were shown "
+        "to find leakage that is planted (all but b)."
+    )
+    custom = dataclasses.replace(strict, positive_control=None)
+    assert in_words("pass", (blind,), custom) == (
+        "No leakage above the limits of the custom policy strict was found. None of its checks was shown to find "
+        "leakage that is planted."
+    )
+    changed = dataclasses.replace(sound, policy=custom)
+    assert certificate_of(sound, {"a": "0"}).policy_in_words == "the policy `strict` that ships"
+    assert certificate_of(changed, {"a": "0"}).policy_in_words == "the custom policy `strict`"
+
+
 def test_it_is_read_back(sound: Examination, tmp_path: Path) -> None:
     written = certificate_of(sound, {"b": "1", "a": "0"})
     write_certificate(tmp_path, written)
@@ -135,6 +157,9 @@ def test_every_changed_byte_voids_it(sound: Examination, tmp_path: Path) -> None
         lambda s: s["predicate"].update(verdict="splendid"),
         lambda s: s["predicate"].update(verdict="pass", checks=[]),
         lambda s: s["predicate"].pop("in_words"),
+        lambda s: s["predicate"]["policy"]["content"].update({"positive-control": None}),
+        lambda s: s["predicate"]["policy"].update(sha256="0" * 64),
+        lambda s: s["predicate"]["policy"].pop("shipped"),
         lambda s: s["predicate"].update(in_words=7),
         lambda s: s["predicate"].update(checks=7),
         lambda s: s.update(subject=[{"name": "a"}]),

@@ -27,7 +27,7 @@ def test_the_digest_is_of_the_demands_not_of_the_comments(tmp_path: Path) -> Non
     path = tmp_path / "p.toml"
     path.write_text(STRICT.replace("#", "# and "))
     assert load_policy(str(path)).sha256 == load_policy("strict").sha256
-    path.write_text(STRICT.replace("limit = 0.55", "limit = 0.56"))
+    path.write_text(STRICT.replace('name = "strict"', 'name = "ours"').replace("limit = 0.55", "limit = 0.56"))
     assert load_policy(str(path)).sha256 != load_policy("strict").sha256
 
 
@@ -73,6 +73,20 @@ def test_a_policy_that_demands_nothing_is_refused(tmp_path: Path) -> None:
         load_policy(str(path))
     path.write_text(STRICT[: STRICT.index("[checks.")] + "[checks]\n")
     with pytest.raises(BadInput, match="certifies nothing"):
+        load_policy(str(path))
+
+
+def test_the_name_of_one_that_ships_is_only_for_that(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(STRICT)
+    assert load_policy(str(path)).shipped and load_policy("paper").shipped
+    path.write_text(STRICT.replace("limit = 0.55", "limit = 0.56"))
+    with pytest.raises(BadInput, match=r"policy.toml: is not the 'strict' that ships; give it a `name`"):
+        load_policy(str(path))
+    path.write_text(STRICT.replace('name = "strict"', 'name = "Strict"'))
+    assert not load_policy(str(path)).shipped
+    path.write_text(STRICT.replace('name = "strict"', 'name = "**strict**"'))
+    with pytest.raises(BadInput, match="`name` should be letters"):
         load_policy(str(path))
 
 

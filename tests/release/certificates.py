@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.audit import certificate as module
+from sface_data.audit.policy import load_policy
 from sface_data.release.folder import write_card
 from sface_data.shards.index import DatasetIndex
 
 
-def certify(folder: Path, verdict: str = "pass") -> Path:
+def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path:
     """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
     index = DatasetIndex.load(folder)
+    demanded = load_policy(policy)
     predicate: dict[str, Any] = {
-        "policy": {"content": {"name": "none"}, "sha256": "0" * 64},
+        "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
         "judges": [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 2}],
         "checks": [{"name": "none", "verdict": verdict, "needed": True}],
         "verdict": verdict,

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sface_data.audit.policy import load_policy, policy_path
 from sface_data.release.card import NOTICE
 from sface_data.release.datasheet import MARKER
+from sface_data.release.hub import prepare
 from sface_data.shards.images import decode
 from sface_data.shards.index import DatasetIndex
 from sface_data.shards.reader import read_shard
@@ -127,6 +129,21 @@ def test_no_certificate(refused: Callable[..., str], folder: Path) -> None:
 def test_a_certificate_that_does_not_pass(refused: Callable[..., str], folder: Path, verdict: str) -> None:
     path = certify(folder, verdict)
     assert refused(1).startswith(f"{path}: the verdict is `{verdict}`, not `pass`")
+
+
+def test_a_certificate_under_another_policy(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:
+    lax = tmp_path / "lax.toml"
+    text = policy_path("paper").read_text()
+    lax.write_text(text.replace('name = "paper"', 'name = "lax"'))
+    for policy, words in ((str(lax), "the custom policy `lax`"), ("paper", "the policy `paper` that ships")):
+        path, sha256 = certify(folder, policy=policy), load_policy(policy).sha256
+        assert refused(1).startswith(
+            f"{path}: passes under {words} ({sha256[:12]}), not under the `strict` of this"
+        )
+        assert f"under {words}\n(`sha256:{sha256}`)" in (folder / "README.md").read_text()
+        assert prepare(folder, "for a test").card.split("\n---\n\n", 1)[1].startswith(NOTICE)
+    certify(folder)
+    prepare(folder)  # `strict` needs no reason
 
 
 def test_a_certificate_that_was_edited(refused: Callable[..., str], folder: Path) -> None:
