@@ -2,9 +2,8 @@
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
+from sface_data.ahead import ahead
 from sface_data.alignment import find_faces
 from sface_data.faces.align import Detector, warp
 from sface_data.files import atomic_write, sha256_of_file
@@ -135,13 +135,8 @@ def encoded(
     batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
 ) -> Iterator[Record]:
     """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
-    waiting: deque[Future[list[Record]]] = deque()
-    for batch in batches:
-        waiting.append(pool.submit(_encode_batch, batch, form, faces))
-        if len(waiting) > _BATCHES_AHEAD:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
+    for records in ahead(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
+        yield from records
 
 
 def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[Record]:
