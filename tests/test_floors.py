@@ -28,6 +28,7 @@ FLOORS = {
     "files": 0,
     "locks": 0,
     "ahead": 0,
+    "progress": 0,
     "pickles": 0,
     "errors": 0,
 }
@@ -39,6 +40,7 @@ NEVER_TORCH = (
     "files",
     "locks",
     "ahead",
+    "progress",
     "pickles",
     "errors",
     "release",

@@ -56,20 +56,19 @@ def embed(
     Example:
       sface-data embed faces --model judge.onnx --out embeddings
     """
-    from tqdm import tqdm
-
     from sface_data.faces.align import open_detector
     from sface_data.faces.embed import INDEX, NO_FACE, Embedding, FaceList, check_folder, embed_into
     from sface_data.faces.sources import open_source
+    from sface_data.progress import progress_bar
     from sface_data.recognition.embedder import open_embedder
 
     aligner = open_detector(detector, device) if align == "detect" else None
     embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)
     check_folder(out, embedding)
     opened = open_source(source, min_classes=1)
-    with tqdm(total=len(opened), unit="faces", desc="reading", delay=1) as bar:
+    with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)
-    with tqdm(total=len(opened), unit="faces", desc="embedding", delay=1, smoothing=0.05) as bar:
+    with progress_bar(len(opened), "faces", desc="embedding", delay=1, smoothing=0.05) as bar:
         found = embed_into(out, opened, faces, embedding, bar.update)
     click.echo(
         f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",

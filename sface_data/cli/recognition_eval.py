@@ -64,9 +64,8 @@ def evaluate(
     """
     import os
 
-    from tqdm import tqdm
-
     from sface_data.files import atomic_write, explained, pretty_json, write_text
+    from sface_data.progress import progress_bar
     from sface_data.recognition import evaluation as ev
     from sface_data.recognition.benchmarks import PUBLISHED, find_benchmarks, open_benchmark
     from sface_data.recognition.benchmarks import evaluate as evaluate_benchmark
@@ -77,7 +76,7 @@ def evaluate(
     results = []
     for path in paths:
         benchmark = open_benchmark(path)
-        with tqdm(total=len(benchmark.images), unit="image", desc=benchmark.title, smoothing=0.05) as bar:
+        with progress_bar(len(benchmark.images), "images", desc=benchmark.title, smoothing=0.05) as bar:
             results.append(
                 evaluate_benchmark(embedder, benchmark, batch, threads=os.cpu_count() or 1, progress=bar.update)
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from sface_data.faces.images import BrokenImage
 from sface_data.faces.source import Source
 from sface_data.files import canonical_json, explained, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.locks import locked
+from sface_data.progress import Progress
 
 NO_FACE = "no face found"
 INDEX, LOCK = "embeddings.json", ".lock"
@@ -26,8 +27,6 @@ FACES_PER_PART = 10_000
 BATCH = 64
 _FORMAT = "sface-data embeddings folder 1"
 _BATCHES_AHEAD = 3  # decoded and waiting; bounds the memory
-
-Progress = Callable[[int], None]  # told of so many faces more
 
 
 class Aligner(Protocol):

@@ -5,7 +5,7 @@ bool); they are read as data (see `pickles.py`), nothing in them is executed. Pa
 of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from sface_data.ahead import ahead
 from sface_data.errors import BadInput
 from sface_data.faces.images import BrokenImage, decode_image
 from sface_data.files import explained
+from sface_data.progress import Progress
 from sface_data.recognition.benchmark_files import read_bin, read_list
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
 
@@ -215,7 +216,7 @@ def evaluate(
     benchmark: Benchmark,
     batch: int = 64,
     threads: int = 2,
-    progress: Callable[[int], object] = lambda images: None,
+    progress: Progress = lambda images: None,
 ) -> BenchmarkResult:
     """Embeds all images of a benchmark and verifies its pairs.
 
