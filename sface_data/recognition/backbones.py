@@ -18,8 +18,6 @@ from sface_data.errors import BadInput
 INPUT_SIZE = 112  # pixels
 _FINAL = 7  # height and width of the last map
 
-Mask = Callable[[Tensor, float], Tensor]
-
 
 @dataclass(frozen=True)
 class BackboneConfig:

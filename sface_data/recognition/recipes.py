@@ -8,7 +8,6 @@ from typing import Any
 from sface_data.recognition.margin import MarginConfig
 
 AUGMENTS = ("none", "strong")
-SCHEDULES = ("steps", "cosine")
 
 
 @dataclass(frozen=True)
