@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import DEVICE, NamedPath
 from sface_data.errors import BadInput, CheckFailed
 
 
@@ -58,7 +58,7 @@ from sface_data.errors import BadInput, CheckFailed
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything drawn."
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@DEVICE
 @click.option(
     "--unrelated-labels",
     is_flag=True,

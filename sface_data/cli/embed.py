@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, NamedPath
+from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
 
 
 @click.command()
@@ -25,10 +25,8 @@ from sface_data.cli.options import ALIGN, DETECTOR, NamedPath
     type=NamedPath(path_type=Path),
     help="Folder of the embeddings: new, empty, or one to go on with.",
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option(
-    "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
-)
+@DEVICE
+@BATCH
 @ALIGN
 @DETECTOR
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import BATCH, DEVICE, NamedPath
 
 
 @click.command("eval")
@@ -37,10 +37,8 @@ from sface_data.cli.options import NamedPath
     type=NamedPath(path_type=Path, file_okay=False),
     help="Folder for evaluation.json and roc.png.",
 )
-@click.option(
-    "--batch", metavar="N", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
-)
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@BATCH
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON on standard output.")
 def evaluate(
     weights: Path,
