@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     scale = 10 if arguments.quick else 1
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     start = time.monotonic()
     kept = []
     with ProcessPoolExecutor(arguments.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -40,7 +40,7 @@ def only(*names: str, limit: float, control: bool = True) -> Policy:
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_leakage_is_no_failure(simulated: Simulated, seed: int) -> None:
     found = simulated(seed=seed + 10)
     assert "fail" not in verdicts(found).values()

@@ -207,10 +207,10 @@ def test_judges_policies_and_shards_that_cannot_be_used(
 def test_rendered_people_are_recognised_and_strangers_are_not(run: Run, tmp_path: Path) -> None:
     """New renders of training people leak; renders of other people do not, whatever their names."""
     paths = {
-        "training": rendered(tmp_path / "training", 30, 8, 100),
-        "control": rendered(tmp_path / "control", 40, 8, 200),
-        "strangers": rendered(tmp_path / "strangers", 30, 4, 300),
-        "all": rendered(tmp_path / "all", 30, 12, 100),
+        "training": rendered(tmp_path / "training", 20, 5, 100),
+        "control": rendered(tmp_path / "control", 20, 5, 200),
+        "strangers": rendered(tmp_path / "strangers", 20, 3, 300),
+        "all": rendered(tmp_path / "all", 20, 8, 100),
     }
     leaking = tmp_path / "leaking"
     for image in sorted(paths["all"].rglob("*")):  # renders of the same people that are not in training
