@@ -204,10 +204,14 @@ def check_folder(folder: Path, embedding: Embedding) -> dict[str, Any] | None:
 
 
 def cached_embeddings(
-    source: Source, embedding: Embedding, cache: Path, progress: Progress | None = None
+    source: Source,
+    embedding: Embedding,
+    cache: Path,
+    faces: FaceList | None = None,
+    progress: Progress | None = None,
 ) -> EmbeddingSet:
     """The embeddings of a source, kept below `cache` under the digests of faces, embedder and detector."""
-    faces = FaceList.of(source)
+    faces = FaceList.of(source) if faces is None else faces
     digests = [faces.sha256, embedding.embedder.sha256, embedding.detector_sha256]
     name = "-".join(digest[:16] for digest in digests if digest is not None)
     return embed_into(cache / name, source, faces, embedding, progress)

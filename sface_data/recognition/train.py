@@ -1,7 +1,6 @@
 """Training of face recognition: labels, a teacher's embeddings, or both. One loop serves all recipes."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from sface_data.errors import BadInput
 from sface_data.faces.source import Source
-from sface_data.files import canonical_json
+from sface_data.files import sha256_of_json
 from sface_data.recognition.augment import augment
 from sface_data.recognition.backbones import Dropout, create_backbone, on_device
 from sface_data.recognition.curves import draw_curves
@@ -221,7 +220,7 @@ class Training:
             "recipe": settings.recipe.objective,
             "epochs": round(self.epoch, 6),
             "faces_sha256": settings.faces_sha256,
-            "training_sha256": hashlib.sha256(canonical_json(dataclasses.asdict(settings)).encode()).hexdigest(),
+            "training_sha256": sha256_of_json(dataclasses.asdict(settings)),
         }
 
 
