@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from sface_data.errors import BadInput
 from sface_data.files import canonical_json
+
+if TYPE_CHECKING:  # the command line reads plans before it needs numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 IMAGE_FORMATS = ("jpg", "png", "webp")
 NOISE_MODES = ("const", "random", "none")
@@ -201,7 +202,7 @@ class SamplePlan:
         """How many samples a shard holds."""
         return min(self.samples_per_shard, self.num_samples - shard * self.samples_per_shard)
 
-    def shard(self, shard: int, indices: NDArray[np.int64] | None = None) -> Iterator[SampleSpec]:
+    def shard(self, shard: int, indices: "NDArray[np.int64] | None" = None) -> Iterator[SampleSpec]:
         """The samples of a shard, in order.
 
         Args:
