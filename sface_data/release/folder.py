@@ -96,6 +96,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
         "_info.json": pretty_json(index.timm_info()),
         "data/sizes.json": pretty_json(index.open_clip_sizes()),
     }
+    finished = (directory / MANIFEST).exists()  # else what is there is left over from another data set
     written = []
     for name, text in texts.items():
         path = directory / name
@@ -104,7 +105,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
         if there is not None and name in prose:
             if keep or there == text.encode():
                 continue
-            if not _as_written(name, there, text):
+            if finished and not _as_written(name, there, text):
                 _keep_copy(path, there)
             if name == DATASHEET:
                 text = with_answers(text, there)
