@@ -12,9 +12,10 @@ from sface_data.audit.overlap import check_digests
 from sface_data.audit.pixels import PixelEmbedder
 from sface_data.audit.planting import AlteredSource, simulated_copies
 from sface_data.errors import BadInput
-from sface_data.faces.embed import Embedding, FaceList, cached_embeddings, is_embeddings, open_embeddings
+from sface_data.faces.embed import Embedding, FaceList
 from sface_data.faces.embedders import Embedder
 from sface_data.faces.embeddings import EmbeddingSet, check_alike
+from sface_data.faces.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
 from sface_data.faces.source import Source, canonical_class
 from sface_data.faces.sources import open_source
 from sface_data.progress import Progress

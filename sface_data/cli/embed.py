@@ -55,7 +55,8 @@ def embed(
       sface-data embed faces --model judge.onnx --out embeddings
     """
     from sface_data.faces.align import open_detector
-    from sface_data.faces.embed import INDEX, NO_FACE, Embedding, FaceList, check_folder, embed_into
+    from sface_data.faces.embed import NO_FACE, Embedding, FaceList
+    from sface_data.faces.embeddings_folder import INDEX, check_folder, embed_into
     from sface_data.faces.sources import open_source
     from sface_data.progress import progress_bar
     from sface_data.recognition.embedder import open_embedder
