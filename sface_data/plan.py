@@ -9,7 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from sface_data.errors import BadInput
-from sface_data.files import canonical_json
+from sface_data.files import sha256_of_json
+
+if TYPE_CHECKING:  # the command line reads plans to print its help
+    import numpy as np
+    from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # the command line reads plans before it needs numpy
     import numpy as np
@@ -192,7 +196,7 @@ class SamplePlan:
     @property
     def fingerprint(self) -> str:
         """The hex SHA-256 of all fields."""
-        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
+        return sha256_of_json(self.to_json())
 
     def shard_filename(self, shard: int) -> str:
         """The path of a shard below the folder of the data set."""

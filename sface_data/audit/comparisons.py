@@ -10,7 +10,7 @@ taken from the total.
 Two classes are the same subject if their names are, as `canonical_class` has them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from sface_data.biometrics.scores import BINS, ScoreHistogram
 from sface_data.biometrics.subjects import REPLICATES, SUBJECT_BINS, SubjectScores
 from sface_data.errors import BadInput
 from sface_data.faces.source import canonical_class
+from sface_data.progress import Progress
 
 BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
 _CUDA_BLOCK = 32_768
@@ -39,8 +40,6 @@ _RUN = 64  # columns of which the best is looked at first
 _MATRIX_BYTES = 2 << 30  # beyond, no matrix of classes is kept
 
 assert 1 << _SHIFT == _FINE and exact.MARGIN % _FINE == 0
-
-Progress = Callable[[int], None]  # is told how many comparisons were made since the last call
 
 
 class Embeddings(Protocol):

@@ -2,24 +2,24 @@
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from sface_data.ahead import ahead
 from sface_data.errors import BadInput
 from sface_data.faces.embedders import Embedder, NoVector, Pixels, resized
 from sface_data.faces.embeddings import EmbeddingSet, LeftOut, joined
 from sface_data.faces.images import BrokenImage
 from sface_data.faces.source import Source
 from sface_data.files import canonical_json, explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.locks import locked
+from sface_data.progress import Progress
 
 NO_FACE = "no face found"
 INDEX, LOCK = "embeddings.json", ".lock"
@@ -27,8 +27,6 @@ FACES_PER_PART = 10_000
 BATCH = 64
 _FORMAT = "sface-data embeddings folder 1"
 _BATCHES_AHEAD = 3  # decoded and waiting; bounds the memory
-
-Progress = Callable[[int], None]  # told of so many faces more
 
 
 class Aligner(Protocol):
@@ -150,7 +148,7 @@ def embed_into(
     check_folder(folder, embedding)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder / LOCK, f"{folder}: another process is filling this folder; wait for it"):
         held = check_folder(folder, embedding)  # another process may have filled it since
         if held is not None and held["parts"] and held["source_sha256"] != asked["source_sha256"]:
             raise BadInput(f"{folder}: holds embeddings of other faces; choose another folder")
@@ -206,10 +204,14 @@ def check_folder(folder: Path, embedding: Embedding) -> dict[str, Any] | None:
 
 
 def cached_embeddings(
-    source: Source, embedding: Embedding, cache: Path, progress: Progress | None = None
+    source: Source,
+    embedding: Embedding,
+    cache: Path,
+    faces: FaceList | None = None,
+    progress: Progress | None = None,
 ) -> EmbeddingSet:
     """The embeddings of a source, kept below `cache` under the digests of faces, embedder and detector."""
-    faces = FaceList.of(source)
+    faces = FaceList.of(source) if faces is None else faces
     digests = [faces.sha256, embedding.embedder.sha256, embedding.detector_sha256]
     name = "-".join(digest[:16] for digest in digests if digest is not None)
     return embed_into(cache / name, source, faces, embedding, progress)
@@ -282,20 +284,6 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return value
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK)
-    with explained(folder / LOCK):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise BadInput(f"{folder}: another process is filling this folder; wait for it") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _trusted(path: Path, wanted: FaceList, embedding: Embedding) -> EmbeddingSet | None:
     """The embeddings in a file, if it is whole and of exactly what is wanted."""
     if not path.is_file():
@@ -359,22 +347,15 @@ class _Batch:
 
 def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding) -> Iterator[_Batch]:
     """Batches of decoded images in order, made in threads ahead of their use."""
-    starts: Iterable[int] = range(0, len(faces), embedding.batch)
-    waiting: deque[Future[_Batch]] = deque()
+
+    def prepare(start: int) -> _Batch:
+        places = range(start, min(start + embedding.batch, len(faces)))
+        return _prepare(source, first, places, faces, embedding)
+
     cores = os.cpu_count() or 1
     threads = max(cores // 2, 1) if embedding.aligner is None else cores  # a detector is work
     with ThreadPoolExecutor(min(threads, 8)) as pool:
-        try:
-            for start in starts:
-                places = range(start, min(start + embedding.batch, len(faces)))
-                waiting.append(pool.submit(_prepare, source, first, places, faces, embedding))
-                if len(waiting) > _BATCHES_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from ahead(pool, prepare, range(0, len(faces), embedding.batch), _BATCHES_AHEAD)
 
 
 def _prepare(source: Source, first: int, places: range, faces: FaceList, embedding: Embedding) -> _Batch:
