@@ -15,10 +15,6 @@ if TYPE_CHECKING:  # the command line reads plans to print its help
     import numpy as np
     from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # the command line reads plans before it needs numpy
-    import numpy as np
-    from numpy.typing import NDArray
-
 IMAGE_FORMATS = ("jpg", "png", "webp")
 NOISE_MODES = ("const", "random", "none")
 PRECISIONS = ("fp32", "bf16", "fp16")
