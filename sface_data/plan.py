@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sface_data.errors import BadInput
 from sface_data.files import sha256_of_json
 
-if TYPE_CHECKING:  # the command line reads plans before it needs numpy
+if TYPE_CHECKING:  # the command line reads plans to print its help
     import numpy as np
     from numpy.typing import NDArray
 
