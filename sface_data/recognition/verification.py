@@ -83,19 +83,14 @@ class Roc:
         threshold: [n] similarities, falling; infinite where none is accepted. A score at the threshold is a match.
         far: [n] false accept rate (FMR).
         tar: [n] true accept rate (1 - FNMR).
-        auc: area under it, see `ErrorRates.auc`.
+        auc, eer: area under it, and equal error rate, see `ErrorRates`.
     """
 
     threshold: NDArray[np.float64]
     far: NDArray[np.float64]
     tar: NDArray[np.float64]
     auc: float
-
-    @property
-    def eer(self) -> float:
-        """Mean of both error rates at the threshold where they are closest."""
-        best = np.abs(self.far - (1 - self.tar)).argmin()
-        return float((self.far[best] + 1 - self.tar[best]) / 2)
+    eer: float
 
 
 def squared_distances(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -190,7 +185,7 @@ def roc(embeddings: NDArray[np.floating], issame: NDArray[np.bool_]) -> Roc:
     rates = ErrorRates.of(-distances[issame], -distances[~issame])
     fmr, tmr, thresholds = (values[::-1] for values in rates.roc_curve())
     # |a - b|^2 = 2 - 2ab for unit vectors
-    return Roc(threshold=1 + thresholds / 2, far=fmr, tar=tmr, auc=rates.auc)
+    return Roc(threshold=1 + thresholds / 2, far=fmr, tar=tmr, auc=rates.auc, eer=rates.eer)
 
 
 def _pairs(

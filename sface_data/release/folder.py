@@ -119,8 +119,7 @@ def release_files(directory: Path, index: DatasetIndex) -> list[str]:
     """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
     belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, "_info.json", "data/sizes.json"]
     belong += [shard.filename for shard in index.shards]
-    if index.class_centers is not None:
-        belong.append(index.class_centers.filename)
+    belong += [listed.filename for listed in (index.class_centers, index.aligned) if listed is not None]
     return sorted(
         belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
     )
