@@ -14,7 +14,7 @@ from sface_data.audit.evidence import Sets
 from sface_data.audit.inputs import Faces
 from sface_data.audit.policy import load_policy
 from sface_data.errors import BadInput
-from sface_data.faces.embed import open_embeddings
+from sface_data.faces.embeddings_folder import open_embeddings
 from sface_data.shards.index import DatasetIndex
 from tests.audit.conftest import silent
 

@@ -12,7 +12,7 @@ import pytest
 import sface_data
 from sface_data.audit.certificate import CERTIFICATE, REPORT, load_certificate
 from sface_data.audit.simulation import Leak, World, simulate
-from sface_data.faces.embed import open_embeddings
+from sface_data.faces.embeddings_folder import open_embeddings
 from sface_data.faces.rendered.folder import RenderRequest, fill_folder
 
 Run = Callable[..., tuple[int, str, str]]
