@@ -86,7 +86,9 @@ def audit(request: Request, display: Display) -> Outcome:
         }
         for sets in judges
     ]
-    certificate = certify(examination, _subjects(request.directory, inputs), described, _described(inputs))
+    facts = _described(inputs)
+    facts["synthetic"]["plan_detector_sha256"] = _plan_detector(request.directory)
+    certificate = certify(examination, _subjects(request.directory, inputs), described, facts)
     return Outcome(certificate, examination, inputs)
 
 
@@ -148,6 +150,12 @@ def _subjects(directory: Path, inputs: Inputs) -> dict[str, str]:
     return {directory.resolve().name: inputs.synthetic.sha256}
 
 
+def _plan_detector(directory: Path) -> str | None:
+    """What a finished data set says that its faces were aligned by; None if it says nothing."""
+    align = DatasetIndex.load(directory).plan.align if (directory / MANIFEST).is_file() else None
+    return None if align is None else align.detector_sha256
+
+
 def _described(inputs: Inputs) -> dict[str, Any]:
     described: dict[str, Any] = {}
     for role, faces in inputs.by_role.items():
@@ -158,6 +166,8 @@ def _described(inputs: Inputs) -> dict[str, Any]:
             "classes": len(np.unique(held.class_index)),
             "form": "images" if faces.source is not None else "embeddings",
             "left_out": 0 if faces.embeddings is None else len(faces.embeddings.left_out),
+            "detector_sha256": None if faces.embeddings is None else faces.embeddings.detector_sha256,
+            "image_sizes": faces.image_sizes(),
         }
     described["labels_related"] = inputs.labels_related
     return described

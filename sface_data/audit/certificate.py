@@ -38,6 +38,9 @@ NOT_SAID = (
     "trained on, it cannot know.",
     "It relies on the control group being what it is said to be: people who were not in training, photographed "
     "under like conditions.",
+    "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
+    "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
+    "otherwise may hide somebody from it.",
     "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
     "one that the generator learned to deceive; another judge may see more.",
     "It does not speak of attributes, of places or of anything but identity; nor of what can be done with the "

@@ -43,6 +43,10 @@ class Finding:
         """The same, counting for nothing."""
         return dataclasses.replace(self, void=reason)
 
+    def doubted(self, reason: str) -> "Finding":
+        """The same, unable to pass."""
+        return dataclasses.replace(self, obstacle=self.obstacle or reason)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -114,6 +118,8 @@ def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
         if finding.obstacle:
             return "inconclusive", finding.obstacle
         return "pass", "the whole interval lies below the limit"
+    if value > finding.limit and adjusted_p is None:
+        return "inconclusive", "above the limit"
     if value > finding.limit:
         return "inconclusive", "above the limit, but not beyond what chance can do: look at it with more images"
     return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"

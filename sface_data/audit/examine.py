@@ -80,16 +80,18 @@ def examine(
         first = judges[0]
         limit = policy.checks[files.NAME].limit
         findings.append(files.identical_files(first.synthetic.image_sha256, first.training.image_sha256, limit))
-    checks = decide(findings, policy.needed | {judge.NAME})
+    checks = decide(findings, policy.needed | {judge.NAME, judge.RELEASE})
     missing = policy.needed - {check.finding.name for check in checks}
     assert not missing, f"checks that were not made: {missing}"
     return Examination(policy, seed, checks, tuple(evidence), nearness)
 
 
 def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
-    """The findings of one judge; all of them void if it cannot tell people apart."""
+    """The findings of one judge; all of them void if it cannot tell people apart, no pass if it may not see."""
     first = judge.judge(scene.evidence, scene.policy.judge_auc)
+    release = judge.judge_release(scene.evidence, scene.policy.release_auc)
     void = judge.blind(first)
+    doubt = judge.doubt(first) or judge.doubt(release)
     alike = None if void else check_control(scene.evidence)  # before anything is concluded
     if alike is not None:
         facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
@@ -97,12 +99,12 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
     links = None
     if any(name.startswith("linkage") for name in names):
         links = linkage.link(scene.evidence, scene.seed, device)
-    found = [first]
+    found = [first, release.voided(void) if void else release]
     for name in names:
         if name.startswith("linkage"):
             finding = linkage.linkage(scene, name, links)
         else:
             check = next(_JUDGED[prefix] for prefix in _JUDGED if name.startswith(prefix))
             finding = check(scene, name)
-        found.append(finding.voided(void) if void else finding)
+        found.append(finding.voided(void) if void else finding.doubted(doubt))
     return found

@@ -77,6 +77,8 @@ def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) ->
         "classes": 50,
         "form": "embeddings",
         "left_out": 0,
+        "detector_sha256": None,
+        "image_sizes": {},
     }
     assert predicate["verdict"] == outcome.examination.verdict == "fail"
     assert "leaks identities" in predicate["in_words"] and len(predicate["not_said"]) >= 5

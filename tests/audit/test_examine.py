@@ -11,7 +11,7 @@ import pytest
 
 from sface_data.audit.check import Check
 from sface_data.audit.checks.neighbours import NO_CONTROL, threshold_at_fpir
-from sface_data.audit.evidence import Copies, Sets, plain_set, unit
+from sface_data.audit.evidence import Copies, Sets, part, plain_set, unit
 from sface_data.audit.examine import NO_PIXELS, Examination, examine
 from sface_data.audit.policy import Limit, Policy, load_policy
 from sface_data.audit.simulation import EMBEDDER, Leak, World, simulate
@@ -79,6 +79,40 @@ def test_one_judge_that_sees_is_enough_to_fail_and_not_to_pass() -> None:
     assert examine([sound, blind], None, policy).verdict == "inconclusive"
     assert examine([leaking, blind], None, policy).verdict == "fail"
     assert examine([sound, leaking], None, policy).verdict == "fail"
+
+
+def unseen(sets: Sets) -> Sets:
+    """The same to a judge that sees nobody in the images of the release, and training people as before."""
+    vectors = unit(np.random.default_rng(0).standard_normal(sets.synthetic.vectors.shape))
+    return dataclasses.replace(sets, synthetic=dataclasses.replace(sets.synthetic, vectors=vectors))
+
+
+def test_a_judge_that_does_not_see_the_release_passes_nothing() -> None:
+    sets = unseen(simulate(WORLD, Leak(copies=0.2, related=0.9), 0))
+    found = by_name(examine([sets], None, only("same-label-auc", "near-duplicates", limit=0.6, control=False)))
+    assert (found["judge"].verdict, found["judge-release"].verdict) == ("pass", "inconclusive")
+    for name in ("same-label-auc", "near-duplicates"):
+        finding = found[name].finding
+        assert finding.interval is not None and finding.interval.high < finding.limit
+        assert found[name].verdict == "inconclusive"
+        assert "not known to tell the classes of the release apart" in found[name].reason
+
+
+def test_what_such_a_judge_finds_counts() -> None:
+    sets = unseen(simulate(WORLD, Leak(), 0))
+    vectors = sets.synthetic.vectors.copy()
+    vectors[::5] = sets.training.vectors[: len(vectors[::5])]
+    sets = dataclasses.replace(sets, synthetic=dataclasses.replace(sets.synthetic, vectors=vectors))
+    found = by_name(examine([sets], None, only("near-duplicates", limit=0.001)))
+    assert (found["judge-release"].verdict, found["near-duplicates"].verdict) == ("inconclusive", "fail")
+
+
+def test_one_image_of_each_class_does_not_show_that_the_judge_sees(small_sets: Sets) -> None:
+    places = np.unique(small_sets.synthetic.class_index, return_index=True)[1]
+    sets = dataclasses.replace(small_sets, synthetic=part(small_sets.synthetic, places))
+    found = examine([sets], None, only("near-duplicates", limit=0.5))
+    assert found.verdict == "inconclusive"
+    assert "no two images of one class" in by_name(found)["near-duplicates"].reason
 
 
 def test_without_a_control_group_its_checks_cannot_pass(small_sets: Sets) -> None:
