@@ -81,6 +81,17 @@ def test_one_judge_that_sees_is_enough_to_fail_and_not_to_pass() -> None:
     assert examine([sound, leaking], None, policy).verdict == "fail"
 
 
+def test_few_training_people_hide_no_total_leak() -> None:
+    """A judge without an error among few people is not known to be good, but what it finds is there."""
+    few = World(classes=30, images=10, authentic=5, control=60, control_images=10, dimensions=256, spread=0.4)
+    found = by_name(examine([simulate(few, Leak(copies=1.0), 0)], None, only("near-duplicates", limit=0.001)))
+    assert found["judge"].finding.facts["auc"] == 1 and found["judge"].verdict == "inconclusive"
+    assert found["near-duplicates"].verdict == "fail"
+    found = by_name(examine([simulate(few, Leak(), 0)], None, only("near-duplicates", limit=0.5)))
+    assert found["near-duplicates"].verdict == "inconclusive"
+    assert "not known to tell authentic people apart" in found["near-duplicates"].reason
+
+
 def unseen(sets: Sets) -> Sets:
     """The same to a judge that sees nobody in the images of the release, and training people as before."""
     vectors = unit(np.random.default_rng(0).standard_normal(sets.synthetic.vectors.shape))
