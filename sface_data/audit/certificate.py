@@ -36,8 +36,8 @@ _LARGEST = 64 << 20  # bytes
 NOT_SAID = (
     "It speaks of the identities of the training set that was given. Whether that is all the generator was "
     "trained on, it cannot know.",
-    "It relies on the control group being what it is said to be: people who were not in training, photographed "
-    "under like conditions.",
+    "It relies on the control group being what it is said to be: people who were not in training, of a like "
+    "population, photographed under like conditions.",
     "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
     "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
     "otherwise may hide somebody from it.",

@@ -25,6 +25,7 @@ class Finding:
         p_value: one-sided, of "the statistic is not above the limit"; None if it could not be measured.
         obstacle: why it could not be measured, or why a pass would be void; empty if nothing stands in the way.
         void: why the judge's word counts for nothing, whatever was measured.
+        caveat: what else may have made it so, whatever the verdict; empty if nothing is known.
         facts: figures behind it: thresholds, counts.
     """
 
@@ -37,6 +38,7 @@ class Finding:
     p_value: float | None = None
     obstacle: str = ""
     void: str = ""
+    caveat: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
     def voided(self, reason: str) -> "Finding":
@@ -104,6 +106,7 @@ def decide(findings: Sequence[Finding], needed: frozenset[str]) -> tuple[Check, 
     for finding in findings:
         value = adjusted.get(id(finding))
         verdict, reason = _verdict(finding, value)
+        reason = "; ".join(filter(None, (reason, finding.caveat)))
         checks.append(Check(finding, verdict, reason, value, finding.name in needed))
     return tuple(checks)
 

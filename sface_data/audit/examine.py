@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sface_data.audit.check import Check, Finding, Verdict, decide, overall
 from sface_data.audit.checks import exposure, files, judge, linkage, membership, neighbours, same_label
 from sface_data.audit.evidence import Evidence, Nearness, Sets, gather, gather_mirrored
-from sface_data.audit.overlap import check_control
+from sface_data.audit.overlap import Lookalikes, check_control, check_control_and_release
 from sface_data.audit.policy import Policy
 from sface_data.audit.power import TRIALS, Scene, level_of
 
@@ -60,7 +60,7 @@ def examine(
         trials: of the positive control.
 
     Raises:
-        BadInput: if the control group holds training people.
+        BadInput: if the control group holds training people, or people of the release.
     """
     names = [name for name in policy.checks if name not in (files.NAME, PIXEL_CHECK)]
     level = level_of(len(names) * len(judges) + len(policy.checks) - len(names))
@@ -93,9 +93,10 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
     void = judge.blind(first)
     doubt = judge.doubt(first) or judge.doubt(release)
     alike = None if void else check_control(scene.evidence)  # before anything is concluded
-    if alike is not None:
-        facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
-        first = replace(first, facts={**first.facts, "control_people_like_training_people": facts})
+    first = _noted(first, "control_people_like_training_people", alike)
+    if not (void or doubt):
+        alike = check_control_and_release(scene.evidence, device)
+        release = _noted(release, "control_people_like_people_of_the_release", alike)
     links = None
     if any(name.startswith("linkage") for name in names):
         links = linkage.link(scene.evidence, scene.seed, device)
@@ -108,3 +109,10 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
             finding = check(scene, name)
         found.append(finding.voided(void) if void else finding.doubted(doubt))
     return found
+
+
+def _noted(finding: Finding, name: str, alike: Lookalikes | None) -> Finding:
+    if alike is None:
+        return finding
+    facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
+    return replace(finding, facts={**finding.facts, name: facts})

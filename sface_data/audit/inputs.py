@@ -131,6 +131,7 @@ class Inputs:
             labels_related=self.labels_related,
             control_name="" if self.control is None else str(self.control.path),
             training_name=str(self.training.path),
+            release_name=str(self.synthetic.path),
         )
 
     def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[Sets, Sets] | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sface_data.audit.check import Check
-from sface_data.audit.checks.neighbours import NO_CONTROL, threshold_at_fpir
+from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, threshold_at_fpir
 from sface_data.audit.evidence import Copies, Sets, part, plain_set, unit
 from sface_data.audit.examine import NO_PIXELS, Examination, examine
 from sface_data.audit.policy import Limit, Policy, load_policy
@@ -218,13 +218,53 @@ def test_training_people_in_the_control_group_are_refused(small_sets: Sets) -> N
     assert small_sets.control is not None
     again = simulate(WORLD, Leak(related=1.0), 0).synthetic  # other images of the training people
     people = dataclasses.replace(small_sets, control=again, control_name="faces/control")
-    with pytest.raises(BadInput, match=r"faces/control: \d+ of its people look like training people"):
+    with pytest.raises(BadInput, match=r"faces/control: \d+ of its people look like people of the training set"):
         examine([people], None, policy)
     vectors = small_sets.control.vectors.copy()
     vectors[5] = small_sets.training.vectors[9]
     copied = dataclasses.replace(small_sets, control=dataclasses.replace(small_sets.control, vectors=vectors))
-    with pytest.raises(BadInput, match=r"1 of its images are training images in another form \(such as 'c000005'"):
+    with pytest.raises(
+        BadInput, match=r"1 of its images are images of the training set in another form \(such as 'c000005'"
+    ):
         examine([copied], None, policy)
+
+
+def test_people_of_the_release_in_the_control_group_are_refused() -> None:
+    """A leaking release that is compared with its own people would leak no more than they do."""
+    policy = only("nearest-neighbour-1e-2", limit=0.005)
+    sets = simulate(WORLD, Leak(related=0.3), 0)
+    noise = 0.6 * np.random.default_rng(0).standard_normal(sets.synthetic.vectors.shape) / 8
+    vectors = unit(sets.synthetic.vectors + noise)
+    names = tuple(f"c{name}" for name in sets.synthetic.class_names)
+    altered = dataclasses.replace(sets.synthetic, vectors=vectors, class_names=names)
+    with pytest.raises(BadInput, match=r"its people look like people of the release \('c"):
+        examine([dataclasses.replace(sets, control=altered)], None, policy)
+    same = dataclasses.replace(altered, vectors=unit(sets.synthetic.vectors + 0.1 * noise))
+    with pytest.raises(BadInput, match=r"its images are images of the release in another form"):
+        examine([dataclasses.replace(sets, control=same)], None, policy)
+
+
+def test_a_control_group_of_another_kind_is_named(small_sets: Sets) -> None:
+    policy = only("near-duplicates", "exposure", limit=0.5, control=False)
+    for check in examine([small_sets], None, policy).checks[2:]:
+        assert check.verdict == "pass" and "comparable" not in check.reason
+        assert 0.3 < check.finding.facts["bulk"]["control_share_below"] < 0.7
+    rng = np.random.default_rng(0)
+    vectors = small_sets.training.vectors[rng.integers(len(small_sets.training), size=len(small_sets.synthetic))]
+    near = unit(vectors + 0.3 * rng.standard_normal(vectors.shape) / 8)
+    copied = dataclasses.replace(small_sets, synthetic=dataclasses.replace(small_sets.synthetic, vectors=near))
+    for check in examine([copied], None, policy).checks[2:]:
+        assert check.verdict == "fail" and check.finding.facts["bulk"]["control_share_below"] > 0.9
+        assert check.reason.endswith("of the control images are: a leak, or the control group is not comparable")
+
+
+def test_bulks_that_differ() -> None:
+    control = (np.arange(100) / 100).astype(np.float32)
+    facts, caveat = compared_in_bulk(np.array([0.0, 0.045, 0.9], np.float32), control)
+    assert facts["control_share_below"] == pytest.approx(0.05)
+    assert caveat.startswith("half of the release is farther from training than 95% of the control images are")
+    assert compared_in_bulk(np.full(5, 0.5, np.float32), control)[1] == ""
+    assert compared_in_bulk(control, control)[0]["control_share_below"] == 0.5
 
 
 def test_the_same_seed_gives_the_same_and_another_another(simulated: Simulated, sound: Examination) -> None:
