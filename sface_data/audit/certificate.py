@@ -38,6 +38,8 @@ NOT_SAID = (
     "trained on, it cannot know.",
     "It relies on the control group being what it is said to be: people who were not in training, of a like "
     "population, photographed under like conditions.",
+    "It takes labels on trust: a class of the release is the training identity of the same name, and numbers are "
+    "compared without leading zeros and `class_` (0000045, 45 and class_45 are one).",
     "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
     "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
     "otherwise may hide somebody from it.",
