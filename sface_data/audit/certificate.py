@@ -128,7 +128,7 @@ def certify(
         "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
         "checks": [check.to_json() for check in examination.checks],
         "verdict": examination.verdict,
-        "in_words": in_words(examination.verdict, examination.checks),
+        "in_words": " ".join([in_words(examination.verdict, examination.checks), *disclosed(examination.checks)]),
         "not_said": list(NOT_SAID),
     }
     statement = {
@@ -162,6 +162,13 @@ def in_words(verdict: "Verdict", checks: "tuple[Check, ...]") -> str:
         "This audit cannot tell whether the release leaks identities: no check failed, but "
         f"{len(open_)} that the policy needs could not be passed ({names}). That is no pass."
     )
+
+
+def disclosed(checks: "tuple[Check, ...]") -> Iterator[str]:
+    """What a reader of the verdict must know of how it was come by, in sentences."""
+    plantings = [planting for check in checks for planting in check.finding.facts.get("planted", [])]
+    if any(planting["kind"] == "simulated" for planting in plantings):
+        yield "The copies that were planted were simulated from embeddings, not made from images."
 
 
 def load_certificate(path: Path) -> Certificate:

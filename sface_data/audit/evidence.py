@@ -30,6 +30,11 @@ class Copies:
     places: Places
     simulated: bool
 
+    @property
+    def kind(self) -> str:
+        """What the positive control calls them."""
+        return "simulated" if self.simulated else "altered"
+
 
 @dataclass(frozen=True)
 class Sets:

@@ -41,7 +41,12 @@ _WORDS = {
     "fail": "This release leaks identities",
     "inconclusive": "This audit cannot tell",
 }
-_KINDS = {"altered": "altered copies", "other": "other photographs", "classes": "whole classes"}
+_KINDS = {
+    "altered": "altered copies",
+    "simulated": "simulated copies",
+    "other": "other photographs",
+    "classes": "whole classes",
+}
 
 
 @dataclass(frozen=True)

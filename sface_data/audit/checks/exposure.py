@@ -101,7 +101,8 @@ def _whom(scene: Scene) -> dict[str, NDArray[np.int64]]:
     evidence = scene.evidence
     found = {}
     if evidence.copies_place is not None:
-        found["altered"] = evidence.sets.training.class_index[evidence.copies_place]
+        assert evidence.sets.copies is not None
+        found[evidence.sets.copies.kind] = evidence.sets.training.class_index[evidence.copies_place]
     if evidence.others is not None:
         found["other"] = evidence.others.nearest_subject
     return found

@@ -144,7 +144,8 @@ def planted_pools(scene: Scene, threshold: float, images_only: bool = False) -> 
     evidence = scene.seen
     pools = {}
     if evidence.copies_best is not None:
-        pools["altered"] = evidence.copies_best >= threshold
+        assert evidence.sets.copies is not None
+        pools[evidence.sets.copies.kind] = evidence.copies_best >= threshold
     if evidence.others is not None and not images_only:
         pools["other"] = evidence.others.best >= threshold
     return pools
