@@ -169,6 +169,11 @@ def disclosed(checks: "tuple[Check, ...]") -> Iterator[str]:
     plantings = [planting for check in checks for planting in check.finding.facts.get("planted", [])]
     if any(planting["kind"] == "simulated" for planting in plantings):
         yield "The copies that were planted were simulated from embeddings, not made from images."
+    for check in checks:
+        for role, count in check.finding.facts.get("without_embedding", {}).items():
+            if count["left_out"]:
+                share = f"{count['left_out']:,} of {count['faces']:,}"
+                yield f"{check.finding.judge} was not shown {share} faces of {role}, which have no embedding."
 
 
 def load_certificate(path: Path) -> Certificate:

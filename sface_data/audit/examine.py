@@ -20,6 +20,8 @@ _JUDGED: dict[str, Callable[[Scene, str], Finding]] = {
     "exposure": exposure.exposure,
     "membership": membership.membership,
 }
+_ANY_IDENTITY = ("nearest-neighbour", "near-duplicates", "exposure")  # looked for among all training images
+_MOST_LEFT_OUT = 0.01  # of the images of training or control; a check with a limit of 0.1 % cannot spare many
 NO_PIXELS = "there are only embeddings, no images whose pixels could be compared"
 
 
@@ -100,6 +102,9 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
     links = None
     if any(name.startswith("linkage") for name in names):
         links = linkage.link(scene.evidence, scene.seed, device)
+    left_out = _left_out(scene.evidence.sets)
+    first = replace(first, facts={**first.facts, "without_embedding": left_out})
+    missing = _missing(left_out)
     found = [first, release.voided(void) if void else release]
     for name in names:
         if name.startswith("linkage"):
@@ -107,8 +112,30 @@ def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
         else:
             check = next(_JUDGED[prefix] for prefix in _JUDGED if name.startswith(prefix))
             finding = check(scene, name)
+        if name.startswith(_ANY_IDENTITY):
+            finding = finding.doubted(missing)
         found.append(finding.voided(void) if void else finding.doubted(doubt))
     return found
+
+
+def _left_out(sets: Sets) -> dict[str, dict[str, int]]:
+    """Of training and control: faces in which the judge was shown nothing, such as those without a face found."""
+    groups = {"training": sets.training, "control": sets.control}
+    return {
+        role: {"left_out": len(faces.left_out), "faces": len(faces) + len(faces.left_out)}
+        for role, faces in groups.items()
+        if faces is not None
+    }
+
+
+def _missing(left_out: dict[str, dict[str, int]]) -> str:
+    for role, count in left_out.items():
+        if count["left_out"] > _MOST_LEFT_OUT * count["faces"]:
+            return (
+                f"{count['left_out']:,} of {count['faces']:,} faces of {role} have no embedding (more than "
+                f"{_MOST_LEFT_OUT:.0%}), so that nobody was looked for among them"
+            )
+    return ""
 
 
 def _noted(finding: Finding, name: str, alike: Lookalikes | None) -> Finding:

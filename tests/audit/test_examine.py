@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from sface_data.audit.certificate import disclosed
 from sface_data.audit.check import Check
 from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, threshold_at_fpir
 from sface_data.audit.evidence import Copies, Sets, part, plain_set, unit
@@ -16,7 +17,7 @@ from sface_data.audit.examine import NO_PIXELS, Examination, examine
 from sface_data.audit.policy import Limit, Policy, load_policy
 from sface_data.audit.simulation import EMBEDDER, Leak, World, simulate
 from sface_data.errors import BadInput
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.faces.embeddings import EmbeddingSet, LeftOut
 
 WORLD = World(classes=50, images=20, authentic=6, control=50, control_images=20)
 Simulated = Callable[..., Examination]
@@ -256,6 +257,24 @@ def test_a_control_group_of_another_kind_is_named(small_sets: Sets) -> None:
     for check in examine([copied], None, policy).checks[2:]:
         assert check.verdict == "fail" and check.finding.facts["bulk"]["control_share_below"] > 0.9
         assert check.reason.endswith("of the control images are: a leak, or the control group is not comparable")
+
+
+@pytest.mark.parametrize(("left_out", "verdict"), [(3, "pass"), (4, "inconclusive")])
+def test_training_faces_without_embedding_may_be_the_ones_that_leak(
+    small_sets: Sets, left_out: int, verdict: str
+) -> None:
+    lost = tuple(LeftOut(f"lost{place}", "1", "", "no face found") for place in range(left_out))
+    sets = dataclasses.replace(small_sets, training=dataclasses.replace(small_sets.training, left_out=lost))
+    policy = only("same-label-auc", "near-duplicates", "exposure", limit=0.6, control=False)
+    found = by_name(examine([sets], None, policy))
+    assert found["same-label-auc"].verdict == "pass"
+    assert {found[name].verdict for name in ("near-duplicates", "exposure")} == {verdict}
+    said = list(disclosed(tuple(found.values())))
+    assert said == [
+        f"simulated was not shown {left_out} of {300 + left_out} faces of training, which have no embedding."
+    ]
+    if verdict == "inconclusive":
+        assert found["exposure"].reason.startswith("4 of 304 faces of training have no embedding (more than 1%)")
 
 
 def test_bulks_that_differ() -> None:
