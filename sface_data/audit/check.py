@@ -105,13 +105,13 @@ def decide(findings: Sequence[Finding], needed: frozenset[str]) -> tuple[Check, 
     checks = []
     for finding in findings:
         value = adjusted.get(id(finding))
-        verdict, reason = _verdict(finding, value)
+        verdict, reason = _verdict(finding, value, len(tested))
         reason = "; ".join(filter(None, (reason, finding.caveat)))
         checks.append(Check(finding, verdict, reason, value, finding.name in needed))
     return tuple(checks)
 
 
-def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
+def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Verdict, str]:
     if finding.interval is None or finding.void:
         return "inconclusive", finding.void or finding.obstacle
     value, high = finding.interval.value, finding.interval.high
@@ -124,7 +124,11 @@ def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
     if value > finding.limit and adjusted_p is None:
         return "inconclusive", "above the limit"
     if value > finding.limit:
-        return "inconclusive", "above the limit, but not beyond what chance can do: look at it with more images"
+        return (
+            "inconclusive",
+            f"above the limit, but not after Holm's correction for {tests} checks (p = {adjusted_p:.2g}): look at it "
+            "with more images",
+        )
     return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"
 
 

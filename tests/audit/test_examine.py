@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from sface_data.audit.certificate import disclosed
-from sface_data.audit.check import Check
+from sface_data.audit.check import Check, Finding, decide
 from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, threshold_at_fpir
 from sface_data.audit.evidence import Copies, Sets, part, plain_set, unit
 from sface_data.audit.examine import NO_PIXELS, Examination, examine
 from sface_data.audit.policy import Limit, Policy, load_policy
 from sface_data.audit.simulation import EMBEDDER, Leak, World, simulate
+from sface_data.biometrics.intervals import Interval
 from sface_data.errors import BadInput
 from sface_data.faces.embeddings import EmbeddingSet, LeftOut
 
@@ -275,6 +276,17 @@ def test_training_faces_without_embedding_may_be_the_ones_that_leak(
     ]
     if verdict == "inconclusive":
         assert found["exposure"].reason.startswith("4 of 304 faces of training have no embedding (more than 1%)")
+
+
+def test_an_interval_above_the_limit_may_be_one_of_many() -> None:
+    """Where a finding alone would be beyond chance, the reason does not say that it is chance."""
+    above = Finding("a", "j", "", "", 0.1, interval=Interval(0.3, 0.12, 0.5, "", 9), p_value=0.02)
+    others = [
+        Finding(f"b{i}", "j", "", "", 0.1, interval=Interval(0, 0, 0.2, "", 9), p_value=1.0) for i in range(3)
+    ]
+    check = decide([above, *others], frozenset())[0]
+    assert check.verdict == "inconclusive"
+    assert "not after Holm's correction for 4 checks (p = 0.08)" in check.reason
 
 
 def test_bulks_that_differ() -> None:
