@@ -1,7 +1,7 @@
 """Looking for faces: which images of each class an aligned data set is made of."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.align import Detector
 from sface_data.generator.sampler import Sampler
 from sface_data.plan import SamplePlan, spec_of
+from sface_data.progress import Progress
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.workspace import Workspace
 
@@ -21,9 +22,7 @@ _IMAGES_PER_PART = 32  # looked for between two files
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # indices [n], landmarks [n,5,2]
 
 
-def find_faces(
-    workspace: Workspace, sampler: Sampler, detector: Detector, progress: Callable[[int], object]
-) -> FoundFaces:
+def find_faces(workspace: Workspace, sampler: Sampler, detector: Detector, progress: Progress) -> FoundFaces:
     """Goes through the images of each class until enough have a face, and keeps which they are in the folder.
 
     What is found in a class is a function of the generator, the detector and the class: not of other classes,

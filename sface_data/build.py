@@ -1,10 +1,8 @@
 """The main job: a plan, a sampler and a shard writer make a data set."""
 
 import os
-import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,12 +10,14 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
+from sface_data.ahead import ahead
 from sface_data.alignment import find_faces
 from sface_data.faces.align import Detector, warp
 from sface_data.files import atomic_write, sha256_of_file
 from sface_data.generator.checkpoint import GeneratorFile
 from sface_data.generator.sampler import SampleBatch, Sampler, class_center
 from sface_data.plan import ImageFormat, SamplePlan, format_ranges, spec_of
+from sface_data.progress import progress_bar
 from sface_data.provenance import versions
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.images import encode
@@ -74,13 +74,16 @@ def build(
         sampler = Sampler(network.generator, plan, device, batch, centers)
         if unknown:
             assert detector is not None
-            with _progress(len(plan.classes), "classes") as bar:
+            with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
                 faces = find_faces(workspace, sampler, detector, bar.update)
             done = workspace.finished()
             missing = [number for number in missing if number not in done]
         indices = None if faces is None else faces.indices
         found = sum(shard.info.num_samples for shard in done.values())
-        with _progress(plan.num_samples, "images", found) as bar, ThreadPoolExecutor(_encoders()) as encoders:
+        with (
+            progress_bar(plan.num_samples, "images", initial=found, smoothing=0.05) as bar,
+            ThreadPoolExecutor(_encoders()) as encoders,
+        ):
             for number in missing:
                 batches = _counted(sampler.batches(plan.shard(number, indices)), bar)
                 filename = plan.shard_filename(number)
@@ -135,13 +138,8 @@ def encoded(
     batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
 ) -> Iterator[Record]:
     """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
-    waiting: deque[Future[list[Record]]] = deque()
-    for batch in batches:
-        waiting.append(pool.submit(_encode_batch, batch, form, faces))
-        if len(waiting) > _BATCHES_AHEAD:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
+    for records in ahead(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
+        yield from records
 
 
 def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[Record]:
@@ -163,7 +161,7 @@ def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor
     plan = workspace.plan
     assert plan.truncation.center_samples is not None
     rows = []
-    with _progress(len(plan.classes), "classes") as bar:
+    with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
         for c in plan.classes:
             rows.append(class_center(network.generator, c, plan.truncation.center_samples))
             bar.update()
@@ -196,9 +194,3 @@ def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detec
 def _encoders() -> int:
     """Threads that encode: a share of the cores, for on a CPU synthesis needs them more."""
     return min(max((os.cpu_count() or 1) // 2, 1), 8)
-
-
-def _progress(total: int, unit: str, done: int = 0) -> tqdm:
-    # A log file gets a line now and then, a terminal a living bar.
-    interval = 0.2 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, initial=done, unit=unit, mininterval=interval, file=sys.stderr, smoothing=0.05)

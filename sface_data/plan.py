@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from sface_data.errors import BadInput
-from sface_data.files import canonical_json
+from sface_data.files import sha256_of_json
+
+if TYPE_CHECKING:  # the command line reads plans to print its help
+    import numpy as np
+    from numpy.typing import NDArray
 
 IMAGE_FORMATS = ("jpg", "png", "webp")
 NOISE_MODES = ("const", "random", "none")
@@ -191,7 +192,7 @@ class SamplePlan:
     @property
     def fingerprint(self) -> str:
         """The hex SHA-256 of all fields."""
-        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
+        return sha256_of_json(self.to_json())
 
     def shard_filename(self, shard: int) -> str:
         """The path of a shard below the folder of the data set."""
@@ -201,7 +202,7 @@ class SamplePlan:
         """How many samples a shard holds."""
         return min(self.samples_per_shard, self.num_samples - shard * self.samples_per_shard)
 
-    def shard(self, shard: int, indices: NDArray[np.int64] | None = None) -> Iterator[SampleSpec]:
+    def shard(self, shard: int, indices: "NDArray[np.int64] | None" = None) -> Iterator[SampleSpec]:
         """The samples of a shard, in order.
 
         Args:

@@ -16,6 +16,7 @@ from sface_data.faces.align import Detector, warp
 from sface_data.generator.checkpoint import load_generator
 from sface_data.generator.sampler import Sampler
 from sface_data.plan import Alignment, ImageFormat, SamplePlan, spec_of
+from sface_data.release.folder import release_files, strangers
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces, found_faces
 from sface_data.shards.images import decode
 from sface_data.shards.index import DatasetIndex
@@ -85,6 +86,7 @@ def test_each_class_has_its_first_images_with_a_face(
         drawn += kept[-1][0].index + 1
     assert set(images) == set(keys)
     assert index.aligned is not None
+    assert not strangers(aligned, release_files(aligned, index))
     assert (index.aligned.drawn, index.aligned.detector) == (drawn, "det.onnx")
     assert drawn > 28, "no image was without a face, and nothing is tested"
     assert run("validate", aligned)[0] == 0

@@ -26,10 +26,25 @@ FLOORS = {
     "plan": 0,
     "provenance": 0,
     "files": 0,
+    "locks": 0,
+    "ahead": 0,
+    "progress": 0,
     "pickles": 0,
     "errors": 0,
 }
-NEVER_TORCH = ("biometrics", "shards", "plan", "provenance", "files", "pickles", "errors", "release")
+NEVER_TORCH = (
+    "biometrics",
+    "shards",
+    "plan",
+    "provenance",
+    "files",
+    "locks",
+    "ahead",
+    "progress",
+    "pickles",
+    "errors",
+    "release",
+)
 LAZY_TORCH = ("cli",)  # inside functions only
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -14,8 +14,9 @@ from sface_data.audit.inputs import Faces, Inputs
 from sface_data.audit.planting import PLANTED
 from sface_data.audit.policy import Policy
 from sface_data.errors import BadInput
-from sface_data.faces.embed import Progress, is_embeddings
 from sface_data.faces.embedders import Embedder
+from sface_data.faces.embeddings_folder import is_embeddings
+from sface_data.progress import Progress
 from sface_data.recognition.embedder import open_embedder
 from sface_data.shards.index import MANIFEST, DatasetIndex
 from sface_data.training.devices import choose_device

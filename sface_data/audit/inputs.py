@@ -13,11 +13,13 @@ from sface_data.audit.overlap import check_digests
 from sface_data.audit.pixels import PixelEmbedder
 from sface_data.audit.planting import AlteredSource, simulated_copies
 from sface_data.errors import BadInput
-from sface_data.faces.embed import Embedding, FaceList, Progress, embed_into, is_embeddings, open_embeddings
+from sface_data.faces.embed import Embedding, FaceList
 from sface_data.faces.embedders import Embedder
 from sface_data.faces.embeddings import EmbeddingSet, check_alike
+from sface_data.faces.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
 from sface_data.faces.source import Source, canonical_class
 from sface_data.faces.sources import open_source
+from sface_data.progress import Progress
 
 ROLES = ("synthetic", "training", "control", "held-out")
 _MEASURED = 100  # images that tell of which sizes those of a set are
@@ -80,7 +82,7 @@ class Faces:
         if embedder is None:
             raise BadInput(f"{self.path}: holds images; name an embedder with --model")
         assert self.source is not None and self.listed is not None
-        return _cached(self.source, self.listed, embedder, cache, progress)
+        return cached_embeddings(self.source, Embedding(embedder), cache, self.listed, progress)
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,8 @@ class Inputs:
         if self._altered is None or embedder is None:
             return simulated_copies(training, self.seed)
         altered, listed = self._altered
-        return Copies(_cached(altered, listed, embedder, cache, progress), altered.places, simulated=False)
+        faces = cached_embeddings(altered, Embedding(embedder), cache, listed, progress)
+        return Copies(faces, altered.places, simulated=False)
 
     @cached_property
     def _altered(self) -> tuple[AlteredSource, FaceList] | None:
@@ -201,14 +204,6 @@ class Inputs:
             return None
         altered = AlteredSource(self.training.source, self.seed)
         return altered, FaceList.of(altered)
-
-
-def _cached(
-    source: Source, faces: FaceList, embedder: Embedder, cache: Path, progress: Progress | None
-) -> EmbeddingSet:
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"{faces.sha256[:16]}-{embedder.sha256[:16]}"
-    return embed_into(folder, source, faces, Embedding(embedder), progress)
 
 
 def _digests(faces: Faces) -> Sequence[str]:

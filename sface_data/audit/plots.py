@@ -95,7 +95,6 @@ def line_plot(
     series: Sequence[Series],
     caption: str,
     marks: Sequence[tuple[float, str]] = (),
-    bands: Sequence[tuple[float, float, float, str]] = (),
 ) -> Plot:
     """Lines over two axes.
 

@@ -1,7 +1,6 @@
 """What a release must show to be certified: the limits of the checks, in TOML that people edit."""
 
 import difflib
-import hashlib
 import math
 import sys
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.files import canonical_json, cards_folder, explained
+from sface_data.files import cards_folder, explained, sha256_of_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,7 +95,7 @@ class Policy:
     @property
     def sha256(self) -> str:
         """Digest of what it demands."""
-        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
+        return sha256_of_json(self.to_json())
 
 
 def load_policy(name_or_path: str) -> Policy:

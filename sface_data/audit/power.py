@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sface_data.audit.check import FALSE_ALARMS
 from sface_data.audit.evidence import Evidence, Nearness
 from sface_data.audit.policy import Limit, Policy, PositiveControl
-from sface_data.audit.proportions import CONFIDENCE, Bounds
+from sface_data.audit.proportions import Bounds
+from sface_data.biometrics.intervals import CONFIDENCE
 
 TRIALS = 20
 _FEWEST = 20  # planted images from which a share that is found is known at all

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sface_data.biometrics.intervals import FEW_ERRORS, RULE_OF_30, Interval, logit_t
+from sface_data.biometrics.intervals import CONFIDENCE, FEW_ERRORS, RULE_OF_30, Interval, logit_t
 
-CONFIDENCE = 0.95
 _MOST = 1 - 1e-12  # the logarithm of a share of 1 - 1 is infinite
 _MOST_ODDS = 50.0
 

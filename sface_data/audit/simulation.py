@@ -54,7 +54,7 @@ class Leak:
     noise: float = 0.35
 
 
-def simulate(world: World, leak: Leak, seed: int, images_known: bool = True) -> Sets:
+def simulate(world: World, leak: Leak, seed: int) -> Sets:
     """The faces of one simulated audit."""
     rng = np.random.default_rng(seed)
     training_people = _people(world.classes, world.dimensions, rng)

@@ -89,6 +89,11 @@ class ErrorRates:
         """FNMR at each threshold [T], from 0 up to 1."""
         return np.append(0, self.mated_counts.cumsum()) / self.mated
 
+    @cached_property
+    def tmr(self) -> Rates:
+        """TMR at each threshold [T], from 1 down to 0."""
+        return np.append(self.mated_counts[::-1].cumsum()[::-1], 0) / self.mated
+
     def place(self, threshold: float) -> int:
         """The place of the lowest threshold at or above this one; for bins, of the edge nearest to it."""
         if self.bins:
@@ -141,14 +146,17 @@ class ErrorRates:
 
     def det_curve(self) -> tuple[Rates, Rates, Rates]:
         """FMR, FNMR and thresholds [P] where either rate changes, by rising threshold."""
-        changes = (self.mated_counts > 0) | (self.nonmated_counts > 0)
-        keep = np.append(changes, True) | np.append(True, changes)
-        return self.fmr[keep], self.fnmr[keep], self.thresholds[keep]
+        return self.fmr[self._corners], self.fnmr[self._corners], self.thresholds[self._corners]
 
     def roc_curve(self) -> tuple[Rates, Rates, Rates]:
         """FMR, TMR and thresholds [P] where either rate changes, by rising threshold."""
-        fmr, fnmr, thresholds = self.det_curve()
-        return fmr, 1 - fnmr, thresholds
+        return self.fmr[self._corners], self.tmr[self._corners], self.thresholds[self._corners]
+
+    @cached_property
+    def _corners(self) -> NDArray[np.bool_]:
+        """The thresholds at which either rate changes [T]."""
+        changes = (self.mated_counts > 0) | (self.nonmated_counts > 0)
+        return np.append(changes, True) | np.append(True, changes)
 
 
 def equal_error_rates(fmr: Rates, fnmr: Rates) -> Rates:

@@ -58,11 +58,6 @@ class ScoreHistogram:
             squares += int(np.rint(some * some * _UNIT).astype(np.int64).sum())
         return cls(counts, total, squares)
 
-    @classmethod
-    def from_counts(cls, counts: NDArray[np.int64], score_sum: float, square_sum: float) -> "ScoreHistogram":
-        """From bins counted elsewhere and the sums of the scores and of their squares."""
-        return cls(np.asarray(counts, np.int64), round(score_sum * _UNIT), round(square_sum * _UNIT))
-
     def __add__(self, other: "ScoreHistogram") -> "ScoreHistogram":
         if len(self.counts) != len(other.counts):
             raise ValueError(f"{len(self.counts)} bins cannot be added to {len(other.counts)}")

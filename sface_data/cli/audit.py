@@ -1,13 +1,12 @@
 """`sface-data audit`."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import DEVICE, NamedPath
 from sface_data.errors import BadInput, CheckFailed
 
 
@@ -59,7 +58,7 @@ from sface_data.errors import BadInput, CheckFailed
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything drawn."
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@DEVICE
 @click.option(
     "--unrelated-labels",
     is_flag=True,
@@ -152,9 +151,8 @@ def audit(
 
 
 @contextmanager
-def _display(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    from tqdm import tqdm
+def _display(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    from sface_data.progress import progress_bar
 
-    interval = 0.2 if sys.stderr.isatty() else 30.0
-    with tqdm(total=total or None, unit="faces", desc=what, delay=1, mininterval=interval, file=sys.stderr) as bar:
-        yield lambda count: bar.update(count) and None
+    with progress_bar(total or None, "faces", desc=what, delay=1) as bar:
+        yield bar.update

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, NamedPath
+from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
 
 
 @click.command()
@@ -25,10 +25,8 @@ from sface_data.cli.options import ALIGN, DETECTOR, NamedPath
     type=NamedPath(path_type=Path),
     help="Folder of the embeddings: new, empty, or one to go on with.",
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option(
-    "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
-)
+@DEVICE
+@BATCH
 @ALIGN
 @DETECTOR
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
@@ -56,20 +54,20 @@ def embed(
     Example:
       sface-data embed faces --model judge.onnx --out embeddings
     """
-    from tqdm import tqdm
-
     from sface_data.faces.align import open_detector
-    from sface_data.faces.embed import INDEX, NO_FACE, Embedding, FaceList, check_folder, embed_into
+    from sface_data.faces.embed import NO_FACE, Embedding, FaceList
+    from sface_data.faces.embeddings_folder import INDEX, check_folder, embed_into
     from sface_data.faces.sources import open_source
+    from sface_data.progress import progress_bar
     from sface_data.recognition.embedder import open_embedder
 
     aligner = open_detector(detector, device) if align == "detect" else None
     embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)
     check_folder(out, embedding)
     opened = open_source(source, min_classes=1)
-    with tqdm(total=len(opened), unit="faces", desc="reading", delay=1) as bar:
+    with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)
-    with tqdm(total=len(opened), unit="faces", desc="embedding", delay=1, smoothing=0.05) as bar:
+    with progress_bar(len(opened), "faces", desc="embedding", delay=1, smoothing=0.05) as bar:
         found = embed_into(out, opened, faces, embedding, bar.update)
     click.echo(
         f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, LICENCE, NamedPath
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath
 from sface_data.errors import BadInput
 from sface_data.plan import (
     CENTER_SAMPLES,
@@ -104,7 +104,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Images at a time.  [default: 64; fewer for large networks on a CPU]",
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@DEVICE
 @click.option(
     "--precision",
     type=click.Choice(["auto", *PRECISIONS]),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 
 
 @click.group()
@@ -122,7 +122,7 @@ def info(file: Path, as_json: bool) -> None:
     help="Generator to start from, of the same architecture: one trained with this preset on images of this size "
     "with as many classes.  [default: random weights]",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run.")
+@RUN_SEED
 @click.option(
     "--checkpoint-kimg",
     metavar="KIMG",
@@ -134,7 +134,7 @@ def info(file: Path, as_json: bool) -> None:
 @click.option(
     "--tensorboard", is_flag=True, help="Write the metrics for TensorBoard as well (an extra of this package)."
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@DEVICE
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),

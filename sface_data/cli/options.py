@@ -24,7 +24,6 @@ LICENCE = click.option(
     type=click.Choice(list(LICENCES)),
     help=f"Licence of the data set.  [default: the one it has, else {DEFAULT_LICENCE}, that of SFace]",
 )
-
 ALIGN = click.option(
     "--align",
     type=click.Choice(["none", "detect"]),
@@ -39,4 +38,13 @@ DETECTOR = click.option(
     show_default=True,
     help="For --align detect: a detector of insightface (SCRFD, RetinaFace) as .onnx file, or the name of a model "
     "in ~/.insightface/models. Nothing is downloaded.",
+)
+BATCH = click.option(
+    "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
+)
+DEVICE = click.option(
+    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
+RUN_SEED = click.option(
+    "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run."
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import BATCH, DEVICE, NamedPath
 
 
 @click.command("eval")
@@ -37,10 +37,8 @@ from sface_data.cli.options import NamedPath
     type=NamedPath(path_type=Path, file_okay=False),
     help="Folder for evaluation.json and roc.png.",
 )
-@click.option(
-    "--batch", metavar="N", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
-)
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@BATCH
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON on standard output.")
 def evaluate(
     weights: Path,
@@ -64,9 +62,8 @@ def evaluate(
     """
     import os
 
-    from tqdm import tqdm
-
     from sface_data.files import atomic_write, explained, pretty_json, write_text
+    from sface_data.progress import progress_bar
     from sface_data.recognition import evaluation as ev
     from sface_data.recognition.benchmarks import PUBLISHED, find_benchmarks, open_benchmark
     from sface_data.recognition.benchmarks import evaluate as evaluate_benchmark
@@ -77,7 +74,7 @@ def evaluate(
     results = []
     for path in paths:
         benchmark = open_benchmark(path)
-        with tqdm(total=len(benchmark.images), unit="image", desc=benchmark.title, smoothing=0.05) as bar:
+        with progress_bar(len(benchmark.images), "images", desc=benchmark.title, smoothing=0.05) as bar:
             results.append(
                 evaluate_benchmark(embedder, benchmark, batch, threads=os.cpu_count() or 1, progress=bar.update)
             )

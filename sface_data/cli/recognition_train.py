@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 
 
 @click.command()
@@ -91,7 +91,7 @@ from sface_data.cli.options import NamedPath
     show_default=True,
     help="On top of mirroring: strong changes pose, light, resolution and compression.",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of the run.")
+@RUN_SEED
 @click.option(
     "--checkpoint-epochs",
     metavar="N",
@@ -114,7 +114,7 @@ from sface_data.cli.options import NamedPath
     show_default=True,
     help="Steps between two measurements on --benchmarks; at the end there is always one.",
 )
-@click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@DEVICE
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -165,15 +165,12 @@ def train(
     from sface_data.recognition.recipes import adjusted, recipe_of
     from sface_data.recognition.teacher import open_teacher
     from sface_data.recognition.torch_embedder import accuracy_on
-    from sface_data.recognition.train import Settings, Training, run_training
+    from sface_data.recognition.train import Settings, Training, check_teacher, run_training
     from sface_data.training.devices import choose_precision
     from sface_data.training.team import joined_team, training_device
 
     chosen = adjusted(recipe_of(recipe, preset), changes)
-    if chosen.teacher_weight and teacher is None:
-        raise BadInput(f"the recipe {recipe} needs a teacher: name its file with --teacher")
-    if teacher is not None and not chosen.teacher_weight:
-        raise BadInput(f"the recipe {recipe} has no use for a --teacher; take kt or cls-kt, or leave it out")
+    check_teacher(chosen, teacher is not None)
     where = training_device(device)
     source = open_source(data)
     check_declared(data, source)

@@ -47,13 +47,12 @@ def render(outdir: Path, identities: int, images_per_identity: int, size: int, s
     """
     import os
 
-    from tqdm import tqdm
-
     from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+    from sface_data.progress import progress_bar
 
     request = RenderRequest(identities, images_per_identity, size, seed, strength)
     blocks = fill_folder(outdir, request, os.cpu_count() or 1)
-    with tqdm(total=len(request), unit="image", smoothing=0.05) as bar:
+    with progress_bar(len(request), "images", smoothing=0.05) as bar:
         for progress in blocks:
             bar.initial += progress.found  # images that were there do not count as speed
             bar.update(progress.new + progress.found)

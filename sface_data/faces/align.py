@@ -16,11 +16,8 @@ from sface_data.faces.template import template_in
 from sface_data.files import explained
 
 Pixels = NDArray[np.uint8]
-DEFAULT_DETECTOR = "buffalo_l"
-DETECTOR_SIZES = (
-    (128, 128),
-    (640, 640),
-)  # in which an image is looked at, if the network takes any: near, and far
+# In which an image is looked at, if the network takes any: near, and far.
+DETECTOR_SIZES = ((128, 128), (640, 640))
 _LANDMARK_OUTPUTS = (9, 15)  # scores, boxes and landmarks for three or five sizes of faces
 _MOST_SHRINKING = 32
 _WEIGHTS = (
@@ -53,8 +50,7 @@ class Detector:
     """A detector of faces with five landmarks, of the kinds that insightface runs (SCRFD, RetinaFace).
 
     An image is looked at by itself and by one thread: what is found does not depend on other images, and several
-    threads can look at several. Of several faces the
-    largest and most central counts, as insightface has it.
+    threads can look at several. Of several faces the largest and most central counts, as insightface has it.
 
     Args:
         path: an ONNX file; all weights must be in it.

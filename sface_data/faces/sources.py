@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.datasets_source import DatasetsSource
-from sface_data.faces.embed import is_embeddings
+from sface_data.faces.embeddings_folder import is_embeddings
 from sface_data.faces.images import EXTENSIONS
 from sface_data.faces.recordio import LabelledRecords, open_labelled
 from sface_data.faces.shard_source import ShardSource

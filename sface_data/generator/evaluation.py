@@ -17,7 +17,7 @@ from sface_data.generator.metrics import (
     separability,
 )
 from sface_data.generator.networks import Generator
-from sface_data.generator.sampler import latents
+from sface_data.generator.sampler import latents, pixels_of
 from sface_data.plan import spec_of
 
 _BATCH = 32
@@ -94,9 +94,7 @@ def _made(
         batch = specs[first : first + _BATCH]
         indices = torch.tensor([spec.class_index for spec in batch])
         images = generator(latents(batch, generator.config.z_dim), indices)  # [N,C,R,R], -1 to 1
-        levels = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)  # as images are written
-        pixels = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous()  # [N,R,R,3]
-        features.append(embedder.embed(pixels.numpy()))
+        features.append(embedder.embed(pixels_of(images).contiguous().numpy()))
     return np.concatenate(features).astype(np.float64), np.array([spec.class_index for spec in specs])
 
 

@@ -1,7 +1,5 @@
 """Inception's features, in which published Frechet distances are measured: torch-fidelity's network, an extra."""
 
-import io
-import pickle
 import tempfile
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
 from sface_data.files import explained
+from sface_data.training.saved import is_state_dict, read_saved
 
 SOURCE = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -60,9 +59,9 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     with explained(path):
         data = path.read_bytes()
     try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        content = read_saved(data, old_formats=True)
+    except ValueError as error:
         raise BadInput(f"{path}: not a file of weights; get {SOURCE}") from error
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+    if not is_state_dict(content):
         raise BadInput(f"{path}: not the weights of Inception; get {SOURCE}")
     return content

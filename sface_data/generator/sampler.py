@@ -144,9 +144,7 @@ class PendingBatch:
     def __init__(self, specs: Sequence[SampleSpec], images: Tensor) -> None:
         self._specs = specs
         self._finite = images.isfinite().all()
-        # As in the published tools: clipped and cut, not rounded.
-        levels = (images * 127.5 + 128).clamp_(0, 255).to(torch.uint8)
-        levels = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)  # [N,H,W,3]
+        levels = pixels_of(images)
         self._copied = None
         if levels.device.type == "cuda":
             self._images = torch.empty(levels.shape, dtype=torch.uint8, pin_memory=True)
@@ -171,6 +169,13 @@ class PendingBatch:
                 "if the precision is not fp32, try --precision fp32, else the network is broken"
             )
         return SampleBatch(self._specs, self._images.numpy())
+
+
+def pixels_of(images: Tensor) -> Tensor:
+    """Images [N,C,H,W] of a generator, about -1 to 1, as they are written: uint8 [N,H,W,3], RGB."""
+    # As in the published tools: clipped and cut, not rounded.
+    levels = (images * 127.5 + 128).clamp_(0, 255).to(torch.uint8)
+    return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
 
 
 def latents(specs: Sequence[SampleSpec], z_dim: int) -> Tensor:

@@ -10,6 +10,7 @@ from PIL import Image
 from sface_data.files import atomic_write
 from sface_data.generator.checkpoint import save_generator
 from sface_data.generator.networks import Generator
+from sface_data.generator.sampler import pixels_of
 from sface_data.generator.train import Training
 from sface_data.generator.training_checkpoint import load_training, save_training
 from sface_data.training.board import BOARD, opened_board
@@ -79,7 +80,6 @@ def write_grid(generator: Generator, path: Path) -> None:
     for row in range(rows):
         classes = torch.full((_GRID_COLUMNS,), row * max(config.c_dim, 1) // rows, device=device)
         images = generator(z, classes)  # [N,3,R,R]
-        levels = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        strips.append(np.concatenate(list(levels), axis=1))
+        strips.append(np.concatenate(list(pixels_of(images).cpu().numpy()), axis=1))
     with atomic_write(path) as file:
         Image.fromarray(np.concatenate(strips, axis=0)).save(file, "png")

@@ -8,7 +8,6 @@ published weights, so that these load.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,23 +16,6 @@ from sface_data.errors import BadInput
 
 INPUT_SIZE = 112  # pixels
 _FINAL = 7  # height and width of the last map
-
-Mask = Callable[[Tensor, float], Tensor]
-
-
-@dataclass(frozen=True)
-class BackboneConfig:
-    """What a backbone is made of.
-
-    Attributes:
-        name: a key of BACKBONES.
-        dimensions: of the embedding.
-        dropout: share of the last map that is dropped in training; iResNet only.
-    """
-
-    name: str
-    dimensions: int
-    dropout: float = 0.0
 
 
 class Dropout(nn.Module):

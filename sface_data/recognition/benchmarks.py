@@ -5,9 +5,8 @@ bool); they are read as data (see `pickles.py`), nothing in them is executed. Pa
 of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,9 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.ahead import ahead
 from sface_data.errors import BadInput
 from sface_data.faces.images import BrokenImage, decode_image
 from sface_data.files import explained
+from sface_data.progress import Progress
 from sface_data.recognition.benchmark_files import read_bin, read_list
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
 
@@ -111,17 +112,9 @@ class Benchmark:
         if shape[0] != shape[1]:
             raise BadInput(f"{self.path}: images of {shape[1]} x {shape[0]} pixels; aligned faces are square")
         places = range(len(self.images)) if places is None else places
-        waiting: deque[Future[NDArray[np.uint8]]] = deque()
+        parts = (places[first : first + size] for first in range(0, len(places), size))
         with ThreadPoolExecutor(threads) as pool:
-            try:
-                for first in range(0, len(places), size):
-                    waiting.append(pool.submit(self._batch, places[first : first + size], shape))
-                    if len(waiting) > max(_BATCHES_AHEAD, threads):
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            yield from ahead(pool, lambda part: self._batch(part, shape), parts, max(_BATCHES_AHEAD, threads))
 
     def _batch(self, places: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
         batch = np.empty((len(places), *shape), np.uint8)  # [N,H,W,3]
@@ -223,7 +216,7 @@ def evaluate(
     benchmark: Benchmark,
     batch: int = 64,
     threads: int = 2,
-    progress: Callable[[int], object] = lambda images: None,
+    progress: Progress = lambda images: None,
 ) -> BenchmarkResult:
     """Embeds all images of a benchmark and verifies its pairs.
 

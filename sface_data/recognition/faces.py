@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from sface_data.errors import BadInput
+from sface_data.faces.embedders import resized
 from sface_data.faces.source import Source
 from sface_data.recognition.backbones import INPUT_SIZE
 from sface_data.training.order import FaceOrder
@@ -119,9 +119,7 @@ def face_pixels(source: Source, place: int) -> NDArray[np.uint8]:
     height, width, _ = pixels.shape
     if height != width:
         raise BadInput(f"{face.where}: {width} x {height} pixels; recognition is trained on square, aligned faces")
-    if height == INPUT_SIZE:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BICUBIC))
+    return resized(pixels, INPUT_SIZE)
 
 
 def network_input(pixels: Tensor, device: torch.device) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sface_data.training.team import Team
 
-MARGINS = ("cosface", "arcface", "elasticface", "adaface")
+MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}  # with their published sizes
 _EPSILON = 1e-3  # radians that AdaFace keeps from 0 and pi
 _SMALLEST_SINE_SQUARED = 1e-9  # where the derivative of the angle has no end
 
@@ -29,7 +29,7 @@ class MarginConfig:
     """Which margin, and how large.
 
     Attributes:
-        name: one of MARGINS.
+        name: a key of MARGINS.
         scale: what cosines are multiplied by.
         margin: subtracted from the cosine (cosface, elasticface: its mean) or added to the angle (arcface).
         sigma: spread of the margin from image to image; elasticface.

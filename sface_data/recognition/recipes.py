@@ -5,10 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from sface_data.recognition.margin import MarginConfig
-
-AUGMENTS = ("none", "strong")
-SCHEDULES = ("steps", "cosine")
+from sface_data.recognition.margin import MARGINS, MarginConfig
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Recipe:
 
     Attributes:
         objective: its name, a key of RECIPES.
-        backbone, dimensions, dropout: see `backbones.BackboneConfig`.
+        backbone, dimensions, dropout: see `backbones.create_backbone`.
         margin: of the head.
         batch: images a step, over all processes.
         learning_rate: for a batch of 512; with others it is in proportion.
@@ -31,7 +28,7 @@ class Recipe:
         warm_up: epochs in which the learning rate rises from 0.
         clip: largest norm of the gradient of the backbone.
         mirror: probability that a face is shown mirrored.
-        augment: one of AUGMENTS, on top of that.
+        augment: `none`, or `strong` on top of that, see `augment`.
         epochs: length of the run unless another is asked for.
     """
 
@@ -104,9 +101,6 @@ def recipe_of(objective: str, preset: str) -> Recipe:
     return recipe
 
 
-_MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}
-
-
 def adjusted(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     """A recipe with some of its values changed; None leaves one as it is.
 
@@ -117,7 +111,7 @@ def adjusted(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     given = {name: value for name, value in changes.items() if value is not None}
     if "margin" in given:
         name = given["margin"]
-        given["margin"] = dataclasses.replace(recipe.margin, name=name, margin=_MARGINS[name])
+        given["margin"] = dataclasses.replace(recipe.margin, name=name, margin=MARGINS[name])
     epochs = given.pop("epochs", None)
     recipe = dataclasses.replace(recipe, **given)
     return recipe if epochs is None else recipe.for_epochs(epochs)

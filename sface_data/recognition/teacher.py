@@ -12,8 +12,6 @@ from sface_data.faces.embedders import OnnxEmbedder
 from sface_data.recognition.backbones import INPUT_SIZE, on_device
 from sface_data.recognition.weights import load_backbone
 
-CHANNELS = ("rgb", "bgr")
-
 
 class Teacher(Protocol):
     """Embeds images as the student sees them.
@@ -36,7 +34,7 @@ def open_teacher(path: Path, device: torch.device, channels: str = "rgb") -> Tea
     """A teacher from weights of a run, a published `.pth`, or `.onnx`.
 
     Args:
-        channels: the order of colours that it was trained with, one of CHANNELS; values are -1 to 1 in both.
+        channels: the order of colours that it was trained with, `rgb` or `bgr`; values are -1 to 1 in both.
 
     Raises:
         BadInput: if the file does not exist or holds no embedder of 112 x 112 pixels.

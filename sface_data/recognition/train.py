@@ -1,7 +1,6 @@
 """Training of face recognition: labels, a teacher's embeddings, or both. One loop serves all recipes."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from sface_data.errors import BadInput
 from sface_data.faces.source import Source
-from sface_data.files import canonical_json
+from sface_data.files import sha256_of_json
 from sface_data.recognition.augment import augment
 from sface_data.recognition.backbones import Dropout, create_backbone, on_device
 from sface_data.recognition.curves import draw_curves
@@ -221,7 +220,7 @@ class Training:
             "recipe": settings.recipe.objective,
             "epochs": round(self.epoch, 6),
             "faces_sha256": settings.faces_sha256,
-            "training_sha256": hashlib.sha256(canonical_json(dataclasses.asdict(settings)).encode()).hexdigest(),
+            "training_sha256": sha256_of_json(dataclasses.asdict(settings)),
         }
 
 
@@ -289,6 +288,16 @@ def transfer_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(F.normalize(student), F.normalize(teacher))
 
 
+def check_teacher(recipe: Recipe, given: bool) -> None:
+    """Raises BadInput if a recipe needs a teacher and none is given, or the reverse."""
+    if recipe.teacher_weight and not given:
+        raise BadInput(f"the recipe {recipe.objective} needs a teacher: name its file with --teacher")
+    if given and not recipe.teacher_weight:
+        raise BadInput(
+            f"the recipe {recipe.objective} has no use for a --teacher; take kt or cls-kt, or leave it out"
+        )
+
+
 def _check(recipe: Recipe, source: Source, team: Team, teacher: Teacher | None) -> None:
     if recipe.batch % team.size or recipe.batch // team.size < 2:
         raise BadInput(
@@ -300,11 +309,7 @@ def _check(recipe: Recipe, source: Source, team: Team, teacher: Teacher | None) 
             f"{source.path}: one image for each of its {len(source)} classes, which tells nothing of what stays "
             "the same; give more images of a class, or learn from a teacher alone with --recipe kt"
         )
-    if bool(recipe.teacher_weight) != (teacher is not None):
-        needs = (
-            "needs a teacher: name it with --teacher" if recipe.teacher_weight else "has no use for a --teacher"
-        )
-        raise BadInput(f"the recipe {recipe.objective} {needs}")
+    check_teacher(recipe, teacher is not None)
     if teacher is not None and teacher.dimensions != recipe.dimensions:
         raise BadInput(
             f"{teacher.name}: its embeddings have {teacher.dimensions} dimensions, those of the network to be "

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
+from sface_data.biometrics.intervals import CONFIDENCE, FEW_ERRORS
+from sface_data.biometrics.rates import ErrorRates
 from sface_data.errors import BadInput
 
 THRESHOLDS = np.linspace(0, 4, 400, endpoint=False)  # squared distances; smaller ones are matches
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4)
-RULE_OF_30 = 30  # errors that must be seen before a rate counts as measured (ISO/IEC 19795-1)
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Verification:
         It holds as far as folds are independent, which they are where no person is in two of them (as in LFW).
         """
         folds = len(self.accuracy_per_fold)
-        reach = student_t.ppf((1 + _CONFIDENCE) / 2, folds - 1) * self.deviation / sqrt(folds - 1)
+        reach = student_t.ppf((1 + CONFIDENCE) / 2, folds - 1) * self.deviation / sqrt(folds - 1)
         return max(0.0, self.accuracy - reach), min(1.0, self.accuracy + reach)
 
 
@@ -83,22 +83,14 @@ class Roc:
         threshold: [n] similarities, falling; infinite where none is accepted. A score at the threshold is a match.
         far: [n] false accept rate (FMR).
         tar: [n] true accept rate (1 - FNMR).
+        auc, eer: area under it, and equal error rate, see `ErrorRates`.
     """
 
     threshold: NDArray[np.float64]
     far: NDArray[np.float64]
     tar: NDArray[np.float64]
-
-    @property
-    def auc(self) -> float:
-        """Probability that a mated pair scores above a non-mated one; ties count half."""
-        return float((np.diff(self.far) * (self.tar[1:] + self.tar[:-1]) / 2).sum())
-
-    @property
-    def eer(self) -> float:
-        """Mean of both error rates at the threshold where they are closest."""
-        best = np.abs(self.far - (1 - self.tar)).argmin()
-        return float((self.far[best] + 1 - self.tar[best]) / 2)
+    auc: float
+    eer: float
 
 
 def squared_distances(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -176,7 +168,7 @@ def tar_at_far(
         threshold = min(float(curve.threshold[place]), np.nextafter(1.0, 2.0))
         accepted = round(float(curve.far[place]) * nonmated)
         points.append(
-            OperatingPoint(rate, float(curve.tar[place]), threshold, accepted, rate * nonmated < RULE_OF_30)
+            OperatingPoint(rate, float(curve.tar[place]), threshold, accepted, rate * nonmated < FEW_ERRORS)
         )
     return tuple(points)
 
@@ -190,16 +182,10 @@ def roc(embeddings: NDArray[np.floating], issame: NDArray[np.bool_]) -> Roc:
     distances, issame = _pairs(embeddings, issame)
     if issame.all() or not issame.any():
         raise BadInput("rates need mated and non-mated pairs, and one kind is missing")
-    order = np.argsort(distances, kind="stable")
-    distances, issame = distances[order], issame[order]
-    last = np.append(np.diff(distances) > 0, True)  # equal scores are accepted together
-    tar = np.cumsum(issame)[last] / issame.sum()
-    far = np.cumsum(~issame)[last] / (~issame).sum()
-    return Roc(
-        threshold=np.append(np.inf, 1 - distances[last] / 2),  # |a - b|^2 = 2 - 2ab for unit vectors
-        far=np.append(0.0, far),
-        tar=np.append(0.0, tar),
-    )
+    rates = ErrorRates.of(-distances[issame], -distances[~issame])
+    fmr, tmr, thresholds = (values[::-1] for values in rates.roc_curve())
+    # |a - b|^2 = 2 - 2ab for unit vectors
+    return Roc(threshold=1 + thresholds / 2, far=fmr, tar=tmr, auc=rates.auc, eer=rates.eer)
 
 
 def _pairs(

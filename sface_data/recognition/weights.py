@@ -1,11 +1,8 @@
 """Embedding networks on disk: ours as safetensors with the configuration in the metadata, and published ones."""
 
 import hashlib
-import io
 import json
-import pickle
 import reprlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, canonical_json, explained
 from sface_data.recognition.backbones import BACKBONES, create_backbone
+from sface_data.training.saved import is_state_dict, read_saved
 
 _METADATA_KEY = "sface_data.recognition"
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -64,9 +62,7 @@ def load_backbone(path: Path) -> BackboneFile:
     """
     with explained(path):
         data = path.read_bytes()
-    weights, facts = (
-        _read_safetensors(path, data) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
-    )
+    weights, facts = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
     try:
         name, dimensions = _declared(facts) if facts else recognise(weights)
         network = _filled(name, dimensions, weights)
@@ -126,7 +122,7 @@ def _filled(name: str, dimensions: int, weights: Mapping[str, Tensor]) -> nn.Mod
     return network.eval().requires_grad_(False)
 
 
-def _read_safetensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with explained(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -143,17 +139,13 @@ def _read_safetensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[
 
 def _read_pth(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        if not zipfile.is_zipfile(io.BytesIO(data)):  # torch.load would try older formats
-            raise ValueError("not an archive")
-        weights = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        weights = read_saved(data)
+    except ValueError as error:
         raise BadInput(
             f"{path}: not a file of weights that can be read without executing what is in it; give a .pth that "
             "holds a state dict as current torch saves it, a .safetensors of a run, or an .onnx"
         ) from error
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
-    ):
+    if not is_state_dict(weights):
         raise BadInput(f"{path}: holds no state dict, which is a dictionary of named tensors and nothing else")
     # As saved from torch's DistributedDataParallel.
     prefix = "module."

@@ -96,6 +96,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
         "_info.json": pretty_json(index.timm_info()),
         "data/sizes.json": pretty_json(index.open_clip_sizes()),
     }
+    finished = (directory / MANIFEST).exists()  # else what is there is left over from another data set
     written = []
     for name, text in texts.items():
         path = directory / name
@@ -104,7 +105,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
         if there is not None and name in prose:
             if keep or there == text.encode():
                 continue
-            if not _as_written(name, there, text):
+            if finished and not _as_written(name, there, text):
                 _keep_copy(path, there)
             if name == DATASHEET:
                 text = with_answers(text, there)
@@ -118,8 +119,7 @@ def release_files(directory: Path, index: DatasetIndex) -> list[str]:
     """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
     belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, "_info.json", "data/sizes.json"]
     belong += [shard.filename for shard in index.shards]
-    if index.class_centers is not None:
-        belong.append(index.class_centers.filename)
+    belong += [listed.filename for listed in (index.class_centers, index.aligned) if listed is not None]
     return sorted(
         belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
     )

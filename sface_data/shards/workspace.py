@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sface_data.errors import BadInput
 from sface_data.files import explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.locks import locked
 from sface_data.plan import SamplePlan
 from sface_data.shards.alignment import ALIGNMENT, FoundFaces
 from sface_data.shards.index import MANIFEST, DatasetIndex, Environment, ShardInfo
@@ -139,21 +138,19 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
         )
     with explained(directory):
         workspace.scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(workspace.scratch / "lock", timeout=0):
-            if _plan_in(directory) != held:
-                raise BadInput(f"{directory}: another process has just filled this folder; run the command again")
-            if held is not None and held != plan:
-                _clear(directory, held)
-            write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
-            with explained(directory / "data"):
-                (directory / "data").mkdir(exist_ok=True)
-            with explained(workspace.scratch):
-                for unfinished in workspace.scratch.glob(".*.part"):
-                    unfinished.unlink()
-            yield workspace
-    except Timeout as error:
-        raise BadInput(f"{directory}: another process is filling this folder; wait for it") from error
+    busy = f"{directory}: another process is filling this folder; wait for it"
+    with locked(workspace.scratch / "lock", busy):
+        if _plan_in(directory) != held:
+            raise BadInput(f"{directory}: another process has just filled this folder; run the command again")
+        if held is not None and held != plan:
+            _clear(directory, held)
+        write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
+        with explained(directory / "data"):
+            (directory / "data").mkdir(exist_ok=True)
+        with explained(workspace.scratch):
+            for unfinished in workspace.scratch.glob(".*.part"):
+                unfinished.unlink()
+        yield workspace
 
 
 def _plan_in(directory: Path) -> SamplePlan | None:

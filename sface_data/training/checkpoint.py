@@ -1,9 +1,6 @@
 """A training run on disk: everything that the next step depends on, so that a stopped run goes on exactly."""
 
-import io
 import json
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ import torch
 
 from sface_data.errors import BadInput
 from sface_data.files import atomic_write, canonical_json, explained
+from sface_data.training.saved import read_saved
 
 Content = dict[str, Any]
 
@@ -47,10 +45,8 @@ def _read(path: Path, kind: str) -> Content:
     with explained(path):
         data = path.read_bytes()
     try:
-        if not zipfile.is_zipfile(io.BytesIO(data)):  # torch.load would try older formats
-            raise ValueError("not an archive")
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        content = read_saved(data)
+    except ValueError as error:
         raise BadInput(f"{path}: not a complete checkpoint of a training run; start a new run") from error
     if not isinstance(content, dict) or content.get("format") != kind:
         raise BadInput(f"{path}: not a checkpoint of this version of sface-data; start a new run")

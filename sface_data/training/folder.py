@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sface_data.errors import BadInput
 from sface_data.files import explained
+from sface_data.locks import locked
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -34,8 +33,5 @@ def claimed(outdir: Path, rank: int, ours: Sequence[str]) -> Iterator[None]:
         astray = [path for path in outdir.iterdir() if not any(path.match(name) for name in known)]
         if astray:
             raise BadInput(f"{outdir}: not empty, and holds no checkpoint of a run; choose another folder")
-    try:
-        with FileLock(outdir / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise BadInput(f"{outdir}: another process is training in this folder; wait for it") from error
+    with locked(outdir / ".lock", f"{outdir}: another process is training in this folder; wait for it"):
+        yield

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from sface_data.errors import BadInput
 from sface_data.files import explained, write_text
+from sface_data.progress import progress_bar
 from sface_data.training.team import Team
 
 
@@ -79,12 +79,8 @@ class Report:
 
 def images_bar(images: int, total: int, rank: int) -> tqdm:
     """A bar of images with images/s and time left, on standard error, of the first process only."""
-    # A log file gets a line now and then, a terminal a living bar. "12.8k" images are 12.8 kimg.
-    interval = 0.2 if sys.stderr.isatty() else 30.0
-    return tqdm(
-        total=total, initial=images, unit="image", unit_scale=True, mininterval=interval, file=sys.stderr,
-        disable=rank > 0,
-    )  # fmt: skip
+    # "12.8k" images are 12.8 kimg.
+    return progress_bar(total, "images", initial=images, unit_scale=True, disable=rank > 0)
 
 
 def passed(before: int, now: int, interval: int) -> bool:

@@ -28,11 +28,7 @@ class Team:
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
-        if self.size == 1:
-            return value
-        total = value.detach().clone()
-        torch.distributed.all_reduce(total)
-        return total / self.size
+        return value if self.size == 1 else self.sum(value) / self.size
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sface_data.audit import comparisons, exact
+from sface_data.audit import exact, sweep
 from sface_data.audit.comparisons import PairScores, compare, compare_and_nearest, compare_linkage, nearest
 from sface_data.biometrics.scores import BINS, ScoreHistogram
 from sface_data.biometrics.subjects import SUBJECT_BINS
@@ -140,8 +140,8 @@ def test_large_and_small_classes_are_counted_alike(monkeypatch: pytest.MonkeyPat
     faces = make(5, 200, 9)
     found = []
     for direct, group in ((1, 64), (10**9, 64), (10**9, 2), (300, 3)):
-        monkeypatch.setattr(comparisons, "_DIRECT", direct)
-        monkeypatch.setattr(comparisons, "_GROUP", group)
+        monkeypatch.setattr(sweep, "_DIRECT", direct)
+        monkeypatch.setattr(sweep, "_GROUP", group)
         found.append(compare(faces, block=64))
         check(found[-1], faces, None)
 

@@ -130,7 +130,7 @@ def test_embeddings_made_before_need_no_model_and_can_pass(
 
 def change(folder: Path, to: Path, write: Callable[..., Path], **fields: object) -> Path:
     """A copy of a folder of embeddings with something changed in the set."""
-    from sface_data.faces.embed import open_embeddings
+    from sface_data.faces.embeddings_folder import open_embeddings
 
     return write(to, dataclasses.replace(open_embeddings(folder), **fields))  # type: ignore[arg-type]
 

@@ -13,8 +13,9 @@ from scipy.ndimage import affine_transform
 
 from sface_data.errors import BadInput
 from sface_data.faces.align import Detector, open_detector, warp
-from sface_data.faces.embed import NO_FACE, Embedding, FaceList, embed_into, embed_source, open_embeddings
+from sface_data.faces.embed import NO_FACE, Embedding, FaceList, embed_source
 from sface_data.faces.embedders import OnnxEmbedder
+from sface_data.faces.embeddings_folder import embed_into, open_embeddings
 from sface_data.faces.rendered.geometry import similarity
 from sface_data.faces.sources import open_source
 from sface_data.faces.template import TEMPLATE, template_in

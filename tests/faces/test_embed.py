@@ -13,17 +13,11 @@ import pytest
 from filelock import FileLock
 
 from sface_data.errors import BadInput
-from sface_data.faces import embed
-from sface_data.faces.embed import (
-    Embedding,
-    FaceList,
-    cached_embeddings,
-    embed_into,
-    embed_source,
-    open_embeddings,
-)
+from sface_data.faces import embeddings_folder
+from sface_data.faces.embed import Embedding, FaceList, embed_source
 from sface_data.faces.embedders import NoVector, OnnxEmbedder, resized
 from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.faces.embeddings_folder import cached_embeddings, embed_into, open_embeddings
 from sface_data.faces.images import BrokenImage
 from sface_data.faces.source import Source, canonical_class
 from sface_data.faces.sources import open_source
@@ -110,7 +104,7 @@ def test_the_digest_of_a_source_is_of_keys_classes_and_images() -> None:
 def test_stopped_anywhere_it_ends_in_the_same_files(
     rendered_faces: Path, embedder: OnnxEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "FACES_PER_PART", 10)
+    monkeypatch.setattr(embeddings_folder, "FACES_PER_PART", 10)
     source = open_source(rendered_faces)
     whole = into(tmp_path / "whole", source, Embedding(embedder, batch=4))
     seen = 0
@@ -149,7 +143,7 @@ def test_killed_at_random_moments(rendered_faces: Path, model: Path, tmp_path: P
 def test_only_what_is_of_these_faces_is_taken_over(
     faces: Path, embedder: OnnxEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "FACES_PER_PART", 6)
+    monkeypatch.setattr(embeddings_folder, "FACES_PER_PART", 6)
     broken = faces / "000002" / "000004.jpg"
     good = broken.read_bytes()
     broken.write_bytes(good[:100])

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sface_data.faces.sources import open_source
+from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.embedder import open_embedder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,6 +41,34 @@ def test_from_generated_shards_to_students_and_onnx(dataset: Path, tmp_path: Pat
     assert (code, "exists" in stderr) == (2, True)
     code, _, stderr = run("recognition", "export", "--weights", weights, "--out", tmp_path / "embedder.pt")
     assert (code, "must end in .onnx" in stderr) == (2, True)
+
+
+def test_a_network_is_measured_while_it_learns_as_it_is_afterwards(
+    rendered_faces: Path, tmp_path: Path, run: Run
+) -> None:
+    source = open_source(rendered_faces)  # 8 identities x 6
+    issame = [bool(pair % 2) for pair in range(20)]
+    places = [place for pair in range(20) for place in (pair, pair + 1 if issame[pair] else pair + 12)]
+    truth = [
+        source[a].class_index == source[b].class_index for a, b in zip(places[::2], places[1::2], strict=True)
+    ]
+    (tmp_path / "benchmarks").mkdir()
+    write_bin(tmp_path / "benchmarks" / "lfw.bin", [source[place].data for place in places], truth)
+    assert {True, False} == set(truth)
+    benchmarks = ("--benchmarks", tmp_path / "benchmarks")
+    code, stderr = train(
+        run, rendered_faces, tmp_path / "run", "cls", "--batch", 16, *benchmarks, "--eval-every", 2
+    )
+    assert code == 0, stderr
+    lines = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.032, 0.048]
+    weights = tmp_path / "run" / "weights.safetensors"
+    code, stdout, stderr = run(
+        "recognition", "eval", "--weights", weights, *benchmarks, "--device", "cpu", "--json"
+    )
+    assert code == 0, stderr
+    (result,) = json.loads(stdout)["benchmarks"]
+    assert lines[-1]["accuracy_lfw"] == pytest.approx(result["accuracy"], rel=1e-5)
 
 
 @pytest.fixture

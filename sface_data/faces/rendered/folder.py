@@ -5,19 +5,18 @@ import io
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import simplejpeg
-from filelock import FileLock, Timeout
 
+from sface_data.ahead import ahead
 from sface_data.errors import BadInput
 from sface_data.faces.rendered.geometry import Floats
 from sface_data.faces.rendered.head import Head, bake
@@ -25,6 +24,7 @@ from sface_data.faces.rendered.identity import draw_identity
 from sface_data.faces.rendered.render import landmarks_of, render
 from sface_data.faces.rendered.variation import draw_variation
 from sface_data.files import atomic_write, explained, pretty_json, read_json, write_text
+from sface_data.locks import locked
 
 RENDERER = 1  # goes up when the same request gives other images
 REQUEST, LANDMARKS, README, LOCK = "request.json", "landmarks.csv", "README.md", ".lock"
@@ -94,7 +94,7 @@ def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[
 def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
     with explained(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
-    with _locked(outdir):
+    with locked(outdir / LOCK, f"{outdir}: another process is filling this folder; wait for it"):
         _check_folder(outdir, request)  # another process may have filled it since
         write_text(outdir / REQUEST, pretty_json(_record(request)))
         if not (outdir / README).exists():  # somebody may have written more into it
@@ -125,20 +125,6 @@ def _check_folder(outdir: Path, request: RenderRequest) -> None:
         )
 
 
-@contextmanager
-def _locked(outdir: Path) -> Iterator[None]:
-    lock = FileLock(outdir / LOCK)
-    with explained(outdir / LOCK):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise BadInput(f"{outdir}: another process is filling this folder; wait for it") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _record(request: RenderRequest) -> dict[str, int | float]:
     return {"renderer": RENDERER, **asdict(request)}
 
@@ -148,16 +134,11 @@ def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[l
     if workers <= 1:
         yield from (_make_block(outdir, request, block) for block in _blocks(request))
         return
-    waiting: deque[Future[tuple[list[Floats], Progress]]] = deque()
     with _one_blas_thread():
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
         try:
-            for block in _blocks(request):
-                waiting.append(pool.submit(_make_block, outdir, request, block))
-                if len(waiting) > _BLOCKS_AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            make = partial(_make_block, outdir, request)
+            yield from ahead(pool, make, _blocks(request), _BLOCKS_AHEAD * workers)
         except BrokenProcessPool as error:
             raise BadInput(
                 f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
