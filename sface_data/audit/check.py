@@ -126,8 +126,8 @@ def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Ve
     if value > finding.limit:
         return (
             "inconclusive",
-            f"above the limit, but not after Holm's correction for {tests} checks (p = {adjusted_p:.2g}): look at it "
-            "with more images",
+            f"above the limit, but not after Holm's correction for {tests} checks (p = {adjusted_p:.2g}): look at "
+            "it with more images",
         )
     return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"
 
