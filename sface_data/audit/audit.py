@@ -97,7 +97,9 @@ def audit(request: Request, display: Display) -> Outcome:
         subjects = subjects_of(directory, index)
         if subjects != before:
             raise BadInput(f"{directory}: was changed while it was audited; run the same command again")
-    certificate = certify(examination, subjects, described, _described(inputs))
+    facts = _described(inputs)
+    facts["synthetic"]["plan_detector_sha256"] = _plan_detector(index)
+    certificate = certify(examination, subjects, described, facts)
     return Outcome(certificate, examination, inputs)
 
 
@@ -154,6 +156,12 @@ def _name(embedder: Embedder | None, inputs: Inputs) -> str:
     return f"embedder {held.embedder_sha256[:12]}" if held is not None else "embedder"
 
 
+def _plan_detector(index: DatasetIndex | None) -> str | None:
+    """What a finished data set says that its faces were aligned by; None if it says nothing."""
+    align = None if index is None else index.plan.align
+    return None if align is None else align.detector_sha256
+
+
 def _described(inputs: Inputs) -> dict[str, Any]:
     described: dict[str, Any] = {}
     for role, faces in inputs.by_role.items():
@@ -164,6 +172,8 @@ def _described(inputs: Inputs) -> dict[str, Any]:
             "classes": len(np.unique(held.class_index)),
             "form": "images" if faces.source is not None else "embeddings",
             "left_out": 0 if faces.embeddings is None else len(faces.embeddings.left_out),
+            "detector_sha256": None if faces.embeddings is None else faces.embeddings.detector_sha256,
+            "image_sizes": faces.image_sizes(),
         }
     described["labels_related"] = inputs.labels_related
     return described

@@ -38,14 +38,19 @@ _LARGEST = 64 << 20  # bytes
 NOT_SAID = (
     "It speaks of the identities of the training set that was given. Whether that is all the generator was "
     "trained on, it cannot know.",
-    "It relies on the control group being what it is said to be: people who were not in training, photographed "
-    "under like conditions.",
+    "It relies on the control group being what it is said to be: people who were not in training, of a like "
+    "population, photographed under like conditions.",
+    "It takes labels on trust: a class of the release is the training identity of the same name, and numbers are "
+    "compared without leading zeros and `class_` (0000045, 45 and class_45 are one).",
+    "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
+    "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
+    "otherwise may hide somebody from it.",
     "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
     "one that the generator learned to deceive; another judge may see more.",
     "It does not speak of attributes, of places or of anything but identity; nor of what can be done with the "
     "generator itself, or with other images of it.",
     "A pass is no proof of anonymity, and no legal opinion: it says that leakage above the limits of the policy "
-    "was looked for, with power to find it, and not found.",
+    "was looked for and not found; with what power, the planted images of each check tell.",
     "Without a signature that you check, nothing protects it against being forged.",
 )
 
@@ -140,7 +145,9 @@ def certify(
         "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
         "checks": [check.to_json() for check in examination.checks],
         "verdict": examination.verdict,
-        "in_words": in_words(examination.verdict, examination.checks, policy),
+        "in_words": " ".join(
+            [in_words(examination.verdict, examination.checks, policy), *disclosed(examination.checks)]
+        ),
         "not_said": list(NOT_SAID),
     }
     statement = {
@@ -186,6 +193,18 @@ def _shown(checks: "tuple[Check, ...]") -> str:
     found = f"{len(needed) - len(blind)} of the {len(needed)} checks that it needs were shown to find leakage"
     but = f" (all but {_listed([check.finding.name for check in blind], len(blind))})" if blind else ""
     return f"{found} that is planted{but}."
+
+
+def disclosed(checks: "tuple[Check, ...]") -> Iterator[str]:
+    """What a reader of the verdict must know of how it was come by, in sentences."""
+    plantings = [planting for check in checks for planting in check.finding.facts.get("planted", [])]
+    if any(planting["kind"] == "simulated" for planting in plantings):
+        yield "The copies that were planted were simulated from embeddings, not made from images."
+    for check in checks:
+        for role, count in check.finding.facts.get("without_embedding", {}).items():
+            if count["left_out"]:
+                share = f"{count['left_out']:,} of {count['faces']:,}"
+                yield f"{check.finding.judge} was not shown {share} faces of {role}, which have no embedding."
 
 
 def load_certificate(path: Path) -> Certificate:

@@ -25,6 +25,7 @@ class Finding:
         p_value: one-sided, of "the statistic is not above the limit"; None if it could not be measured.
         obstacle: why it could not be measured, or why a pass would be void; empty if nothing stands in the way.
         void: why the judge's word counts for nothing, whatever was measured.
+        caveat: what else may have made it so, whatever the verdict; empty if nothing is known.
         facts: figures behind it: thresholds, counts.
     """
 
@@ -37,11 +38,16 @@ class Finding:
     p_value: float | None = None
     obstacle: str = ""
     void: str = ""
+    caveat: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
     def voided(self, reason: str) -> "Finding":
         """The same, counting for nothing."""
         return dataclasses.replace(self, void=reason)
+
+    def doubted(self, reason: str) -> "Finding":
+        """The same, unable to pass."""
+        return dataclasses.replace(self, obstacle=self.obstacle or reason)
 
 
 @dataclass(frozen=True)
@@ -99,12 +105,13 @@ def decide(findings: Sequence[Finding], needed: frozenset[str]) -> tuple[Check, 
     checks = []
     for finding in findings:
         value = adjusted.get(id(finding))
-        verdict, reason = _verdict(finding, value)
+        verdict, reason = _verdict(finding, value, len(tested))
+        reason = "; ".join(filter(None, (reason, finding.caveat)))
         checks.append(Check(finding, verdict, reason, value, finding.name in needed))
     return tuple(checks)
 
 
-def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
+def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Verdict, str]:
     if finding.interval is None or finding.void:
         return "inconclusive", finding.void or finding.obstacle
     value, high = finding.interval.value, finding.interval.high
@@ -114,8 +121,14 @@ def _verdict(finding: Finding, adjusted_p: float | None) -> tuple[Verdict, str]:
         if finding.obstacle:
             return "inconclusive", finding.obstacle
         return "pass", "the whole interval lies below the limit"
+    if value > finding.limit and adjusted_p is None:
+        return "inconclusive", "above the limit"
     if value > finding.limit:
-        return "inconclusive", "above the limit, but not beyond what chance can do: look at it with more images"
+        return (
+            "inconclusive",
+            f"above the limit, but not after Holm's correction for {tests} checks (p = {adjusted_p:.2g}): look at "
+            "it with more images",
+        )
     return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"
 
 

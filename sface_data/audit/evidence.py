@@ -30,6 +30,11 @@ class Copies:
     places: Places
     simulated: bool
 
+    @property
+    def kind(self) -> str:
+        """What the positive control calls them."""
+        return "simulated" if self.simulated else "altered"
+
 
 @dataclass(frozen=True)
 class Sets:
@@ -42,7 +47,7 @@ class Sets:
         held_out: images of training people that were not in training; None if there are none.
         copies: altered training images, for the positive control.
         labels_related: whether a class of the release is meant to be the training class of the same name.
-        control_name, training_name: what errors call them.
+        control_name, training_name, release_name: what errors call them.
     """
 
     judge: str
@@ -54,6 +59,7 @@ class Sets:
     labels_related: bool
     control_name: str = "the control group"
     training_name: str = "the training set"
+    release_name: str = "the release"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sface_data.audit.check import Check, Finding, Verdict, decide, overall
 from sface_data.audit.checks import exposure, files, judge, linkage, membership, neighbours, same_label
 from sface_data.audit.evidence import Evidence, Nearness, Sets, gather, gather_mirrored
-from sface_data.audit.overlap import check_control
+from sface_data.audit.overlap import Lookalikes, check_control, check_control_and_release
 from sface_data.audit.policy import Policy
 from sface_data.audit.power import TRIALS, Scene, level_of
 
@@ -20,6 +20,8 @@ _JUDGED: dict[str, Callable[[Scene, str], Finding]] = {
     "exposure": exposure.exposure,
     "membership": membership.membership,
 }
+_ANY_IDENTITY = ("nearest-neighbour", "near-duplicates", "exposure")  # looked for among all training images
+_MOST_LEFT_OUT = 0.01  # of the images of training or control; a check with a limit of 0.1 % cannot spare many
 NO_PIXELS = "there are only embeddings, no images whose pixels could be compared"
 
 
@@ -60,7 +62,7 @@ def examine(
         trials: of the positive control.
 
     Raises:
-        BadInput: if the control group holds training people.
+        BadInput: if the control group holds training people, or people of the release.
     """
     names = [name for name in policy.checks if name not in (files.NAME, PIXEL_CHECK)]
     level = level_of(len(names) * len(judges) + len(policy.checks) - len(names))
@@ -80,29 +82,64 @@ def examine(
         first = judges[0]
         limit = policy.checks[files.NAME].limit
         findings.append(files.identical_files(first.synthetic.image_sha256, first.training.image_sha256, limit))
-    checks = decide(findings, policy.needed | {judge.NAME})
+    checks = decide(findings, policy.needed | {judge.NAME, judge.RELEASE})
     missing = policy.needed - {check.finding.name for check in checks}
     assert not missing, f"checks that were not made: {missing}"
     return Examination(policy, seed, checks, tuple(evidence), nearness)
 
 
 def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
-    """The findings of one judge; all of them void if it cannot tell people apart."""
+    """The findings of one judge; all of them void if it cannot tell people apart, no pass if it may not see."""
     first = judge.judge(scene.evidence, scene.policy.judge_auc)
+    release = judge.judge_release(scene.evidence, scene.policy.release_auc)
     void = judge.blind(first)
+    doubt = judge.doubt(first) or judge.doubt(release)
     alike = None if void else check_control(scene.evidence)  # before anything is concluded
-    if alike is not None:
-        facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
-        first = replace(first, facts={**first.facts, "control_people_like_training_people": facts})
+    first = _noted(first, "control_people_like_training_people", alike)
+    if not (void or doubt):
+        alike = check_control_and_release(scene.evidence, device)
+        release = _noted(release, "control_people_like_people_of_the_release", alike)
     links = None
     if any(name.startswith("linkage") for name in names):
         links = linkage.link(scene.evidence, scene.seed, device)
-    found = [first]
+    left_out = _left_out(scene.evidence.sets)
+    first = replace(first, facts={**first.facts, "without_embedding": left_out})
+    missing = _missing(left_out)
+    found = [first, release.voided(void) if void else release]
     for name in names:
         if name.startswith("linkage"):
             finding = linkage.linkage(scene, name, links)
         else:
             check = next(_JUDGED[prefix] for prefix in _JUDGED if name.startswith(prefix))
             finding = check(scene, name)
-        found.append(finding.voided(void) if void else finding)
+        if name.startswith(_ANY_IDENTITY):
+            finding = finding.doubted(missing)
+        found.append(finding.voided(void) if void else finding.doubted(doubt))
     return found
+
+
+def _left_out(sets: Sets) -> dict[str, dict[str, int]]:
+    """Of training and control: faces in which the judge was shown nothing, such as those without a face found."""
+    groups = {"training": sets.training, "control": sets.control}
+    return {
+        role: {"left_out": len(faces.left_out), "faces": len(faces) + len(faces.left_out)}
+        for role, faces in groups.items()
+        if faces is not None
+    }
+
+
+def _missing(left_out: dict[str, dict[str, int]]) -> str:
+    for role, count in left_out.items():
+        if count["left_out"] > _MOST_LEFT_OUT * count["faces"]:
+            return (
+                f"{count['left_out']:,} of {count['faces']:,} faces of {role} have no embedding (more than "
+                f"{_MOST_LEFT_OUT:.0%}), so that nobody was looked for among them"
+            )
+    return ""
+
+
+def _noted(finding: Finding, name: str, alike: Lookalikes | None) -> Finding:
+    if alike is None:
+        return finding
+    facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
+    return replace(finding, facts={**finding.facts, name: facts})

@@ -1,5 +1,6 @@
 """The faces of an audit: images or embeddings, under every judge, checked against each other."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from sface_data.progress import Progress
 from sface_data.shards.index import DatasetIndex
 
 ROLES = ("synthetic", "training", "control", "held-out")
+_MEASURED = 100  # images that tell of which sizes those of a set are
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ class Faces:
             return self.listed.sha256
         assert self.embeddings is not None
         return self.embeddings.source_sha256
+
+    def image_sizes(self) -> dict[str, int]:
+        """Of up to 100 images spread over the set: how many have which width and height; empty for embeddings."""
+        if self.source is None:
+            return {}
+        places = np.unique(np.linspace(0, len(self) - 1, min(len(self), _MEASURED)).astype(np.int64))
+        shapes = [self.source[int(place)].decode().shape for place in places]
+        return dict(sorted(Counter(f"{width}x{height}" for height, width, _ in shapes).items()))
 
     def under(self, embedder: Embedder | None, cache: Path, progress: Progress | None = None) -> EmbeddingSet:
         """The faces under one judge; None is the one that the embeddings are of."""
@@ -145,6 +155,7 @@ class Inputs:
             labels_related=self.labels_related,
             control_name="" if self.control is None else str(self.control.path),
             training_name=str(self.training.path),
+            release_name=str(self.synthetic.path),
         )
 
     def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[Sets, Sets] | None:

@@ -1,6 +1,6 @@
 """Sets that must have nothing in common, and whether they do.
 
-A control group with training people in it would make every leak look like chance.
+A control group with training people or images of the release in it would make every leak look like chance.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from sface_data.audit.comparisons import nearest
-from sface_data.audit.evidence import Evidence, centroids, part
+from sface_data.audit.comparisons import Neighbours, nearest
+from sface_data.audit.evidence import Evidence, Sets, centroids, part
+from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.errors import BadInput
+from sface_data.faces.embeddings import EmbeddingSet
 
 _LIKELY = 1e-3  # more control people that look like training people than this are no accident
 _SAME_IMAGE = 0.98
@@ -21,13 +23,13 @@ _EULER = float(np.euler_gamma)
 
 @dataclass(frozen=True)
 class Lookalikes:
-    """Control people who look like training people, by the mean of their images.
+    """Control people who look like people of another set, by the mean of their images.
 
     Attributes:
         people: how many do: as much as half of a person's images look like the other half, for most.
-        expected: how many would by chance, as far as training people look like each other.
+        expected: how many would by chance, as far as people of that set look like each other.
         probability: of as many by chance.
-        pairs: names of the control class and of the training class, the closest first.
+        pairs: names of the control class and of the class of the set, the closest first.
     """
 
     people: int
@@ -55,44 +57,67 @@ def check_control(evidence: Evidence) -> Lookalikes | None:
         BadInput: if it does.
     """
     sets = evidence.sets
-    control, training = sets.control_name, sets.training_name
-    if sets.control is None or evidence.control_best is None:
+    if sets.control is None or evidence.control_best is None or evidence.control_place is None:
         return None
-    alike = max(_SAME_IMAGE, _quantile(evidence, 0.999))
-    copies = np.flatnonzero(evidence.control_best >= alike)
+    near = Neighbours(evidence.control_best[:, None], evidence.control_place[:, None])
+    return _strangers(sets, sets.training, sets.training_name, evidence.authentic.mated, near)
+
+
+def check_control_and_release(evidence: Evidence, device: str = "cpu") -> Lookalikes | None:
+    """Whether the control group holds people of the release, or its images; None without a control group.
+
+    It would be as near to training as the release is, and make a leak look like chance. To be asked only of a
+    judge that tells the classes of the release apart.
+
+    Raises:
+        BadInput: if it does.
+    """
+    sets = evidence.sets
+    if sets.control is None:
+        return None
+    near = nearest(sets.control, sets.synthetic, 1, device=device)
+    return _strangers(sets, sets.synthetic, sets.release_name, evidence.within.mated, near)
+
+
+def _strangers(sets: Sets, faces: EmbeddingSet, name: str, mated: ScoreHistogram, near: Neighbours) -> Lookalikes:
+    """Lookalikes between the control group and a set; BadInput if it holds people or images of that set.
+
+    Args:
+        mated: comparisons within the set.
+        near: of each control image in the set.
+    """
+    assert sets.control is not None
+    control = sets.control_name
+    copies = np.flatnonzero(near.scores[:, 0] >= max(_SAME_IMAGE, _quantile(mated, 0.999)))
     if len(copies):
-        assert evidence.control_place is not None
         place = int(copies[0])
-        twin = sets.training.keys[int(evidence.control_place[place])]
+        twin = faces.keys[int(near.places[place, 0])]
         raise BadInput(
-            f"{control}: {len(copies):,} of its images are training images in another form (such as "
-            f"{sets.control.keys[place]!r} and {twin!r} of {training}); a control group has other people"
+            f"{control}: {len(copies):,} of its images are images of {name} in another form (such as "
+            f"{sets.control.keys[place]!r} and {twin!r}); a control group has other people"
         )
-    found = _lookalikes(evidence)
+    found = _lookalikes(sets.control, faces)
     if found.people and found.probability < _LIKELY:
         pairs = ", ".join(f"{a!r} and {b!r}" for a, b in found.pairs[:3])
         raise BadInput(
-            f"{control}: {found.people:,} of its people look like training people of {training} ({pairs}); "
+            f"{control}: {found.people:,} of its people look like people of {name} ({pairs}); "
             f"chance would give {found.expected:.2g}: a control group has other people"
         )
     return found
 
 
-def _quantile(evidence: Evidence, share: float) -> float:
-    """The similarity that all but this share of mated comparisons of training stay below."""
-    mated = evidence.authentic.mated
+def _quantile(mated: ScoreHistogram, share: float) -> float:
+    """The similarity that all but this share of mated comparisons stay below."""
     place = int(np.searchsorted(mated.counts.cumsum(), share * mated.total))
     return float(mated.edges[min(place + 1, mated.bins)])
 
 
-def _lookalikes(evidence: Evidence) -> Lookalikes:
-    training, control = evidence.sets.training, evidence.sets.control
-    assert control is not None
-    same = _halves(evidence)
+def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
+    same = _halves(faces)
     if not len(same):
         return Lookalikes(0, 0.0, 1.0, ())
     threshold = float(np.median(same))
-    people, strangers = centroids(training), centroids(control)
+    people, strangers = centroids(faces), centroids(control)
     inside = nearest(people, people, 2).scores[:, -1]
     chance = max(float((inside >= threshold).mean()), _gumbel_tail(inside, threshold))
     found = nearest(strangers, people, 1)
@@ -101,7 +126,7 @@ def _lookalikes(evidence: Evidence) -> Lookalikes:
     pairs = tuple(
         (
             control.class_names[strangers.class_index[j]],
-            training.class_names[people.class_index[found.places[j, 0]]],
+            faces.class_names[people.class_index[found.places[j, 0]]],
         )
         for j in alike
     )
@@ -109,16 +134,15 @@ def _lookalikes(evidence: Evidence) -> Lookalikes:
     return Lookalikes(len(alike), chance * len(strangers), probability, pairs)
 
 
-def _halves(evidence: Evidence) -> NDArray[np.float64]:
-    """How alike the means of two halves of the images of each training person are."""
-    training = evidence.sets.training
-    order = np.argsort(training.class_index, kind="stable")
+def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:
+    """How alike the means of two halves of the images of each person are."""
+    order = np.argsort(faces.class_index, kind="stable")
     rank = np.empty(len(order), np.int64)
-    starts = np.searchsorted(training.class_index[order], training.class_index[order])
+    starts = np.searchsorted(faces.class_index[order], faces.class_index[order])
     rank[order] = np.arange(len(order)) - starts
     if not (rank % 2).any():
         return np.zeros(0)
-    first, second = (centroids(part(training, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
+    first, second = (centroids(part(faces, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
     _, a, b = np.intersect1d(first.class_index, second.class_index, return_indices=True)
     return np.einsum("nd,nd->n", first.vectors[a], second.vectors[b], dtype=np.float64)
 

@@ -63,11 +63,17 @@ class PositiveControl:
 
 @dataclass(frozen=True)
 class Policy:
-    """The checks of an audit and their limits."""
+    """The checks of an audit and their limits.
+
+    Attributes:
+        judge_auc: within training; what a judge below it finds counts for nothing.
+        release_auc: within the release; a judge below it cannot say that nothing is there.
+    """
 
     name: str
     summary: str
-    judge_auc: float  # a judge below it tells nothing
+    judge_auc: float
+    release_auc: float
     positive_control: PositiveControl | None
     checks: dict[str, Limit]
 
@@ -83,7 +89,7 @@ class Policy:
             "format": _FORMAT,
             "name": self.name,
             "summary": self.summary,
-            "judge": {"auc": self.judge_auc},
+            "judge": {"auc": self.judge_auc, "release-auc": self.release_auc},
             "positive-control": None if control is None else vars(control),
             "checks": {name: vars(limit) for name, limit in self.checks.items()},
         }
@@ -138,7 +144,7 @@ def _parse(value: dict[str, Any]) -> Policy:
             raise BadInput(f"`{name}` should be a text")
     if not _NAME.fullmatch(value["name"]):
         raise BadInput("`name` should be letters, digits, spaces and . _ -, at most 60")
-    judge = _only(value["judge"], "[judge]", ("auc",))
+    judge = _only(value["judge"], "[judge]", ("auc", "release-auc"))
     control = None
     if "positive-control" in value:
         table = _only(value["positive-control"], "[positive-control]", ("trace", "share", "caught"))
@@ -159,10 +165,11 @@ def _parse(value: dict[str, Any]) -> Policy:
             limits[name] = Limit(_number(table, "limit", where, 0.0, math.inf), table["needed"])
     if not any(limit.needed for limit in limits.values()):
         raise BadInput("none of its checks is needed; a policy that demands nothing certifies nothing")
-    auc = _number(judge, "auc", "[judge]", 0.5, 1.0)
-    if auc <= 0.5:
-        raise BadInput("`auc` of [judge] should be above 0.5, which is that of a judge that guesses")
-    return Policy(value["name"], value["summary"], auc, control, limits)
+    aucs = {name: _number(judge, name, "[judge]", 0.5, 1.0) for name in judge}
+    for name, auc in aucs.items():
+        if auc <= 0.5:
+            raise BadInput(f"`{name}` of [judge] should be above 0.5, which is that of a judge that guesses")
+    return Policy(value["name"], value["summary"], aucs["auc"], aucs["release-auc"], control, limits)
 
 
 def _only(value: Any, where: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:

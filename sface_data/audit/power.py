@@ -28,7 +28,8 @@ class Planting:
     """What became of images that were planted.
 
     Attributes:
-        kind: `altered` training images, or `other` images of training people.
+        kind: `altered` training images, `simulated` ones where there were only embeddings, `other` images of
+            training people, or whole `classes` of their photographs.
         share: of the release that was replaced by them; `images` how many.
         found: share of the planted images that the check counts.
         demand: what the check must do: `not pass` or `fail`; empty if nothing is demanded.
@@ -156,6 +157,7 @@ def missed(plantings: list[Planting]) -> str:
         if planting.demand and not planting.enough:
             what = {
                 "altered": "altered training images",
+                "simulated": "simulated copies of training images",
                 "other": "other images of training people",
                 "classes": "classes of images of their namesakes",
             }[planting.kind]

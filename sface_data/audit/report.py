@@ -43,7 +43,12 @@ _WORDS = {
     "fail": "This release leaks identities",
     "inconclusive": "This audit cannot tell",
 }
-_KINDS = {"altered": "altered copies", "other": "other photographs", "classes": "whole classes"}
+_KINDS = {
+    "altered": "altered copies",
+    "simulated": "simulated copies",
+    "other": "other photographs",
+    "classes": "whole classes",
+}
 
 
 @dataclass(frozen=True)
@@ -148,9 +153,11 @@ def _row(check: Check) -> Row:
 
 
 def _number(value: float) -> str:
-    """Up to four digits that matter; none where a number is beyond all sense."""
-    if not np.isfinite(value) or abs(value) >= 1e5:
+    """Up to four digits that matter."""
+    if not np.isfinite(value):
         return "-∞" if value < 0 else "∞"
+    if abs(value) >= 1e5:
+        return f"{value:.1e}"
     if value == 0 or abs(value) < 5e-6:
         return "0"
     if abs(value) >= 100:

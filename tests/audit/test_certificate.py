@@ -89,13 +89,16 @@ def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) ->
         "classes": 50,
         "form": "embeddings",
         "left_out": 0,
+        "detector_sha256": None,
+        "image_sizes": {},
     }
     assert predicate["verdict"] == outcome.examination.verdict == "fail"
     assert "leaks identities" in predicate["in_words"] and len(predicate["not_said"]) >= 5
     by_name = {check["name"]: check for check in predicate["checks"]}
     assert by_name["near-duplicates"]["verdict"] == "fail"
     assert {"value", "low", "high", "method", "n"} <= by_name["near-duplicates"]["statistic"].keys()
-    assert by_name["near-duplicates"]["facts"]["planted"][0]["kind"] == "altered"
+    assert by_name["near-duplicates"]["facts"]["planted"][0]["kind"] == "simulated"
+    assert predicate["in_words"].endswith("were simulated from embeddings, not made from images.")
     assert "torch" in predicate["versions"] and "/" not in json.dumps(predicate["inputs"])
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sface_data.audit.check import Check
-from sface_data.audit.checks.neighbours import NO_CONTROL, threshold_at_fpir
-from sface_data.audit.evidence import Copies, Sets, plain_set, unit
+from sface_data.audit.certificate import disclosed
+from sface_data.audit.check import Check, Finding, decide
+from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, threshold_at_fpir
+from sface_data.audit.evidence import Copies, Sets, part, plain_set, unit
 from sface_data.audit.examine import NO_PIXELS, Examination, examine
 from sface_data.audit.policy import Limit, Policy, load_policy
 from sface_data.audit.simulation import EMBEDDER, Leak, World, simulate
+from sface_data.biometrics.intervals import Interval
 from sface_data.errors import BadInput
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.faces.embeddings import EmbeddingSet, LeftOut
 
 WORLD = World(classes=50, images=20, authentic=6, control=50, control_images=20)
 Simulated = Callable[..., Examination]
@@ -79,6 +81,51 @@ def test_one_judge_that_sees_is_enough_to_fail_and_not_to_pass() -> None:
     assert examine([sound, blind], None, policy).verdict == "inconclusive"
     assert examine([leaking, blind], None, policy).verdict == "fail"
     assert examine([sound, leaking], None, policy).verdict == "fail"
+
+
+def test_few_training_people_hide_no_total_leak() -> None:
+    """A judge without an error among few people is not known to be good, but what it finds is there."""
+    few = World(classes=30, images=10, authentic=5, control=60, control_images=10, dimensions=256, spread=0.4)
+    found = by_name(examine([simulate(few, Leak(copies=1.0), 0)], None, only("near-duplicates", limit=0.001)))
+    assert found["judge"].finding.facts["auc"] == 1 and found["judge"].verdict == "inconclusive"
+    assert found["near-duplicates"].verdict == "fail"
+    found = by_name(examine([simulate(few, Leak(), 0)], None, only("near-duplicates", limit=0.5)))
+    assert found["near-duplicates"].verdict == "inconclusive"
+    assert "not known to tell authentic people apart" in found["near-duplicates"].reason
+
+
+def unseen(sets: Sets) -> Sets:
+    """The same to a judge that sees nobody in the images of the release, and training people as before."""
+    vectors = unit(np.random.default_rng(0).standard_normal(sets.synthetic.vectors.shape))
+    return dataclasses.replace(sets, synthetic=dataclasses.replace(sets.synthetic, vectors=vectors))
+
+
+def test_a_judge_that_does_not_see_the_release_passes_nothing() -> None:
+    sets = unseen(simulate(WORLD, Leak(copies=0.2, related=0.9), 0))
+    found = by_name(examine([sets], None, only("same-label-auc", "near-duplicates", limit=0.6, control=False)))
+    assert (found["judge"].verdict, found["judge-release"].verdict) == ("pass", "inconclusive")
+    for name in ("same-label-auc", "near-duplicates"):
+        finding = found[name].finding
+        assert finding.interval is not None and finding.interval.high < finding.limit
+        assert found[name].verdict == "inconclusive"
+        assert "not known to tell the classes of the release apart" in found[name].reason
+
+
+def test_what_such_a_judge_finds_counts() -> None:
+    sets = unseen(simulate(WORLD, Leak(), 0))
+    vectors = sets.synthetic.vectors.copy()
+    vectors[::5] = sets.training.vectors[: len(vectors[::5])]
+    sets = dataclasses.replace(sets, synthetic=dataclasses.replace(sets.synthetic, vectors=vectors))
+    found = by_name(examine([sets], None, only("near-duplicates", limit=0.001)))
+    assert (found["judge-release"].verdict, found["near-duplicates"].verdict) == ("inconclusive", "fail")
+
+
+def test_one_image_of_each_class_does_not_show_that_the_judge_sees(small_sets: Sets) -> None:
+    places = np.unique(small_sets.synthetic.class_index, return_index=True)[1]
+    sets = dataclasses.replace(small_sets, synthetic=part(small_sets.synthetic, places))
+    found = examine([sets], None, only("near-duplicates", limit=0.5))
+    assert found.verdict == "inconclusive"
+    assert "no two images of one class" in by_name(found)["near-duplicates"].reason
 
 
 def test_without_a_control_group_its_checks_cannot_pass(small_sets: Sets) -> None:
@@ -173,13 +220,82 @@ def test_training_people_in_the_control_group_are_refused(small_sets: Sets) -> N
     assert small_sets.control is not None
     again = simulate(WORLD, Leak(related=1.0), 0).synthetic  # other images of the training people
     people = dataclasses.replace(small_sets, control=again, control_name="faces/control")
-    with pytest.raises(BadInput, match=r"faces/control: \d+ of its people look like training people"):
+    with pytest.raises(BadInput, match=r"faces/control: \d+ of its people look like people of the training set"):
         examine([people], None, policy)
     vectors = small_sets.control.vectors.copy()
     vectors[5] = small_sets.training.vectors[9]
     copied = dataclasses.replace(small_sets, control=dataclasses.replace(small_sets.control, vectors=vectors))
-    with pytest.raises(BadInput, match=r"1 of its images are training images in another form \(such as 'c000005'"):
+    with pytest.raises(
+        BadInput, match=r"1 of its images are images of the training set in another form \(such as 'c000005'"
+    ):
         examine([copied], None, policy)
+
+
+def test_people_of_the_release_in_the_control_group_are_refused() -> None:
+    """A leaking release that is compared with its own people would leak no more than they do."""
+    policy = only("nearest-neighbour-1e-2", limit=0.005)
+    sets = simulate(WORLD, Leak(related=0.3), 0)
+    noise = 0.6 * np.random.default_rng(0).standard_normal(sets.synthetic.vectors.shape) / 8
+    vectors = unit(sets.synthetic.vectors + noise)
+    names = tuple(f"c{name}" for name in sets.synthetic.class_names)
+    altered = dataclasses.replace(sets.synthetic, vectors=vectors, class_names=names)
+    with pytest.raises(BadInput, match=r"its people look like people of the release \('c"):
+        examine([dataclasses.replace(sets, control=altered)], None, policy)
+    same = dataclasses.replace(altered, vectors=unit(sets.synthetic.vectors + 0.1 * noise))
+    with pytest.raises(BadInput, match=r"its images are images of the release in another form"):
+        examine([dataclasses.replace(sets, control=same)], None, policy)
+
+
+def test_a_control_group_of_another_kind_is_named(small_sets: Sets) -> None:
+    policy = only("near-duplicates", "exposure", limit=0.5, control=False)
+    for check in examine([small_sets], None, policy).checks[2:]:
+        assert check.verdict == "pass" and "comparable" not in check.reason
+        assert 0.3 < check.finding.facts["bulk"]["control_share_below"] < 0.7
+    rng = np.random.default_rng(0)
+    vectors = small_sets.training.vectors[rng.integers(len(small_sets.training), size=len(small_sets.synthetic))]
+    near = unit(vectors + 0.3 * rng.standard_normal(vectors.shape) / 8)
+    copied = dataclasses.replace(small_sets, synthetic=dataclasses.replace(small_sets.synthetic, vectors=near))
+    for check in examine([copied], None, policy).checks[2:]:
+        assert check.verdict == "fail" and check.finding.facts["bulk"]["control_share_below"] > 0.9
+        assert check.reason.endswith("of the control images are: a leak, or the control group is not comparable")
+
+
+@pytest.mark.parametrize(("left_out", "verdict"), [(3, "pass"), (4, "inconclusive")])
+def test_training_faces_without_embedding_may_be_the_ones_that_leak(
+    small_sets: Sets, left_out: int, verdict: str
+) -> None:
+    lost = tuple(LeftOut(f"lost{place}", "1", "", "no face found") for place in range(left_out))
+    sets = dataclasses.replace(small_sets, training=dataclasses.replace(small_sets.training, left_out=lost))
+    policy = only("same-label-auc", "near-duplicates", "exposure", limit=0.6, control=False)
+    found = by_name(examine([sets], None, policy))
+    assert found["same-label-auc"].verdict == "pass"
+    assert {found[name].verdict for name in ("near-duplicates", "exposure")} == {verdict}
+    said = list(disclosed(tuple(found.values())))
+    assert said == [
+        f"simulated was not shown {left_out} of {300 + left_out} faces of training, which have no embedding."
+    ]
+    if verdict == "inconclusive":
+        assert found["exposure"].reason.startswith("4 of 304 faces of training have no embedding (more than 1%)")
+
+
+def test_an_interval_above_the_limit_may_be_one_of_many() -> None:
+    """Where a finding alone would be beyond chance, the reason does not say that it is chance."""
+    above = Finding("a", "j", "", "", 0.1, interval=Interval(0.3, 0.12, 0.5, "", 9), p_value=0.02)
+    others = [
+        Finding(f"b{i}", "j", "", "", 0.1, interval=Interval(0, 0, 0.2, "", 9), p_value=1.0) for i in range(3)
+    ]
+    check = decide([above, *others], frozenset())[0]
+    assert check.verdict == "inconclusive"
+    assert "not after Holm's correction for 4 checks (p = 0.08)" in check.reason
+
+
+def test_bulks_that_differ() -> None:
+    control = (np.arange(100) / 100).astype(np.float32)
+    facts, caveat = compared_in_bulk(np.array([0.0, 0.045, 0.9], np.float32), control)
+    assert facts["control_share_below"] == pytest.approx(0.05)
+    assert caveat.startswith("half of the release is farther from training than 95% of the control images are")
+    assert compared_in_bulk(np.full(5, 0.5, np.float32), control)[1] == ""
+    assert compared_in_bulk(control, control)[0]["control_share_below"] == 0.5
 
 
 def test_the_same_seed_gives_the_same_and_another_another(simulated: Simulated, sound: Examination) -> None:

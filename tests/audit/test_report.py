@@ -12,7 +12,7 @@ from PIL import Image
 
 from sface_data.audit.audit import Outcome
 from sface_data.audit.plots import interval_mark, rate_axis, similarity_axis
-from sface_data.audit.report import report_text
+from sface_data.audit.report import _number, report_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -99,6 +99,14 @@ def test_names_from_outside_cannot_write_into_the_page(outcome: Outcome) -> None
 def test_a_picture_of_an_interval(low: float, high: float, style: str) -> None:
     picture = interval_mark(min(low + 0.01, 1), low, high, 0.1)
     assert f'class="interval {style}"' in picture and "nan" not in picture and "inf" not in picture
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("inf"), "∞"), (-float("inf"), "-∞"), (123456.0, "1.2e+05"), (-2e7, "-2.0e+07"), (99999.0, "99,999")],
+)
+def test_numbers_are_not_called_infinite_that_are_not(value: float, text: str) -> None:
+    assert _number(value) == text
 
 
 def test_axes() -> None:

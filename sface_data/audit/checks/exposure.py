@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.audit.check import Finding
-from sface_data.audit.checks.neighbours import NO_CONTROL, planted_pools, threshold_at_fpir
+from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, planted_pools, threshold_at_fpir
 from sface_data.audit.policy import FPIRS
 from sface_data.audit.power import Scene, missed, plant_images
 from sface_data.audit.proportions import (
@@ -50,6 +50,7 @@ def exposure(scene: Scene, name: str = NAME) -> Finding:
     value, bounds = excess_risk(attack, control, trials)
     pools = planted_pools(scene, threshold)
     whom = _whom(scene)
+    bulk, caveat = compared_in_bulk(evidence.synthetic_best, evidence.control_best)
 
     def with_planted(places: NDArray[np.int64], members: NDArray[np.int64], kind: str) -> Bounds:
         changed = shown.copy()
@@ -69,12 +70,14 @@ def exposure(scene: Scene, name: str = NAME) -> Finding:
         ),
         p_value=p_above(value, bounds, limit),
         obstacle=missed(plantings),
+        caveat=caveat,
         facts={
             "threshold": threshold,
             "training_people": len(people),
             "matched": int(shown.sum()),
             "matched_by_control": int(shown_control.sum()),
             "synthetic_images_per_control_image": trials,
+            "bulk": bulk,
             "planted": [planting.to_json() for planting in plantings],
         },
     )
@@ -98,7 +101,8 @@ def _whom(scene: Scene) -> dict[str, NDArray[np.int64]]:
     evidence = scene.evidence
     found = {}
     if evidence.copies_place is not None:
-        found["altered"] = evidence.sets.training.class_index[evidence.copies_place]
+        assert evidence.sets.copies is not None
+        found[evidence.sets.copies.kind] = evidence.sets.training.class_index[evidence.copies_place]
     if evidence.others is not None:
         found["other"] = evidence.others.nearest_subject
     return found

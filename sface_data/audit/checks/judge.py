@@ -1,10 +1,11 @@
-"""The judge itself: can it tell authentic people apart?"""
+"""The judge itself: can it tell authentic people apart, and does it see the release?"""
 
 from sface_data.audit.check import Finding
 from sface_data.audit.evidence import Evidence
 from sface_data.biometrics.intervals import Interval
+from sface_data.biometrics.subjects import SubjectScores
 
-NAME = "judge"
+NAME, RELEASE = "judge", "judge-release"
 
 
 def judge(evidence: Evidence, least_auc: float) -> Finding:
@@ -17,7 +18,23 @@ def judge(evidence: Evidence, least_auc: float) -> Finding:
         round(1 - least_auc, 12),
         obstacle="no two images of one training person to try the judge on",
     )
-    scores = evidence.authentic
+    return _measured(finding, evidence.authentic)
+
+
+def judge_release(evidence: Evidence, least_auc: float) -> Finding:
+    """How far it is from telling the classes of the release apart: who sees nothing in images finds nobody."""
+    finding = Finding(
+        RELEASE,
+        evidence.sets.judge,
+        "The judge tells the classes of the release apart",
+        "1 - AUC of mated and non-mated comparisons within the release",
+        round(1 - least_auc, 12),
+        obstacle="no two images of one class of the release to try the judge on",
+    )
+    return _measured(finding, evidence.within)
+
+
+def _measured(finding: Finding, scores: SubjectScores) -> Finding:
     if not scores.mated.total or not scores.nonmated.total:
         return finding
     auc, eer = scores.auc(), scores.eer()
@@ -46,10 +63,22 @@ def blind(finding: Finding) -> str:
     """Why this judge's word counts for nothing; empty if it does count."""
     if finding.interval is None:
         return f"nothing is known of the judge: {finding.obstacle}"
+    if finding.interval.value <= finding.limit:
+        return ""
+    return f"the judge does not tell authentic people apart well enough ({_aucs(finding)})"
+
+
+def doubt(finding: Finding) -> str:
+    """Why a pass would be void, though what the judge does find counts; empty if it is known to see."""
+    whom = "authentic people" if finding.name == NAME else "the classes of the release"
+    if finding.interval is None:
+        return f"nobody knows whether the judge tells {whom} apart: {finding.obstacle}"
     if finding.interval.high <= finding.limit:
         return ""
-    auc = 1 - finding.interval.value
-    return (
-        f"the judge does not tell authentic people apart well enough (AUC {auc:.3f}, at least "
-        f"{1 - finding.interval.high:.3f}; the policy wants {1 - finding.limit:g})"
-    )
+    return f"the judge is not known to tell {whom} apart well enough to say that it would see ({_aucs(finding)})"
+
+
+def _aucs(finding: Finding) -> str:
+    assert finding.interval is not None
+    value, high = finding.interval.value, finding.interval.high
+    return f"AUC {1 - value:.3f}, at least {1 - high:.3f}; the policy wants {1 - finding.limit:g}"

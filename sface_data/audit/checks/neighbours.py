@@ -21,6 +21,7 @@ from sface_data.audit.proportions import (
 )
 
 NO_CONTROL = "no control group was given, so nobody can say how near strangers come to the training images"
+_FAR_APART = 0.1  # of the control images lie on one side of the median image of the release
 _OFTEN = 0.1  # the share of control images whose nearest image tells how alike images of a class are
 
 
@@ -94,12 +95,14 @@ def _compared(scene: Scene, finding: Finding, threshold: float, fpir: float | No
         return excess_risk(share_by_class(changed, classes, changed_near), control)[1]
 
     plantings = plant_images(scene, finding.name, finding.limit, pools, len(hit), len(hit), with_planted)
+    bulk, caveat = compared_in_bulk(evidence.synthetic_best, evidence.control_best)
     method = f"MOVER of Korn-Graubard over {attack.clusters:,} and {control.clusters:,} classes"
     return replace(
         finding,
         interval=interval_of(value, bounds, method, attack.n, min(attack.hits, control.hits)),
         p_value=p_above(value, bounds, finding.limit),
         obstacle=missed(plantings),
+        caveat=caveat,
         facts={
             "threshold": threshold,
             "synthetic_images": attack.n,
@@ -108,9 +111,28 @@ def _compared(scene: Scene, finding: Finding, threshold: float, fpir: float | No
             "control_images": control.n,
             "control_matches": control.hits,
             "control_effective": control.effective,
+            "bulk": bulk,
             "planted": [planting.to_json() for planting in plantings],
         },
     )
+
+
+def compared_in_bulk(best: NDArray[np.float32], control_best: NDArray[np.float32]) -> tuple[dict[str, float], str]:
+    """How near the bulk of the release and of the control group are, and what that says of comparing them."""
+    median = float(np.median(best))
+    below = float((control_best < median).mean() + (control_best == median).mean() / 2)
+    facts = {
+        "median": median,
+        "control_median": float(np.median(control_best)),
+        "control_share_below": below,
+    }
+    if _FAR_APART <= below <= 1 - _FAR_APART:
+        return facts, ""
+    if below > 0.5:
+        what = f"nearer to training than {below:.0%} of the control images are: a leak, or"
+    else:
+        what = f"farther from training than {1 - below:.0%} of the control images are:"
+    return facts, f"half of the release is {what} the control group is not comparable"
 
 
 def planted_pools(scene: Scene, threshold: float, images_only: bool = False) -> dict[str, NDArray[np.bool_]]:
@@ -122,7 +144,8 @@ def planted_pools(scene: Scene, threshold: float, images_only: bool = False) -> 
     evidence = scene.seen
     pools = {}
     if evidence.copies_best is not None:
-        pools["altered"] = evidence.copies_best >= threshold
+        assert evidence.sets.copies is not None
+        pools[evidence.sets.copies.kind] = evidence.copies_best >= threshold
     if evidence.others is not None and not images_only:
         pools["other"] = evidence.others.best >= threshold
     return pools
