@@ -33,7 +33,7 @@ from sface_data.biometrics.scores import merged
 from sface_data.biometrics.simulation import simulate_faces
 
 WORLD = World()
-LARGE = World(classes=4000, images=4, authentic=4, control=4000, control_images=4, dimensions=128)
+LARGE = World(classes=8000, images=5, authentic=5, control=8000, control_images=5, dimensions=128)
 THRESHOLD = 0.4  # of TMR and FMR in (e)
 # What is true without leakage, by check; where intervals should hold it.
 NULLS = {"same-label-auc": 0.5, "same-label-eer": 0.0}

@@ -183,7 +183,7 @@ def test_embeddings_that_do_not_fit_together(
     assert "none of its classes is a training identity" in sentence
     again = changed("again", image_sha256=tuple(map(str, range(720))))
     sentence = refused(run, release, "--training", training, "--control", again, *out)
-    assert "training images in another form" in sentence
+    assert f"are images of {training} in another form" in sentence
 
 
 def test_judges_policies_and_shards_that_cannot_be_used(

@@ -322,7 +322,9 @@ class started:  # noqa: N801 (used as a verb)
     """A command in a process of its own, which is stopped at the end of the block."""
 
     def __init__(self, *arguments: object) -> None:
-        code = "from sface_data.cli import main; main()"
+        # A test run in the background of a shell ignores interrupts, and so would the command.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        code += "from sface_data.cli import main; main()"
         command = [sys.executable, "-c", code, *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
