@@ -5,8 +5,8 @@
 to identities, nothing else: how often found; (d) a judge that sees nothing: always inconclusive; (e) how often
 95 % intervals hold the true value; and, so that silence is no virtue: a large release without leakage passes.
 
-    scripts/bench_audit_truth.py               all of it, about ten minutes on two cores
-    scripts/bench_audit_truth.py --quick       fewer runs, about a minute
+    scripts/bench_audit_truth.py               all of it, about half an hour on two slow cores
+    scripts/bench_audit_truth.py --quick       a tenth of the runs, some minutes
 
 Exits with 1 if one of the promises is not kept.
 """

@@ -80,7 +80,7 @@ def info(file: Path, as_json: bool) -> None:
     "--data",
     metavar="SOURCE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Labelled square faces, the side a power of two: a folder per identity, WebDataset shards, "
     "RecordIO (.rec) or a folder of `datasets`.",
 )
@@ -88,7 +88,7 @@ def info(file: Path, as_json: bool) -> None:
     "--outdir",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(path_type=Path, file_okay=False),
     help="Folder of the run: new, empty, or one to go on with.",
 )
 @click.option(
@@ -118,7 +118,7 @@ def info(file: Path, as_json: bool) -> None:
 @click.option(
     "--init",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Generator to start from, of the same architecture: one trained with this preset on images of this size "
     "with as many classes.  [default: random weights]",
 )
@@ -210,19 +210,19 @@ def train(
 
 
 @generator.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option(
     "--data",
     metavar="SOURCE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="The faces that the generator was trained on.",
 )
 @click.option(
     "--model",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Embedder of faces, as for `sface-data embed`.",
 )
 @click.option(
@@ -244,7 +244,7 @@ def train(
 @click.option(
     "--inception",
     metavar="FILE.pth",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Weights of Inception as torch-fidelity (an extra of this package) publishes them: adds the Frechet "
     "distance that papers report. It needs some 10,000 images to mean the same as theirs.",
 )
