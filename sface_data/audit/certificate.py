@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -289,19 +289,12 @@ def load_private_key(path: Path) -> Any:
         BadInput: if there is none, or `cryptography` is not installed.
     """
     serialization, ed25519 = _cryptography()
-    with explained(path):
-        data = path.read_bytes()
-    try:
-        key = serialization.load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as error:
-        raise BadInput(
-            f"{path}: no private key in PEM without a password; `openssl genpkey -algorithm ed25519` makes one"
-        ) from error
-    except _unsupported() as error:
-        raise BadInput(f"{path}: a key of an unknown kind; it must be Ed25519") from error
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise BadInput(f"{path}: not an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
-    return key
+    return _load_key(
+        path,
+        lambda data: serialization.load_pem_private_key(data, password=None),
+        ed25519.Ed25519PrivateKey,
+        "private key in PEM without a password; `openssl genpkey -algorithm ed25519` makes one",
+    )
 
 
 def load_public_key(path: Path) -> Any:
@@ -311,18 +304,25 @@ def load_public_key(path: Path) -> Any:
         BadInput: if there is none, or `cryptography` is not installed.
     """
     serialization, ed25519 = _cryptography()
+    return _load_key(
+        path,
+        serialization.load_pem_public_key,
+        ed25519.Ed25519PublicKey,
+        "public key in PEM; `openssl pkey -in KEY.pem -pubout` makes it from a private one",
+    )
+
+
+def _load_key(path: Path, read: Callable[[bytes], Any], kind: type, wanted: str) -> Any:
     with explained(path):
         data = path.read_bytes()
     try:
-        key = serialization.load_pem_public_key(data)
-    except ValueError as error:
-        raise BadInput(
-            f"{path}: no public key in PEM; `openssl pkey -in KEY.pem -pubout` makes it from a private one"
-        ) from error
+        key = read(data)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: no {wanted}") from error
     except _unsupported() as error:
         raise BadInput(f"{path}: a key of an unknown kind; it must be Ed25519") from error
-    if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise BadInput(f"{path}: not an Ed25519 key")
+    if not isinstance(key, kind):
+        raise BadInput(f"{path}: not an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
     return key
 
 
