@@ -24,8 +24,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from sface_data.audit.comparisons import compare
-from sface_data.audit.examine import examine
+from sface_data.audit.checks.run import examine
+from sface_data.audit.compare.pairs import compare
 from sface_data.audit.policy import Policy, load_policy
 from sface_data.audit.simulation import Leak, World, simulate
 from sface_data.biometrics.rates import ErrorRates

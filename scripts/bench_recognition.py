@@ -34,14 +34,15 @@ import webdataset
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from sface_data.faces.embed import Embedding, FaceList, embed_source
-from sface_data.faces.embedders import OnnxEmbedder, _planes
+from sface_data.embedding.backbones import create_backbone
+from sface_data.embedding.embed import Embedding, FaceList, embed_source
+from sface_data.embedding.embedder import OnnxEmbedder, _planes
+from sface_data.embedding.torch_embedder import network_input
 from sface_data.faces.sources import open_source
-from sface_data.recognition.backbones import create_backbone
-from sface_data.recognition.faces import FaceBatches, network_input
-from sface_data.recognition.recipes import recipe_of
+from sface_data.recognition.faces import FaceBatches
+from sface_data.recognition.recipe import recipe_of
 from sface_data.recognition.train import Settings, Training
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
 
 CPU = torch.device("cpu")
 

@@ -29,13 +29,13 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from sface_data.faces.rendered.folder import RenderRequest, fill_folder
-from sface_data.faces.rendered.head import bake
-from sface_data.faces.rendered.identity import draw_identity
-from sface_data.faces.rendered.render import render
-from sface_data.faces.rendered.variation import draw_variation
-from sface_data.faces.source import Images
+from sface_data.faces.base import Images
 from sface_data.faces.sources import open_source
+from sface_data.rendered.folder import RenderRequest, fill_folder
+from sface_data.rendered.head import bake
+from sface_data.rendered.identity import draw_identity
+from sface_data.rendered.render import render
+from sface_data.rendered.variation import draw_variation
 
 IMAGES = 12  # of each identity
 IDENTITIES = 8  # per core and turn

@@ -23,13 +23,13 @@ from PIL import Image
 from torch import Tensor
 
 from sface_data.faces.sources import open_source
+from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.networks import SynthesisLayer
 from sface_data.generator.ops import LRELU_GAIN, activate_, blur
 from sface_data.generator.recipe import PRESETS
 from sface_data.generator.train import Settings, Training
-from sface_data.generator.training_faces import TrainingFaces
-from sface_data.training.devices import choose_device, choose_precision
-from sface_data.training.team import Team
+from sface_data.runtime.devices import choose_device, choose_precision
+from sface_data.training.distributed import Team
 
 WARM_UP = 2  # steps
 STEPS = 16  # one turn of the gradient penalty

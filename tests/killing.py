@@ -14,9 +14,9 @@ import signal
 import sys
 import time
 
-import sface_data.build
-import sface_data.generator.checkpoint
-import sface_data.release.folder  # noqa: F401
+import sface_data.generation.build
+import sface_data.generator.generator_file
+import sface_data.release.contents  # noqa: F401
 from sface_data.cli import main
 
 

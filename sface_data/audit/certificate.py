@@ -17,15 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sface_data.dataset.manifest import MANIFEST, DatasetIndex
 from sface_data.errors import BadInput
-from sface_data.files import atomic_write, canonical_json, explained, sha256_of_file
-from sface_data.provenance import versions
-from sface_data.shards.index import MANIFEST, DatasetIndex
+from sface_data.io.files import atomic_write, canonical_json, explained, sha256_of_file
+from sface_data.runtime.provenance import versions
 
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
-    from sface_data.audit.check import Check, Verdict
-    from sface_data.audit.examine import Examination
+    from sface_data.audit.checks.run import Examination
     from sface_data.audit.policy import Policy
+    from sface_data.audit.verdict import Check, Verdict
 
 CERTIFICATE = "audit/certificate.json"
 REPORT = "audit/report.html"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.comparisons import compare, compare_and_nearest, nearest
+from sface_data.audit.compare.pairs import compare, compare_and_nearest, nearest
 from sface_data.biometrics.subjects import SubjectScores
-from sface_data.faces.embeddings import EmbeddingSet
-from sface_data.faces.source import canonical_class
+from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.faces.base import canonical_class
 
 MOST_OTHERS = 2_000  # enough to know to a per cent or two which share of them is found
 

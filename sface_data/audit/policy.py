@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.files import cards_folder, explained, sha256_of_json
+from sface_data.io.files import cards_folder, explained, sha256_of_json
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.audit.evidence import Copies, Sets, unit
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.embedding.embeddings import EmbeddingSet
 
 EMBEDDER = "0" * 64
 

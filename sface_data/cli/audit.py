@@ -105,15 +105,15 @@ def audit(
       sface-data audit faces --training train.rec --control control --model judge.onnx --outdir audit
       sface-data audit faces --training train.rec --model judge.onnx --policy paper --outdir audit
     """
-    from sface_data.audit.audit import Request
-    from sface_data.audit.audit import audit as run
     from sface_data.audit.certificate import CERTIFICATE, REPORT, load_private_key, write_certificate
     from sface_data.audit.policy import load_policy
-    from sface_data.audit.report import PAIRS, write_report
-    from sface_data.files import explained
-    from sface_data.release.folder import adopt_audit
-    from sface_data.release.validation import shard_problems
-    from sface_data.shards.index import MANIFEST, DatasetIndex
+    from sface_data.audit.report.page import PAIRS, write_report
+    from sface_data.audit.run import Request
+    from sface_data.audit.run import audit as run
+    from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+    from sface_data.io.files import explained
+    from sface_data.release.contents import adopt_audit
+    from sface_data.release.validate import shard_problems
 
     key = None if sign is None else load_private_key(sign)
     request = Request(
@@ -159,7 +159,7 @@ def audit(
 
 @contextmanager
 def _display(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    from sface_data.progress import progress_bar
+    from sface_data.runtime.progress import progress_bar
 
     with progress_bar(total or None, "faces", desc=what, delay=1) as bar:
         yield bar.update

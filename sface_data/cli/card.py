@@ -20,8 +20,8 @@ def card(directory: Path, licence: str | None) -> None:
     Example:
       sface-data card faces --licence cc-by-4.0
     """
-    from sface_data.release.folder import write_card
-    from sface_data.shards.index import DatasetIndex
+    from sface_data.dataset.manifest import DatasetIndex
+    from sface_data.release.contents import write_card
 
     written = write_card(directory, DatasetIndex.load(directory), licence)
     for path in written:

@@ -54,12 +54,12 @@ def embed(
     Example:
       sface-data embed faces --model judge.onnx --out embeddings
     """
-    from sface_data.faces.align import open_detector
-    from sface_data.faces.embed import NO_FACE, Embedding, FaceList
-    from sface_data.faces.embeddings_folder import INDEX, check_folder, embed_into
+    from sface_data.embedding.embed import NO_FACE, Embedding, FaceList
+    from sface_data.embedding.embeddings_folder import INDEX, check_folder, embed_into
+    from sface_data.embedding.open import open_embedder
+    from sface_data.faces.detector import open_detector
     from sface_data.faces.sources import open_source
-    from sface_data.progress import progress_bar
-    from sface_data.recognition.embedder import open_embedder
+    from sface_data.runtime.progress import progress_bar
 
     aligner = open_detector(detector, device) if align == "detect" else None
     embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath
-from sface_data.errors import BadInput
-from sface_data.plan import (
+from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
     NOISE_MODES,
@@ -19,10 +18,11 @@ from sface_data.plan import (
     Truncation,
     parse_ranges,
 )
+from sface_data.errors import BadInput
 
 if TYPE_CHECKING:
-    from sface_data.faces.align import Detector
-    from sface_data.generator.checkpoint import GeneratorFile
+    from sface_data.faces.detector import Detector
+    from sface_data.generator.generator_file import GeneratorFile
 
 
 @click.command()
@@ -138,13 +138,13 @@ def generate(
       sface-data generate --outdir faces --samples-per-class 8
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
     """
-    from sface_data.build import build, estimate
-    from sface_data.faces.align import open_detector
-    from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
+    from sface_data.dataset.workspace import open_workspace
+    from sface_data.faces.detector import open_detector
+    from sface_data.generation.build import build, estimate
+    from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
     from sface_data.generator.sampler import check_plan, default_batch
-    from sface_data.release.folder import check_licence, finish
-    from sface_data.shards.workspace import open_workspace
-    from sface_data.training.devices import choose_device
+    from sface_data.release.contents import check_licence, finish
+    from sface_data.runtime.devices import choose_device
 
     where = choose_device(device)
     file = load_generator(network or DEMO_GENERATOR)
@@ -172,7 +172,7 @@ def generate(
 def _plan(file: "GeneratorFile", device: str, options: dict[str, Any], detector: "Detector | None") -> SamplePlan:
     import torch
 
-    from sface_data.training.devices import choose_precision
+    from sface_data.runtime.devices import choose_precision
 
     config = file.generator.config
     if config.c_dim == 0 and options["classes"] is not None:
@@ -209,8 +209,8 @@ def _plan(file: "GeneratorFile", device: str, options: dict[str, Any], detector:
 def _print_plan(plan: SamplePlan, file: "GeneratorFile", device: str, batch: int) -> None:
     import torch
 
-    from sface_data.build import estimate
-    from sface_data.plan import format_ranges
+    from sface_data.dataset.plan import format_ranges
+    from sface_data.generation.build import estimate
 
     size = estimate(plan, file, torch.device(device))
     resolution = file.generator.config.img_resolution

@@ -28,7 +28,7 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
       sface-data generator convert network-snapshot.pkl network.safetensors
     """
     from sface_data.errors import BadInput
-    from sface_data.generator.checkpoint import load_generator, save_generator
+    from sface_data.generator.generator_file import load_generator, save_generator
 
     if target.suffix != ".safetensors":
         raise BadInput(f"{target}: the name of the new file must end in .safetensors")
@@ -49,7 +49,7 @@ def info(file: Path, as_json: bool) -> None:
     Example:
       sface-data generator info network.safetensors
     """
-    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.generator_file import load_generator
 
     loaded = load_generator(file)
     config = loaded.generator.config
@@ -170,14 +170,14 @@ def train(
     import dataclasses
 
     from sface_data.faces.sources import open_source
-    from sface_data.generator.checkpoint import load_generator
+    from sface_data.generator.faces import TrainingFaces
+    from sface_data.generator.generator_file import load_generator
     from sface_data.generator.recipe import PRESETS
+    from sface_data.generator.run import run_training
     from sface_data.generator.train import Settings, Training
-    from sface_data.generator.training_faces import TrainingFaces
-    from sface_data.generator.training_run import run_training
-    from sface_data.training.board import check_tensorboard
-    from sface_data.training.devices import choose_precision
-    from sface_data.training.team import joined_team, training_device
+    from sface_data.runtime.devices import choose_precision
+    from sface_data.training.distributed import joined_team, training_device
+    from sface_data.training.tensorboard_log import check_tensorboard
 
     if tensorboard:
         check_tensorboard()
@@ -262,11 +262,11 @@ def metrics(
     Example:
       sface-data generator metrics run/generator-000100.00.safetensors --data faces --model judge.onnx
     """
+    from sface_data.embedding.open import open_embedder
     from sface_data.faces.sources import open_source
-    from sface_data.generator.checkpoint import load_generator
     from sface_data.generator.evaluation import evaluate
+    from sface_data.generator.generator_file import load_generator
     from sface_data.generator.inception import Inception
-    from sface_data.recognition.embedder import open_embedder
 
     network = None if inception is None else Inception(inception)
     loaded = load_generator(file)

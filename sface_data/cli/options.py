@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.release.texts import DEFAULT_LICENCE, LICENCES
+from sface_data.release.templates import DEFAULT_LICENCE, LICENCES
 
 
 class NamedPath(click.Path):

@@ -18,8 +18,8 @@ def preview(directory: Path, out: Path) -> None:
     Example:
       sface-data preview faces --out grid.png
     """
+    from sface_data.dataset.manifest import DatasetIndex
     from sface_data.release.preview import write_preview
-    from sface_data.shards.index import DatasetIndex
 
     if out.suffix.lower() != ".png":
         raise BadInput(f"{out}: the name of the picture must end in .png")

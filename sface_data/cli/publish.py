@@ -40,8 +40,8 @@ def publish(
       sface-data publish faces --repo org/name --dry-run
       sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
     """
-    from sface_data.release.hub import Destination, find_token, prepare
-    from sface_data.release.hub import publish as upload
+    from sface_data.release.publish import Destination, find_token, prepare
+    from sface_data.release.publish import publish as upload
 
     destination = Destination(repo, revision, private)
     token = "" if dry_run else find_token()  # before anything that takes time

@@ -62,12 +62,12 @@ def evaluate(
     """
     import os
 
-    from sface_data.files import atomic_write, explained, pretty_json, write_text
-    from sface_data.progress import progress_bar
+    from sface_data.embedding.open import open_embedder
+    from sface_data.io.files import atomic_write, explained, pretty_json, write_text
     from sface_data.recognition import evaluation as ev
     from sface_data.recognition.benchmarks import PUBLISHED, find_benchmarks, open_benchmark
     from sface_data.recognition.benchmarks import evaluate as evaluate_benchmark
-    from sface_data.recognition.embedder import open_embedder
+    from sface_data.runtime.progress import progress_bar
 
     paths = find_benchmarks(folder, names)
     embedder = open_embedder(weights, device)

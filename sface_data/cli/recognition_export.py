@@ -26,9 +26,9 @@ def export(weights: Path, out: Path, overwrite: bool) -> None:
     Example:
       sface-data recognition export --weights run/weights.safetensors --out embedder.onnx
     """
+    from sface_data.embedding.backbone_file import load_backbone
+    from sface_data.embedding.export import export_onnx
     from sface_data.errors import BadInput
-    from sface_data.recognition.export import export_onnx
-    from sface_data.recognition.weights import load_backbone
 
     if out.suffix != ".onnx":
         raise BadInput(f"{out}: the name of the new file must end in .onnx")

@@ -159,15 +159,14 @@ def train(
     """
     from sface_data.errors import BadInput
     from sface_data.faces.sources import open_source
-    from sface_data.recognition.benchmarks import find_benchmarks, open_benchmark
-    from sface_data.recognition.declared import check_declared
+    from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
+    from sface_data.recognition.check_dataset import check_declared
     from sface_data.recognition.faces import faces_sha256
-    from sface_data.recognition.recipes import adjusted, recipe_of
+    from sface_data.recognition.recipe import adjusted, recipe_of
     from sface_data.recognition.teacher import open_teacher
-    from sface_data.recognition.torch_embedder import accuracy_on
     from sface_data.recognition.train import Settings, Training, check_teacher, run_training
-    from sface_data.training.devices import choose_precision
-    from sface_data.training.team import joined_team, training_device
+    from sface_data.runtime.devices import choose_precision
+    from sface_data.training.distributed import joined_team, training_device
 
     chosen = adjusted(recipe_of(recipe, preset), changes)
     check_teacher(chosen, teacher is not None)

@@ -47,8 +47,8 @@ def render(outdir: Path, identities: int, images_per_identity: int, size: int, s
     """
     import os
 
-    from sface_data.faces.rendered.folder import RenderRequest, fill_folder
-    from sface_data.progress import progress_bar
+    from sface_data.rendered.folder import RenderRequest, fill_folder
+    from sface_data.runtime.progress import progress_bar
 
     request = RenderRequest(identities, images_per_identity, size, seed, strength)
     blocks = fill_folder(outdir, request, os.cpu_count() or 1)

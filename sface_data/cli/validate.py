@@ -28,7 +28,7 @@ def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
     Example:
       sface-data validate faces
     """
-    from sface_data.release.validation import validate as check
+    from sface_data.release.validate import validate as check
 
     outcome = check(directory, public_key)
     if as_json:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
+from sface_data.faces.base import Face, Source
 from sface_data.faces.shard_source import LABEL_FIELDS
-from sface_data.faces.source import Face, Source
-from sface_data.files import explained
+from sface_data.io.files import explained
 
 
 class DatasetsSource(Source):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.files import MappedFile, explained
+from sface_data.io.files import MappedFile, explained
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sface_data.dataset.shard_reader import Entry, Member, scan_shard
 from sface_data.errors import BadInput
-from sface_data.faces.images import EXTENSIONS
-from sface_data.faces.source import Face, Label, Source
-from sface_data.files import MappedFile
-from sface_data.shards.reader import Entry, Member, scan_shard
+from sface_data.faces.base import Face, Label, Source
+from sface_data.io.files import MappedFile
+from sface_data.io.images import EXTENSIONS
 
 LABEL_FIELDS = ("label", "class_name", "class", "class_index", "identity", "cls")
 

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sface_data.errors import BadInput
+from sface_data.faces.base import Face, Label, Source
 from sface_data.faces.datasets_source import DatasetsSource
-from sface_data.faces.embeddings_folder import is_embeddings
-from sface_data.faces.images import EXTENSIONS
 from sface_data.faces.recordio import LabelledRecords, open_labelled
 from sface_data.faces.shard_source import ShardSource
-from sface_data.faces.source import Face, Label, Source
-from sface_data.files import explained
+from sface_data.io.files import explained
+from sface_data.io.images import EXTENSIONS
 
+EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
 _DATASETS_FILES = ("dataset_info.json", "dataset_dict.json")
 
 
@@ -121,7 +121,7 @@ def _open(path: Path) -> Source:
 
 
 def _open_folder(path: Path) -> Source:
-    if is_embeddings(path):
+    if (path / EMBEDDINGS_INDEX).is_file():
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with explained(path):
         records = sorted(path.glob("*.rec"))

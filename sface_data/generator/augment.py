@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sface_data.training.dice import Dice
+from sface_data.training.random_numbers import Dice
 
 # Orthogonal wavelets of Daubechies' least asymmetric family, low-pass, with 6 and 2 vanishing moments
 # (Daubechies, Ten Lectures on Wavelets, 1992, table 6.3; the second is the well-known D4).

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sface_data.dataset.plan import spec_of
 from sface_data.errors import BadInput
 from sface_data.generator.labelled import FaceEmbedder, LabelledFaces
 from sface_data.generator.metrics import (
@@ -18,7 +19,6 @@ from sface_data.generator.metrics import (
 )
 from sface_data.generator.networks import Generator
 from sface_data.generator.sampler import latents, pixels_of
-from sface_data.plan import spec_of
 
 _BATCH = 32
 

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.files import explained
-from sface_data.training.saved import is_state_dict, read_saved
+from sface_data.io.files import explained
+from sface_data.training.torch_files import is_state_dict, read_saved
 
 SOURCE = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.files import explained
 from sface_data.generator.networks import (
     Discriminator,
     DiscriminatorConfig,
@@ -26,9 +25,10 @@ from sface_data.generator.networks import (
     GeneratorConfig,
 )
 from sface_data.generator.ops import FILTER
-from sface_data.generator.pickles import read_storage, read_tensor
+from sface_data.generator.tensor_pickles import read_storage, read_tensor
 from sface_data.generator.weights import check_config, fill
-from sface_data.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
+from sface_data.io.files import explained
+from sface_data.io.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
 
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
 _DEFAULT_CHANNEL_BASE = 32768

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.errors import BadInput
 from sface_data.generator.networks import Generator, GeneratorConfig, Noise, SynthesisLayer, channels_at
-from sface_data.plan import SamplePlan, SampleSpec
-from sface_data.training.devices import DTYPES
+from sface_data.runtime.devices import DTYPES
 
 _CPU_ACTIVATION = 64 << 20  # bytes
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.generator.augment import augment
+from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.losses import (
     PATH_DECAY,
     discriminator_loss,
@@ -25,12 +26,11 @@ from sface_data.generator.losses import (
 )
 from sface_data.generator.networks import Discriminator, Generator, GeneratorConfig
 from sface_data.generator.recipe import Recipe
-from sface_data.generator.training_faces import TrainingFaces
 from sface_data.generator.weights import Network
-from sface_data.training.devices import DTYPES
-from sface_data.training.dice import Dice
-from sface_data.training.order import FaceOrder
-from sface_data.training.team import Team
+from sface_data.runtime.devices import DTYPES
+from sface_data.training.distributed import Team
+from sface_data.training.random_numbers import Dice
+from sface_data.training.shuffle import FaceOrder
 
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sface_data.training.dice import Dice
+from sface_data.training.random_numbers import Dice
 
 # Probability of each change.
 GEOMETRY, LIGHT, GREY, RESOLUTION, COMPRESSION, HIDING = 0.5, 0.8, 0.1, 0.3, 0.3, 0.2

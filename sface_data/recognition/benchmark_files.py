@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.faces.images import EXTENSIONS
-from sface_data.files import atomic_write, explained
-from sface_data.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
+from sface_data.io.files import atomic_write, explained
+from sface_data.io.images import EXTENSIONS
+from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 
 _COUNT = re.compile("[0-9]{1,9}")
 

@@ -5,22 +5,25 @@ bool); they are read as data (see `pickles.py`), nothing in them is executed. Pa
 of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from sface_data.ahead import ahead
+from sface_data.embedding.torch_embedder import NetworkEmbedder
 from sface_data.errors import BadInput
-from sface_data.faces.images import BrokenImage, decode_image
-from sface_data.files import explained
-from sface_data.progress import Progress
+from sface_data.io.files import explained
+from sface_data.io.images import BrokenImage, decode_image
 from sface_data.recognition.benchmark_files import read_bin, read_list
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
+from sface_data.runtime.prefetch import ahead
+from sface_data.runtime.progress import Progress
 
 PUBLISHED = {  # name of the file, and as papers write it
     "lfw": "LFW",
@@ -246,3 +249,18 @@ def evaluate(
         )
     except BadInput as error:
         raise BadInput(f"{benchmark.path}: {error}") from error
+
+
+def accuracy_on(
+    benchmarks: Sequence[Benchmark], device: torch.device
+) -> Callable[[nn.Module], Mapping[str, float]]:
+    """A function that gives the accuracy of a network on each benchmark, by name."""
+
+    def measured(network: nn.Module) -> dict[str, float]:
+        embedder = NetworkEmbedder(network, device, "the network in training")
+        return {
+            f"accuracy_{benchmark.name}": evaluate(embedder, benchmark).verification.accuracy
+            for benchmark in benchmarks
+        }
+
+    return measured

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sface_data.files import atomic_write, explained
+from sface_data.io.files import atomic_write, explained
 
 _LEFT_OUT = ("kimg", "epoch", "images_per_second")
 

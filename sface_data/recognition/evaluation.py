@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import floor
 from typing import Any, BinaryIO
 
-from sface_data.files import sha256_of_file
+from sface_data.io.files import sha256_of_file
 from sface_data.recognition.benchmarks import PUBLISHED, BenchmarkResult
 from sface_data.recognition.published import ROWS
 

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sface_data.embedding.backbones import INPUT_SIZE
+from sface_data.embedding.embedder import resized
 from sface_data.errors import BadInput
-from sface_data.faces.embedders import resized
-from sface_data.faces.source import Source
-from sface_data.recognition.backbones import INPUT_SIZE
-from sface_data.training.order import FaceOrder
-from sface_data.training.team import Team
+from sface_data.faces.base import Source
+from sface_data.training.distributed import Team
+from sface_data.training.shuffle import FaceOrder
 
 _AHEAD = 3  # batches that are read while one is trained on
 _PROBES = 64  # faces of which the digest of a set is taken
@@ -120,12 +120,6 @@ def face_pixels(source: Source, place: int) -> NDArray[np.uint8]:
     if height != width:
         raise BadInput(f"{face.where}: {width} x {height} pixels; recognition is trained on square, aligned faces")
     return resized(pixels, INPUT_SIZE)
-
-
-def network_input(pixels: Tensor, device: torch.device) -> Tensor:
-    """Pixels uint8 [N,H,W,3] as the networks take them: float32 [N,3,H,W], -1 to 1, channels last."""
-    images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    return images.float().sub_(127.5).div_(127.5)
 
 
 def faces_sha256(source: Source) -> str:

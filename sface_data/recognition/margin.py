@@ -17,7 +17,7 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
 
 MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}  # with their published sizes
 _EPSILON = 1e-3  # radians that AdaFace keeps from 0 and pi

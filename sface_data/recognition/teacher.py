@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sface_data.embedding.backbone_file import load_backbone
+from sface_data.embedding.backbones import INPUT_SIZE, on_device
+from sface_data.embedding.embedder import OnnxEmbedder
 from sface_data.errors import BadInput
-from sface_data.faces.embedders import OnnxEmbedder
-from sface_data.recognition.backbones import INPUT_SIZE, on_device
-from sface_data.recognition.weights import load_backbone
 
 
 class Teacher(Protocol):

@@ -11,24 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sface_data.embedding.backbone_file import save_backbone
+from sface_data.embedding.backbones import Dropout, create_backbone, on_device
+from sface_data.embedding.torch_embedder import network_input
 from sface_data.errors import BadInput
-from sface_data.faces.source import Source
-from sface_data.files import sha256_of_json
+from sface_data.faces.base import Source
+from sface_data.io.files import sha256_of_json
 from sface_data.recognition.augment import augment
-from sface_data.recognition.backbones import Dropout, create_backbone, on_device
 from sface_data.recognition.curves import draw_curves
-from sface_data.recognition.faces import FaceBatches, network_input
+from sface_data.recognition.faces import FaceBatches
 from sface_data.recognition.margin import Head, gather_batch
-from sface_data.recognition.recipes import Recipe
-from sface_data.recognition.statistics import share_statistics
+from sface_data.recognition.recipe import Recipe
+from sface_data.recognition.sync_batchnorm import share_statistics
 from sface_data.recognition.teacher import Teacher
-from sface_data.recognition.weights import save_backbone
+from sface_data.runtime.devices import DTYPES
 from sface_data.training.checkpoint import read_checkpoint, write_checkpoint
-from sface_data.training.devices import DTYPES
-from sface_data.training.dice import Dice
-from sface_data.training.folder import CHECKPOINT, METRICS, claimed
-from sface_data.training.report import Report, images_bar, passed
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
+from sface_data.training.metrics_log import Report, images_bar, passed
+from sface_data.training.random_numbers import Dice
+from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
 
 WEIGHTS = "weights.safetensors"
 EVALUATIONS = "evaluations.jsonl"

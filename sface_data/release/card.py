@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.audit.certificate import CERTIFICATE, REPORT, Certificate
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.plan import SamplePlan, class_name
 from sface_data.errors import BadInput
-from sface_data.files import explained
-from sface_data.plan import SamplePlan, class_name
-from sface_data.release.results import Results
-from sface_data.release.texts import LICENCES, render
-from sface_data.seal import MARKDOWN, YAML, sealed, unedited
-from sface_data.shards.index import DatasetIndex
+from sface_data.io.files import explained
+from sface_data.io.seal import MARKDOWN, YAML, sealed, unedited
+from sface_data.release.recognition_results import Results
+from sface_data.release.templates import LICENCES, render
 
 CARD = "README.md"
 CITATION = "CITATION.cff"

@@ -3,9 +3,9 @@
 from pathlib import PurePosixPath
 from typing import Any
 
+from sface_data.dataset.manifest import DatasetIndex, ShardInfo
 from sface_data.release.card import claims
-from sface_data.release.texts import LICENCES, render, sections
-from sface_data.shards.index import DatasetIndex, ShardInfo
+from sface_data.release.templates import LICENCES, render, sections
 
 CROISSANT = "croissant.json"
 _MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}

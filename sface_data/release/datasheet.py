@@ -2,9 +2,9 @@
 
 import re
 
-from sface_data.release.texts import LICENCES, render
-from sface_data.seal import MARKDOWN, sealed, unedited
-from sface_data.shards.index import DatasetIndex
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.io.seal import MARKDOWN, sealed, unedited
+from sface_data.release.templates import LICENCES, render
 
 DATASHEET = "DATASHEET.md"
 MARKER = "> **To be answered by the publisher:**"

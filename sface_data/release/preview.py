@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sface_data.dataset.found_faces import found_faces
+from sface_data.dataset.images import decode
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.plan import SamplePlan, key_of
+from sface_data.dataset.shard_reader import read_member, scan_shard
 from sface_data.errors import BadInput
-from sface_data.files import atomic_write, explained
-from sface_data.plan import SamplePlan, key_of
-from sface_data.shards.alignment import found_faces
-from sface_data.shards.images import decode
-from sface_data.shards.index import DatasetIndex
-from sface_data.shards.reader import read_member, scan_shard
+from sface_data.io.files import atomic_write, explained
 
 PREVIEW = "preview.png"
 _ROWS, _COLUMNS = 8, 8

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from sface_data.errors import BadInput
-from sface_data.files import atomic_write, canonical_json, explained
-from sface_data.training.saved import read_saved
+from sface_data.io.files import atomic_write, canonical_json, explained
+from sface_data.training.torch_files import read_saved
 
 Content = dict[str, Any]
 

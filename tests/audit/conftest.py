@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sface_data.audit.audit import Outcome, Request, audit
+from sface_data.audit.checks.run import Examination, examine
 from sface_data.audit.evidence import Sets
-from sface_data.audit.examine import Examination, examine
 from sface_data.audit.policy import load_policy
+from sface_data.audit.run import Outcome, Request, audit
 from sface_data.audit.simulation import Leak, World, simulate
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.embedding.embeddings import EmbeddingSet
 
 SMALL = World(classes=50, images=20, authentic=6, control=50, control_images=20)
 NONE = Leak()

@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from sface_data.audit.audit import Outcome
 from sface_data.audit.certificate import (
     CERTIFICATE,
     REPORT,
@@ -27,16 +26,17 @@ from sface_data.audit.certificate import (
     subjects_of,
     write_certificate,
 )
-from sface_data.audit.check import Check, Finding
-from sface_data.audit.examine import Examination
-from sface_data.audit.report import report_text
+from sface_data.audit.checks.run import Examination
+from sface_data.audit.report.page import report_text
+from sface_data.audit.run import Outcome
+from sface_data.audit.verdict import Check, Finding
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.embedding.embed import listed_sha256
+from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.errors import BadInput
-from sface_data.faces.embed import listed_sha256
-from sface_data.faces.embeddings import EmbeddingSet
-from sface_data.files import canonical_json
-from sface_data.release.folder import adopt_audit
-from sface_data.release.validation import validate
-from sface_data.shards.index import DatasetIndex
+from sface_data.io.files import canonical_json
+from sface_data.release.contents import adopt_audit
+from sface_data.release.validate import validate
 
 
 def certificate_of(examination: Examination, subjects: dict[str, str]) -> Certificate:

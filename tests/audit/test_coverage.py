@@ -1,6 +1,6 @@
 """Intervals over subjects hold the true value as often as they say. In full: scripts/bench_audit_truth.py."""
 
-from sface_data.audit.comparisons import compare
+from sface_data.audit.compare.pairs import compare
 from sface_data.biometrics.rates import ErrorRates
 from sface_data.biometrics.scores import merged
 from sface_data.biometrics.simulation import simulate_faces

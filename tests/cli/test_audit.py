@@ -12,8 +12,8 @@ import pytest
 import sface_data
 from sface_data.audit.certificate import CERTIFICATE, REPORT, load_certificate
 from sface_data.audit.simulation import Leak, World, simulate
-from sface_data.faces.embeddings_folder import open_embeddings
-from sface_data.faces.rendered.folder import RenderRequest, fill_folder
+from sface_data.embedding.embeddings_folder import open_embeddings
+from sface_data.rendered.folder import RenderRequest, fill_folder
 
 Run = Callable[..., tuple[int, str, str]]
 ASSET = Path(sface_data.__file__).parent / "assets" / "demo_embedder.onnx"

@@ -266,7 +266,7 @@ def test_truncation_towards_the_class_that_changes_nothing(fails: Callable[..., 
 def test_what_is_there_goes_only_if_the_new_can_be_made(
     fails: Callable[..., str], golden: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    from sface_data.generator.checkpoint import load_generator, save_generator
+    from sface_data.generator.generator_file import load_generator, save_generator
 
     folder, broken = tmp_path / "faces", tmp_path / "broken.safetensors"
     shutil.copytree(dataset, folder)

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
-from sface_data.shards.index import DatasetIndex
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
 
 CARD = Path(__file__).parents[2] / "cards" / "demo_generator.md"
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from sface_data.errors import BadInput
-from sface_data.faces.images import BrokenImage
-from sface_data.faces.source import Images, number_classes
+from sface_data.faces.base import Images, number_classes
 from sface_data.faces.sources import open_source
+from sface_data.io.images import BrokenImage
 
 Tar = Callable[[Path, list[tuple[str, bytes]]], None]
 FORMS = ("folder", "shards", "pattern", "records", "stream", "disk", "table")

@@ -27,7 +27,7 @@ from sface_data.generator.augment import (
     shift,
     stretch,
 )
-from sface_data.training.dice import Dice
+from sface_data.training.random_numbers import Dice
 
 CPU = torch.device("cpu")
 EVERYTHING = tuple(GROUPS)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
-from sface_data.faces.rendered.folder import RenderRequest, fill_folder
 from sface_data.faces.sources import open_source
-from sface_data.generator.checkpoint import DEMO_GENERATOR, load_generator
 from sface_data.generator.evaluation import evaluate
+from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
 from sface_data.generator.inception import Inception
 from sface_data.generator.metrics import (
     frechet_distance,
@@ -20,7 +20,7 @@ from sface_data.generator.metrics import (
     precision_and_recall,
     separability,
 )
-from sface_data.recognition.embedder import open_embedder
+from sface_data.rendered.folder import RenderRequest, fill_folder
 
 DEMO_EMBEDDER = DEMO_GENERATOR.parent / "demo_embedder.onnx"
 RNG = np.random.default_rng(0)

@@ -11,8 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sface_data.dataset.plan import ImageFormat, SamplePlan, SampleSpec, Truncation, spec_of
 from sface_data.errors import BadInput
-from sface_data.generator.checkpoint import load_generator
+from sface_data.generator.generator_file import load_generator
 from sface_data.generator.networks import Generator, GeneratorConfig
 from sface_data.generator.sampler import (
     Sampler,
@@ -21,7 +22,6 @@ from sface_data.generator.sampler import (
     noise_map,
     resize,
 )
-from sface_data.plan import ImageFormat, SamplePlan, SampleSpec, Truncation, spec_of
 
 NAMES = ("conditional-32", "conditional-64-deepmap", "unconditional-32")
 CPU = torch.device("cpu")

@@ -17,15 +17,15 @@ from PIL import Image
 
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
-from sface_data.generator.checkpoint import digest, load_generator
+from sface_data.generator.faces import TrainingFaces
+from sface_data.generator.generator_file import digest, load_generator
 from sface_data.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from sface_data.generator.recipe import PRESETS, Recipe
+from sface_data.generator.run import CHECKPOINT, METRICS, run_training
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.training_checkpoint import load_training, save_training
-from sface_data.generator.training_faces import TrainingFaces
-from sface_data.generator.training_run import CHECKPOINT, METRICS, run_training
-from sface_data.training.order import FaceOrder
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
+from sface_data.training.shuffle import FaceOrder
 
 CPU = torch.device("cpu")
 TINY = dataclasses.replace(
@@ -374,7 +374,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, TINY, everything, open_source, TrainingFaces, training_of
-from sface_data.training.team import joined_team
+from sface_data.training.distributed import joined_team
 with joined_team(CPU) as team:
     training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), team=team)
     for _ in range(6):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sface_data.recognition import augment as module
 from sface_data.recognition.augment import augment, compressed
-from sface_data.training.dice import Dice
+from sface_data.training.random_numbers import Dice
 
 CPU = torch.device("cpu")
 

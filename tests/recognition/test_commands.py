@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sface_data.embedding.open import open_embedder
 from sface_data.faces.sources import open_source
 from sface_data.recognition.benchmark_files import write_bin
-from sface_data.recognition.embedder import open_embedder
 
 Run = Callable[..., tuple[int, str, str]]
 

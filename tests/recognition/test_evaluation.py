@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from sface_data.embedding.backbone_file import save_backbone
+from sface_data.embedding.backbones import create_backbone
 from sface_data.faces.sources import open_source
-from sface_data.recognition.backbones import create_backbone
 from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.evaluation import EVALUATION, PLOT, Evaluation, comparison
 from sface_data.recognition.pairing import draw_pairs
 from sface_data.recognition.published import ROWS
-from sface_data.recognition.weights import save_backbone
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from sface_data.recognition.margin import MARGINS, Head, MarginConfig, gather_batch
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
 
 SIZES = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}
 
@@ -130,7 +130,7 @@ WORKER = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 from test_margin import sharded
-from sface_data.training.team import joined_team
+from sface_data.training.distributed import joined_team
 torch.set_num_threads(1)
 with joined_team(torch.device("cpu")) as team:
     result = sharded(team)

@@ -17,16 +17,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from sface_data.embedding.backbone_file import load_backbone
 from sface_data.errors import BadInput
-from sface_data.faces.source import Source
+from sface_data.faces.base import Source
 from sface_data.faces.sources import open_source
 from sface_data.recognition.faces import FaceBatches
 from sface_data.recognition.margin import MarginConfig
-from sface_data.recognition.recipes import Recipe, recipe_of
+from sface_data.recognition.recipe import Recipe, recipe_of
 from sface_data.recognition.train import CURVES, WEIGHTS, Settings, Training, run_training, transfer_loss
-from sface_data.recognition.weights import load_backbone
-from sface_data.training.folder import CHECKPOINT, METRICS
-from sface_data.training.team import Team
+from sface_data.training.distributed import Team
+from sface_data.training.run_folder import CHECKPOINT, METRICS
 
 CPU = torch.device("cpu")
 Run = Callable[..., tuple[int, str, str]]
@@ -291,7 +291,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, SHARED, open_source, run_training, training_of
-from sface_data.training.team import joined_team
+from sface_data.training.distributed import joined_team
 with joined_team(CPU) as team:
     run_training(training_of(open_source(Path(sys.argv[2])), SHARED, team), Path(sys.argv[3]))
 """

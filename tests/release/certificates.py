@@ -5,8 +5,8 @@ from typing import Any
 
 from sface_data.audit import certificate as module
 from sface_data.audit.policy import load_policy
-from sface_data.release.folder import write_card
-from sface_data.shards.index import DatasetIndex
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.release.contents import write_card
 
 
 def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path:

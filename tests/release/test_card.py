@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sface_data.seal import MARKDOWN, YAML, sealed, unedited
+from sface_data.io.seal import MARKDOWN, YAML, sealed, unedited
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -84,7 +84,7 @@ def test_it_reads_what_the_evaluation_writes(folder: Path, tmp_path: Path) -> No
     from sface_data.recognition.benchmarks import Benchmark, BenchmarkResult
     from sface_data.recognition.evaluation import Evaluation
     from sface_data.recognition.verification import roc, tar_at_far, ten_fold
-    from sface_data.release.results import read_results
+    from sface_data.release.recognition_results import read_results
 
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(400, 8)).astype(np.float32)
@@ -151,7 +151,7 @@ def test_seals() -> None:
 
 def test_ten_thousand_class_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many classes as SFace has, from a network with next to nothing else."""
-    from sface_data.generator.checkpoint import save_generator
+    from sface_data.generator.generator_file import save_generator
     from sface_data.generator.networks import Generator, GeneratorConfig
 
     config = GeneratorConfig(4, 10_572, 4, 8, mapping_layers=1, channel_base=8, channel_max=2)

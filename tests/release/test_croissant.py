@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sface_data.shards.images import decode
-from sface_data.shards.index import DatasetIndex
-from sface_data.shards.reader import read_shard
+from sface_data.dataset.images import decode
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.shard_reader import read_shard
 
 # In a process of its own: mlcroissant caches what it unpacks by the name of the file, for all data sets.
 READ = """

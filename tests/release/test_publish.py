@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from sface_data.audit.policy import load_policy, policy_path
+from sface_data.dataset.images import decode
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.shard_reader import read_shard
 from sface_data.release.card import NOTICE
 from sface_data.release.datasheet import MARKER
-from sface_data.release.hub import prepare
-from sface_data.shards.images import decode
-from sface_data.shards.index import DatasetIndex
-from sface_data.shards.reader import read_shard
+from sface_data.release.publish import prepare
 from tests.release.certificates import certify
 from tests.release.loopback_hub import READER, WRITER, LoopbackHub, Stall, loopback_hub
 
@@ -56,7 +56,9 @@ def tree(folder: Path) -> dict[str, str]:
 def refused(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Publishes what must be refused before the hub is asked for anything; returns the one sentence."""
     monkeypatch.setenv("HF_TOKEN", WRITER)
-    monkeypatch.setattr("sface_data.release.hub.publish", lambda *arguments: pytest.fail("it would be uploaded"))
+    monkeypatch.setattr(
+        "sface_data.release.publish.publish", lambda *arguments: pytest.fail("it would be uploaded")
+    )
 
     def call(code: int, *options: str, repo: str = "org/faces") -> str:
         before = tree(folder)

@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sface_data.shards.images import decode
-from sface_data.shards.index import DatasetIndex
-from sface_data.shards.reader import read_shard
+from sface_data.dataset.images import decode
+from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.shard_reader import read_shard
 
 pytestmark = [
     # webdataset leaves the closing of shards to the garbage collector.

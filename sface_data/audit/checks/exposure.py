@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.check import Finding
 from sface_data.audit.checks.neighbours import NO_CONTROL, compared_in_bulk, planted_pools, threshold_at_fpir
+from sface_data.audit.checks.positive_control import Scene, missed, plant_images
 from sface_data.audit.policy import FPIRS
-from sface_data.audit.power import Scene, missed, plant_images
-from sface_data.audit.proportions import (
+from sface_data.audit.verdict import Finding
+from sface_data.biometrics.clustered import (
     Bounds,
     ClusteredShare,
     excess_risk,
     interval_of,
     p_above,
 )
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.embedding.embeddings import EmbeddingSet
 
 NAME = "exposure"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sface_data.audit.check import Finding
+from sface_data.audit.verdict import Finding
 from sface_data.biometrics.intervals import Interval
 
 NAME = "identical-files"

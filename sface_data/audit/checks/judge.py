@@ -1,7 +1,7 @@
 """The judge itself: can it tell authentic people apart, and does it see the release?"""
 
-from sface_data.audit.check import Finding
 from sface_data.audit.evidence import Evidence
+from sface_data.audit.verdict import Finding
 from sface_data.biometrics.intervals import Interval
 from sface_data.biometrics.subjects import SubjectScores
 

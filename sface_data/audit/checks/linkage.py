@@ -6,19 +6,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.check import Finding
+from sface_data.audit.checks.positive_control import Scene, missed, plant_classes
 from sface_data.audit.checks.same_label import NO_LABELS, NO_NAMESAKES
-from sface_data.audit.comparisons import compare_linkage, nearest
+from sface_data.audit.compare.pairs import compare_linkage, nearest
 from sface_data.audit.evidence import Evidence, centroids, plain_set, unit
-from sface_data.audit.power import Scene, missed, plant_classes
-from sface_data.audit.proportions import (
+from sface_data.audit.verdict import Finding
+from sface_data.biometrics.clustered import (
     Bounds,
     ClusteredShare,
     clustered_share,
     interval_of,
     p_above,
 )
-from sface_data.faces.embeddings import EmbeddingSet
+from sface_data.embedding.embeddings import EmbeddingSet
 
 PERMUTATIONS = 9_999
 _MOST_RANKS = 10

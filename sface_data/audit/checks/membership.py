@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.check import Finding
 from sface_data.audit.checks.neighbours import threshold_at_fpir
+from sface_data.audit.checks.positive_control import Scene
 from sface_data.audit.evidence import namesakes
-from sface_data.audit.power import Scene
-from sface_data.audit.proportions import (
+from sface_data.audit.verdict import Finding
+from sface_data.biometrics.clustered import (
     excess_risk,
     interval_of,
     logit_bounds,

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.check import Finding
+from sface_data.audit.checks.positive_control import Scene, missed, plant_classes
 from sface_data.audit.policy import FMRS
-from sface_data.audit.power import Scene, missed, plant_classes
-from sface_data.audit.proportions import (
+from sface_data.audit.verdict import Finding
+from sface_data.biometrics.clustered import (
     Bounds,
     clustered_share,
     interval_of,

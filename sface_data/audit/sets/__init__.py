@@ -1,0 +1,1 @@
+"""The sets of faces that an audit compares."""

@@ -1,0 +1,170 @@
+"""What exists: the manifest of a finished data set, and the indexes that other readers look for."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sface_data.dataset.plan import SamplePlan
+from sface_data.errors import BadInput
+from sface_data.io.files import pretty_json, read_json, write_text
+
+MANIFEST = "manifest.json"
+_FORMAT = "sface-data manifest 1"
+
+Environment = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard.
+
+    Attributes:
+        filename: its path below the folder of the data set.
+        num_samples, num_bytes: what it holds, and its size.
+        sha256: hex digest of its bytes.
+        environment: which of the index's environments made it.
+    """
+
+    filename: str
+    num_samples: int
+    num_bytes: int
+    sha256: str
+    environment: int = 0
+
+
+@dataclass(frozen=True)
+class ClassCenters:
+    """The file with the centres of truncation by class: where it is, and its hex SHA-256."""
+
+    filename: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class AlignedFaces:
+    """How the faces of an aligned data set were found.
+
+    Attributes:
+        filename, sha256: the list of them, and its hex SHA-256.
+        detector: name of the detector's file; the plan has its digest.
+        drawn: images looked at until each class had enough with a face.
+    """
+
+    filename: str
+    sha256: str
+    detector: str
+    drawn: int
+
+
+@dataclass(frozen=True)
+class DatasetIndex:
+    """A finished data set: the plan, its shards in order, and what made them.
+
+    Saved as `manifest.json`, written last; the SHA-256 of that file is the identity of the release.
+    """
+
+    plan: SamplePlan
+    shards: tuple[ShardInfo, ...]
+    environments: tuple[Environment, ...]
+    class_centers: ClassCenters | None = None
+    aligned: AlignedFaces | None = None
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in all shards."""
+        return sum(shard.num_samples for shard in self.shards)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(shard.num_bytes for shard in self.shards)
+
+    def save(self, directory: Path) -> None:
+        """Writes `manifest.json`, atomically."""
+        value = {
+            "format": _FORMAT,
+            "plan": self.plan.to_json(),
+            "plan_fingerprint": self.plan.fingerprint,
+            "environments": list(self.environments),
+            "class_centers": None if self.class_centers is None else dataclasses.asdict(self.class_centers),
+            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+        }
+        if self.aligned is not None:
+            value["aligned"] = dataclasses.asdict(self.aligned)
+        write_text(directory / MANIFEST, pretty_json(value))
+
+    @classmethod
+    def load(cls, directory: Path) -> "DatasetIndex":
+        """Reads `manifest.json`.
+
+        Raises:
+            BadInput: if it is missing, or no such manifest.
+        """
+        path = directory / MANIFEST
+        if not path.exists():
+            raise BadInput(
+                f"{directory}: no finished data set, as it has no {MANIFEST}; `sface-data generate` makes one"
+            )
+        value = read_json(path)
+        try:
+            if value["format"] != _FORMAT:
+                raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
+            centers, aligned = value["class_centers"], value.get("aligned")
+            index = cls(
+                plan=SamplePlan.from_json(value["plan"]),
+                shards=tuple(ShardInfo(**shard) for shard in value["shards"]),
+                environments=tuple(value["environments"]),
+                class_centers=None if centers is None else ClassCenters(**centers),
+                aligned=None if aligned is None else AlignedFaces(**aligned),
+            )
+            _check(index)
+        except (KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not a manifest of a data set made by sface-data ({error})") from error
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+        return index
+
+    def timm_info(self) -> dict[str, Any]:
+        """The contents of `_info.json`, which the WebDataset reader of timm looks for."""
+        names = [shard.filename for shard in self.shards]  # from the folder that `_info.json` is in
+        lengths = [shard.num_samples for shard in self.shards]
+        split = {
+            "name": self.plan.split,
+            "num_samples": self.num_samples,
+            "filenames": names,
+            "shard_lengths": lengths,
+        }
+        return {"splits": {self.plan.split: split}}
+
+    def open_clip_sizes(self) -> dict[str, int]:
+        """The contents of `sizes.json`, which open_clip looks for beside the shards."""
+        return {_name(shard): shard.num_samples for shard in self.shards}
+
+
+def _check(index: DatasetIndex) -> None:
+    """Raises TypeError where a manifest that came from a file has other types than it should."""
+    for shard in index.shards:
+        texts, numbers = (shard.filename, shard.sha256), (shard.num_samples, shard.num_bytes, shard.environment)
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+            raise TypeError(f"{shard}")
+        if not 0 <= shard.environment < len(index.environments):
+            raise TypeError(f"{shard.filename} was made in an environment that is not listed")
+    for environment in index.environments:
+        file, sha256 = environment["network"]["file"], environment["network"]["sha256"]
+        if not isinstance(file, str) or not isinstance(sha256, str):
+            raise TypeError(f"{environment}")
+    centers = index.class_centers
+    if centers is not None and not (isinstance(centers.filename, str) and isinstance(centers.sha256, str)):
+        raise TypeError(f"{centers}")
+    aligned = index.aligned
+    if (aligned is None) != (index.plan.align is None):
+        raise TypeError("the plan aligns and no list of faces is named, or the reverse")
+    if aligned is not None:
+        names = (aligned.filename, aligned.sha256, aligned.detector)
+        if not all(isinstance(name, str) for name in names) or type(aligned.drawn) is not int:
+            raise TypeError(f"{aligned}")
+
+
+def _name(shard: ShardInfo) -> str:
+    return PurePosixPath(shard.filename).name

@@ -1,0 +1,111 @@
+"""Reading shards, ours and others', without ever extracting anything to disk."""
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sface_data.errors import BadInput
+from sface_data.io.files import explained
+
+_BLOCK = 512  # bytes; members of a tar start at multiples of it
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where the bytes of one file of a sample lie in its tar, so that they can be read without the rest."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One sample of a shard: its key, and its members by extension (`jpg`, `cls`, `json`)."""
+
+    key: str
+    members: dict[str, Member]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSample:
+    """One sample of a shard, read: the bytes of its members by extension."""
+
+    key: str
+    members: dict[str, bytes]
+
+
+def scan_shard(path: Path) -> Iterator[Entry]:
+    """Yields the samples of a tar in order, headers only.
+
+    As in WebDataset, the key is the name up to the first dot of its last part, the extension all behind that
+    dot, in lower case.
+
+    Raises:
+        BadInput: for a file that is not an uncompressed tar or ends early, a link, a device or a sparse file, an
+            absolute path or one with `..`, a key that comes twice or whose members do not stand together, and two
+            members with the same extension.
+    """
+    seen: set[str] = set()
+    key: str | None = None
+    members: dict[str, Member] = {}
+    end = 0  # of the last member, padded
+    try:
+        with explained(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            size = path.stat().st_size
+            for info in tar:
+                end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
+                if info.size < 0:
+                    raise BadInput(f"{path}: {info.name!r} has a negative size; get or make the file again")
+                if info.isdir():
+                    continue
+                name, extension = _split(path, info)
+                if name != key:
+                    if key is not None:
+                        yield Entry(key, members)
+                    if name in seen:
+                        raise BadInput(f"{path}: the members of {name!r} come twice or do not stand together")
+                    seen.add(name)
+                    key, members = name, {}
+                if extension in members:
+                    raise BadInput(f"{path}: {info.name!r} comes twice")
+                if info.offset_data + info.size > size:
+                    raise BadInput(f"{path}: ends in the middle of {info.name!r}; get or make the file again")
+                members[extension] = Member(info.offset_data, info.size)
+            # tarfile takes a broken header, or none, for the end of the archive.
+            file.seek(end)
+            if file.read(_BLOCK) != bytes(_BLOCK):
+                behind = "" if key is None else f" behind {key!r}"
+                raise BadInput(f"{path}: ends early or is broken{behind}; get or make the file again")
+    except BadInput:
+        raise
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # what tarfile makes of hostile headers
+        raise BadInput(f"{path}: not a readable uncompressed tar file ({error})") from error
+    if key is not None:
+        yield Entry(key, members)
+
+
+def read_shard(path: Path) -> Iterator[ShardSample]:
+    """Yields the samples of a tar in order, with their bytes. Raises as `scan_shard` does."""
+    with explained(path), path.open("rb") as file:
+        for entry in scan_shard(path):
+            yield ShardSample(entry.key, {name: read_member(file, m) for name, m in entry.members.items()})
+
+
+def read_member(file: BinaryIO, member: Member) -> bytes:
+    """The bytes of one member, from the open tar."""
+    file.seek(member.offset)
+    return file.read(member.size)
+
+
+def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
+    if not info.isreg() or info.issparse():
+        raise BadInput(
+            f"{path}: {info.name!r} is a link, a device or a sparse file; a shard holds plain files only"
+        )
+    if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
+        raise BadInput(f"{path}: {info.name!r} points out of its folder; a shard must not")
+    folder, slash, name = info.name.rpartition("/")
+    stem, _, extension = name.partition(".")
+    return folder + slash + stem, extension.lower()

@@ -1,0 +1,180 @@
+"""A folder that a data set grows in, and what in it can be trusted after a stop."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
+from sface_data.dataset.manifest import MANIFEST, DatasetIndex, Environment, ShardInfo
+from sface_data.dataset.plan import SamplePlan
+from sface_data.errors import BadInput
+from sface_data.io.files import explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.locks import locked
+
+CENTERS = "class_w_avg.safetensors"
+_NAME = ".sface-data-build"
+_PLAN = "plan.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedShard:
+    """A shard that is there, whole and of this plan, and what made it."""
+
+    info: ShardInfo
+    environment: Environment
+
+
+class Workspace:
+    """The folder of one plan. Unfinished files and records of finished shards lie in a folder of it until the end.
+
+    Make one with `open_workspace`.
+    """
+
+    def __init__(self, directory: Path, plan: SamplePlan) -> None:
+        self.directory = directory
+        self.plan = plan
+        self.scratch = directory / _NAME
+
+    @property
+    def complete(self) -> bool:
+        """Whether a manifest has been written."""
+        return (self.directory / MANIFEST).exists()
+
+    def finished(self) -> dict[int, FinishedShard]:
+        """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
+        if self.complete:
+            index = DatasetIndex.load(self.directory)
+            if index.aligned is not None and index.aligned.sha256 != self._alignment_sha256():
+                return {}
+            recorded = {
+                i: FinishedShard(shard, index.environments[shard.environment])
+                for i, shard in enumerate(index.shards)
+            }
+        else:
+            recorded = dict(self._records())
+        return {i: shard for i, shard in recorded.items() if self._is_whole(shard.info)}
+
+    def has_centers(self) -> bool:
+        """Whether the centres of truncation that the manifest lists are there and have the digest."""
+        kept = DatasetIndex.load(self.directory).class_centers if self.complete else None
+        path = self.directory / CENTERS
+        return kept is not None and path.is_file() and sha256_of_file(path) == kept.sha256
+
+    def faces(self) -> FoundFaces | None:
+        """The faces that were found for this plan before; None if there are none, or not yet."""
+        if self.plan.align is None or (sha256 := self._alignment_sha256()) is None:
+            return None
+        if self.complete:
+            aligned = DatasetIndex.load(self.directory).aligned
+            if aligned is None or aligned.sha256 != sha256:
+                return None
+        try:
+            return FoundFaces.load(self.directory / ALIGNMENT, self.plan)
+        except BadInput:
+            return None
+
+    def _alignment_sha256(self) -> str | None:
+        path = self.directory / ALIGNMENT
+        return sha256_of_file(path) if self.plan.align is not None and path.is_file() else None
+
+    def record(self, number: int, shard: FinishedShard) -> None:
+        """Notes that a shard is finished."""
+        value = {"plan_fingerprint": self.plan.fingerprint, **dataclasses.asdict(shard)}
+        if self.plan.align is not None:
+            value["alignment_sha256"] = self._alignment_sha256()
+        write_text(self._record_path(number), pretty_json(value))
+
+    def close(self) -> None:
+        """Removes what only unfinished work needs."""
+        with explained(self.scratch):
+            shutil.rmtree(self.scratch)
+
+    def _records(self) -> Iterator[tuple[int, FinishedShard]]:
+        alignment = self._alignment_sha256()
+        for number in range(self.plan.num_shards):
+            path = self._record_path(number)
+            if not path.exists():
+                continue
+            try:
+                value = read_json(path)
+                made_by = (value["plan_fingerprint"], value.get("alignment_sha256"))
+                if made_by == (self.plan.fingerprint, alignment):
+                    yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
+            except (BadInput, KeyError, TypeError):
+                continue  # a record that cannot be read vouches for nothing: the shard is made again
+
+    def _record_path(self, number: int) -> Path:
+        return self.scratch / f"{Path(self.plan.shard_filename(number)).stem}.json"
+
+    def _is_whole(self, shard: ShardInfo) -> bool:
+        path = self.directory / shard.filename
+        return path.is_file() and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
+
+
+@contextmanager
+def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -> Iterator[Workspace]:
+    """Claims a folder for a plan: a new or empty one, or one that holds this plan, finished or not.
+
+    Args:
+        overwrite: remove the data set of another plan from the folder first, its files and nothing else.
+
+    Raises:
+        BadInput: if the folder holds another plan (with what differs), things that are not ours, cannot be
+            written, or is being filled by another process. Nothing in it has been touched then.
+    """
+    workspace = Workspace(directory, plan)
+    with explained(directory):
+        held = _plan_in(directory)
+        strangers = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
+    if held is None and strangers:
+        raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
+    if held is not None and held != plan and not overwrite:
+        lines = "\n".join(f"  {line}" for line in plan.differences(held))
+        raise BadInput(
+            f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
+            f"Asked for, and held:\n{lines}"
+        )
+    with explained(directory):
+        workspace.scratch.mkdir(parents=True, exist_ok=True)
+    busy = f"{directory}: another process is filling this folder; wait for it"
+    with locked(workspace.scratch / "lock", busy):
+        if _plan_in(directory) != held:
+            raise BadInput(f"{directory}: another process has just filled this folder; run the command again")
+        if held is not None and held != plan:
+            _clear(directory, held)
+        write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
+        with explained(directory / "data"):
+            (directory / "data").mkdir(exist_ok=True)
+        with explained(workspace.scratch):
+            for unfinished in workspace.scratch.glob(".*.part"):
+                unfinished.unlink()
+        yield workspace
+
+
+def _plan_in(directory: Path) -> SamplePlan | None:
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"{directory}: a file; give a folder")
+    path = directory / _NAME / _PLAN
+    if path.exists():
+        try:
+            return SamplePlan.from_json(read_json(path))
+        except BadInput as error:
+            raise BadInput(f"{directory}: {_NAME}/{_PLAN} is broken; choose another folder ({error})") from error
+    return DatasetIndex.load(directory).plan if (directory / MANIFEST).exists() else None
+
+
+def _clear(directory: Path, plan: SamplePlan) -> None:
+    # Until all is gone, the folder is this plan's.
+    write_text(directory / _NAME / _PLAN, pretty_json(plan.to_json()))
+    with explained(directory):
+        for number in range(plan.num_shards):
+            (directory / plan.shard_filename(number)).unlink(missing_ok=True)
+        for record in (directory / _NAME).glob("*.json"):
+            if record.name != _PLAN:
+                record.unlink()
+        for part in (directory / _NAME).glob("alignment-*.safetensors"):
+            part.unlink()
+        for name in (MANIFEST, CENTERS, ALIGNMENT):
+            (directory / name).unlink(missing_ok=True)

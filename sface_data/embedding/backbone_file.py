@@ -1,0 +1,154 @@
+"""Embedding networks on disk: ours as safetensors with the configuration in the metadata, and published ones."""
+
+import hashlib
+import json
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sface_data.embedding.backbones import BACKBONES, create_backbone
+from sface_data.errors import BadInput
+from sface_data.io.files import atomic_write, canonical_json, explained
+from sface_data.training.torch_files import is_state_dict, read_saved
+
+_METADATA_KEY = "sface_data.recognition"
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_MOST_DIMENSIONS = 1 << 16
+# A tensor that names the family, and the one whose first axis is the embedding.
+_EMBEDDING = {"iresnet": "fc.weight", "mobilefacenet": "features.layers.2.weight", "tiny": "fc.weight"}
+
+
+@dataclass(frozen=True)
+class BackboneFile:
+    """A backbone, and what its file says of it.
+
+    Attributes:
+        network: in evaluation mode, float32, on the CPU, without gradients.
+        name, dimensions: of the backbone.
+        file_sha256: digest of the file.
+        about: what a training run wrote of itself; empty for published weights.
+    """
+
+    network: nn.Module
+    name: str
+    dimensions: int
+    file_sha256: str
+    about: dict[str, Any]
+
+
+def save_backbone(network: nn.Module, name: str, dimensions: int, about: Mapping[str, Any], path: Path) -> None:
+    """Writes the weights and what is to be known of them, atomically."""
+    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    facts = {**about, "backbone": name, "dimensions": dimensions}
+    with atomic_write(path) as file:
+        file.write(save(weights, {_METADATA_KEY: canonical_json(facts)}))
+
+
+def load_backbone(path: Path) -> BackboneFile:
+    """Reads a backbone from `.safetensors` of a training run or a published `.pth`.
+
+    The backbone of a published file is recognised by the names and shapes of its tensors. Nothing in the file
+    is executed.
+
+    Raises:
+        BadInput: if it is neither, or broken, or of an unknown network.
+    """
+    with explained(path):
+        data = path.read_bytes()
+    weights, facts = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
+    try:
+        name, dimensions = _declared(facts) if facts else recognise(weights)
+        network = _filled(name, dimensions, weights)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    about = {key: value for key, value in facts.items() if key not in ("backbone", "dimensions")}
+    return BackboneFile(network, name, dimensions, hashlib.sha256(data).hexdigest(), about)
+
+
+def recognise(weights: Mapping[str, Tensor]) -> tuple[str, int]:
+    """Name and dimensions of the backbone that tensors belong to.
+
+    Raises:
+        BadInput: if it is none of BACKBONES.
+    """
+    for name in BACKBONES:
+        final = weights.get(_EMBEDDING["iresnet" if name.startswith("iresnet") else name])
+        if final is None or final.ndim != 2 or not 0 < len(final) <= _MOST_DIMENSIONS:
+            continue
+        with torch.device("meta"):
+            expected = create_backbone(name, len(final)).state_dict()
+        if expected.keys() == weights.keys() and all(
+            weights[key].shape == tensor.shape for key, tensor in expected.items()
+        ):
+            return name, len(final)
+    raise BadInput(f"its tensors are those of no backbone that is known here ({', '.join(BACKBONES)})")
+
+
+def _declared(facts: dict[str, Any]) -> tuple[str, int]:
+    name, dimensions = facts.get("backbone"), facts.get("dimensions")
+    if not isinstance(name, str) or name not in BACKBONES:
+        raise BadInput(f"its metadata names the backbone {reprlib.repr(name)}, which is none of this version")
+    if type(dimensions) is not int or not 0 < dimensions <= _MOST_DIMENSIONS:
+        raise BadInput(f"its metadata says {reprlib.repr(dimensions)} dimensions, which no backbone has")
+    return name, dimensions
+
+
+def _filled(name: str, dimensions: int, weights: Mapping[str, Tensor]) -> nn.Module:
+    with torch.device("meta"):  # no memory, no random numbers: everything comes from `weights`
+        network = create_backbone(name, dimensions)
+    expected = network.state_dict()
+    for key in sorted(expected.keys() | weights.keys()):
+        if key not in weights:
+            raise BadInput(f"the tensor {key} is missing")
+        if key not in expected:
+            raise BadInput(f"the tensor {reprlib.repr(key)} belongs to another kind of network")
+        tensor, shape = weights[key], expected[key].shape
+        if tensor.shape != shape:
+            raise BadInput(f"the tensor {key} has shape {list(tensor.shape)}, not {list(shape)}")
+        if expected[key].is_floating_point():
+            if tensor.dtype not in _FLOATS:
+                raise BadInput(f"the tensor {key} is of {tensor.dtype}; weights are floating-point numbers")
+            if not torch.isfinite(tensor.float()).all():
+                raise BadInput(f"the tensor {key} has values that are not finite; the network is broken")
+    state = {key: weights[key].to(tensor.dtype).contiguous() for key, tensor in expected.items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with explained(path), safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        facts = json.loads(metadata.get(_METADATA_KEY, "null"))
+    except SafetensorError as error:
+        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: its metadata is broken ({error})") from error
+    if facts is not None and not isinstance(facts, dict):
+        raise BadInput(f"{path}: its metadata is not the description of a backbone")
+    return weights, facts or {}
+
+
+def _read_pth(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        weights = read_saved(data)
+    except ValueError as error:
+        raise BadInput(
+            f"{path}: not a file of weights that can be read without executing what is in it; give a .pth that "
+            "holds a state dict as current torch saves it, a .safetensors of a run, or an .onnx"
+        ) from error
+    if not is_state_dict(weights):
+        raise BadInput(f"{path}: holds no state dict, which is a dictionary of named tensors and nothing else")
+    # As saved from torch's DistributedDataParallel.
+    prefix = "module."
+    if weights and all(name.startswith(prefix) for name in weights):
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights

@@ -1,0 +1,41 @@
+"""Embedders as ONNX, for insightface, onnxruntime and whatever else reads it."""
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+
+from sface_data.embedding.backbone_file import BackboneFile
+from sface_data.embedding.backbones import INPUT_SIZE
+from sface_data.io.files import atomic_write
+
+_OPSET = 17
+
+
+def export_onnx(file: BackboneFile, path: Path) -> None:
+    """Writes a network as ONNX, atomically: `input` float32 [N,3,112,112], RGB, (x - 127.5) / 127.5, to
+    `embedding` [N,D], not normalised, for any N.
+
+    `insightface.model_zoo.get_model` loads it as a network of ArcFace; its `get_feat` takes BGR and swaps.
+    """
+    import onnx
+
+    buffer = io.BytesIO()
+    example = torch.zeros(2, 3, INPUT_SIZE, INPUT_SIZE)
+    with warnings.catch_warnings():
+        # The exporter that needs no package besides torch and onnx; torch calls it the old one.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            file.network, (example,), buffer, dynamo=False, opset_version=_OPSET,  # type: ignore[arg-type]
+            input_names=["input"], output_names=["embedding"],
+            dynamic_axes={"input": {0: "N"}, "embedding": {0: "N"}},
+        )  # fmt: skip
+    model = onnx.load_from_string(buffer.getvalue())
+    model.producer_name, model.producer_version = "sface-data", ""
+    facts = {"backbone": file.name, "dimensions": file.dimensions, "weights_sha256": file.file_sha256}
+    for key, value in {**facts, "input": "RGB, (x - 127.5) / 127.5"}.items():
+        model.metadata_props.add(key=key, value=str(value))
+    onnx.checker.check_model(model)
+    with atomic_write(path) as opened:
+        opened.write(model.SerializeToString())

@@ -1,0 +1,129 @@
+"""Labelled faces: one interface for all the forms in which they circulate."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.errors import BadInput
+from sface_data.io.images import BrokenImage, decode_image
+
+Label = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One image with its class."""
+
+    key: str  # unique in its source
+    class_index: int
+    data: bytes  # encoded
+    where: str  # names it in errors
+
+    def decode(self) -> NDArray[np.uint8]:
+        """Its pixels [H,W,3], RGB. Raises BrokenImage, see `images.decode_image`."""
+        return decode_image(self.data, self.where)
+
+
+class Source(ABC, Sequence[Face]):
+    """Labelled faces that can be read in any order."""
+
+    class_names: tuple[str, ...]  # what the source calls its classes, by class index
+    class_indices: NDArray[np.int64]  # [N] the class of each face
+
+    def __init__(self, path: Path, labels: Sequence[Label], order: Sequence[Label] | None = None) -> None:
+        if not len(labels):
+            raise BadInput(f"{path}: no labelled faces in it")
+        self.path = path
+        self.class_names, self.class_indices = number_classes(labels, order)
+
+    def __len__(self) -> int:
+        return len(self.class_indices)
+
+    @overload
+    def __getitem__(self, place: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Face]: ...
+
+    def __getitem__(self, place: int | slice) -> Face | list[Face]:
+        if isinstance(place, slice):
+            return [self._face(each) for each in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        return self._face(int(place) % len(self))
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self._face(place) for place in range(len(self)))
+
+    @abstractmethod
+    def _face(self, place: int) -> Face: ...
+
+
+def number_classes(
+    labels: Sequence[Label], order: Sequence[Label] | None = None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the classes in order and the class of each label [N].
+
+    Args:
+        order: of the labels; by default numbers by value, then names by alphabet. Those that do not occur are
+            left out.
+    """
+    present = set(labels)
+    if order is None:
+        order = sorted(present, key=lambda label: (isinstance(label, str), label))
+    order = [label for label in order if label in present]
+    index = {label: place for place, label in enumerate(order)}
+    return tuple(str(label) for label in order), np.array([index[label] for label in labels], np.int64)
+
+
+def canonical_class(name: str) -> str:
+    """What a class is called whatever form it comes in: `5` for `000005`, `5` and `class_000005`.
+
+    Folders fill numbers with zeros, cards put `class_` before them, shards do neither. Other names stay.
+    """
+    number = name.removeprefix("class_")
+    return (number.lstrip("0") or "0") if number.isascii() and number.isdigit() else name
+
+
+@dataclass
+class Images:
+    """The decoded images of a source, in its order.
+
+        images = Images(source, skip_broken=True)
+        for face, pixels in images: ...
+        images.skipped  # one sentence for each broken image that the last pass left out
+
+    Raises, when iterated:
+        BrokenImage: for an image that cannot be decoded, unless they are skipped.
+        BadInput: for an image of another size than the first, if they must be of one size.
+    """
+
+    source: Source
+    skip_broken: bool = False
+    one_size: bool = False
+    skipped: list[str] = field(default_factory=list, init=False)
+
+    def __iter__(self) -> Iterator[tuple[Face, NDArray[np.uint8]]]:
+        self.skipped.clear()
+        size: tuple[int, ...] | None = None
+        for face in self.source:
+            try:
+                pixels = face.decode()
+            except BrokenImage as error:
+                if not self.skip_broken:
+                    raise
+                self.skipped.append(str(error))
+                continue
+            size = size or pixels.shape
+            if self.one_size and pixels.shape != size:
+                height, width, _ = pixels.shape
+                first = f"{size[1]} x {size[0]}"
+                raise BadInput(
+                    f"{face.where}: {width} x {height} pixels, but the first has {first}; make all one size"
+                )
+            yield face, pixels

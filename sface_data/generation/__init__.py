@@ -1,0 +1,1 @@
+"""Plan x sampler x shard writer."""

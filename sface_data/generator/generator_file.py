@@ -1,0 +1,111 @@
+"""Generators on disk: safetensors with the configuration in the metadata."""
+
+import dataclasses
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from sface_data.errors import BadInput
+from sface_data.generator import nvlabs
+from sface_data.generator.networks import Generator, GeneratorConfig
+from sface_data.generator.weights import check_config, fill
+from sface_data.io.files import atomic_write, canonical_json, explained, sha256_of_file
+
+# The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
+DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
+_METADATA_KEY = "sface_data.generator"
+
+
+@dataclass(frozen=True)
+class GeneratorFile:
+    """A generator, and the digests of what it was read from.
+
+    Attributes:
+        generator: in evaluation mode, float32, on the CPU.
+        generator_sha256: digest of configuration and weights, the same for a snapshot and its conversion.
+        file_sha256: digest of the file.
+        layout: `safetensors` or `snapshot`.
+    """
+
+    path: Path
+    generator: Generator
+    generator_sha256: str
+    file_sha256: str
+    layout: str
+
+
+def load_generator(path: Path) -> GeneratorFile:
+    """Reads a generator from a `.safetensors` file of this project or a published snapshot.
+
+    Raises:
+        BadInput: if it is neither, or broken.
+    """
+    with explained(path), path.open("rb") as file:
+        head = file.read(9)
+    if head.startswith(b"PK"):
+        raise BadInput(
+            f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
+        )
+    # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
+    if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= path.stat().st_size:
+        generator, layout = _read_safetensors(path), "safetensors"
+    elif head.startswith(b"\x80"):
+        generator, layout = nvlabs.read_generator(path), "snapshot"
+    else:
+        raise BadInput(
+            f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
+        )
+    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout)
+
+
+def save_generator(generator: Generator, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Writes configuration and weights, atomically.
+
+    Args:
+        dtype: of the weights in the file; they are read back as float32.
+
+    Raises:
+        BadInput: if a weight is too large for the dtype; the tensor is named.
+    """
+    weights = {name: tensor.to(dtype).contiguous() for name, tensor in generator.state_dict().items()}
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
+    metadata = {_METADATA_KEY: canonical_json(dataclasses.asdict(generator.config))}
+    with atomic_write(path) as file:
+        file.write(save(weights, metadata))
+
+
+def digest(generator: Generator) -> str:
+    """The hex SHA-256 of configuration and float32 weights: what images depend on, however it is stored."""
+    sha = hashlib.sha256(canonical_json(dataclasses.asdict(generator.config)).encode())
+    for name, tensor in sorted(generator.state_dict().items()):
+        sha.update(f"\n{name} {list(tensor.shape)}\n".encode())
+        sha.update(tensor.detach().float().cpu().contiguous().numpy().data)
+    return sha.hexdigest()
+
+
+def _read_safetensors(path: Path) -> Generator:
+    try:
+        with explained(path), safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
+    if _METADATA_KEY not in metadata:
+        raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
+    try:
+        config = GeneratorConfig(**json.loads(metadata[_METADATA_KEY]))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
+    try:
+        check_config(config)
+        return fill(Generator, config, weights)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error

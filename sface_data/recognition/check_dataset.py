@@ -1,0 +1,83 @@
+"""What a data set says of itself beside its shards, in manifest and card, against what the shards hold."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.errors import BadInput
+from sface_data.faces.base import Source
+from sface_data.io.files import explained
+
+CARD = "README.md"
+
+
+def check_declared(path: Path, source: Source) -> None:
+    """Compares the faces in a folder with the manifest and the card beside them, where there are any.
+
+    Raises:
+        BadInput: if they name fewer classes than the labels go up to, or other numbers of faces.
+    """
+    if (path / MANIFEST).is_file():
+        index = DatasetIndex.load(path)
+        _check_labels(path / MANIFEST, source, (str(c) for c in index.plan.classes))
+        _check_count(path / MANIFEST, source, index.num_samples)
+    if (path / CARD).is_file():
+        info = _dataset_info(path / CARD)
+        names = _class_names(info)
+        if names is not None:
+            numbers = (str(number) for number in range(len(names)))
+            _check_labels(path / CARD, source, numbers if source.class_names[0].isdecimal() else names)
+        counts = [split.get("num_examples") for split in _list_of_dicts(info.get("splits"))]
+        if len(counts) == 1 and isinstance(counts[0], int):
+            _check_count(path / CARD, source, counts[0])
+
+
+def _check_labels(file: Path, source: Source, names: Iterable[str]) -> None:
+    known = set(names)
+    strange = [name for name in source.class_names if name not in known]
+    if strange:
+        raise BadInput(
+            f"{file}: names {len(known)} classes, and the class {strange[0]!r} of the shards is none of them; "
+            "get or make the data set again"
+        )
+
+
+def _check_count(file: Path, source: Source, count: int) -> None:
+    if count != len(source):
+        raise BadInput(
+            f"{file}: says {count:,} faces, and the shards hold {len(source):,}; get or make the data set again"
+        )
+
+
+def _dataset_info(card: Path) -> dict[str, Any]:
+    """What the front matter of a card says of the data; empty if it says nothing."""
+    with explained(card):
+        text = card.read_text(errors="replace")
+    if not text.startswith("---\n"):
+        return {}
+    try:
+        front = yaml.load(text[4:].split("\n---", 1)[0], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"{card}: its front matter is no YAML; mend or remove the card") from error
+    info = front.get("dataset_info") if isinstance(front, dict) else None
+    return info if isinstance(info, dict) else {}
+
+
+def _class_names(info: dict[str, Any]) -> list[str] | None:
+    """The names of the only column of class labels, in their order."""
+    for feature in _list_of_dicts(info.get("features")):
+        kind = feature.get("dtype")
+        label = kind.get("class_label") if isinstance(kind, dict) else None
+        names = label.get("names") if isinstance(label, dict) else None
+        if isinstance(names, dict):
+            return [str(name) for name in names.values()]
+        if isinstance(names, list):
+            return [str(name) for name in names]
+    return None
+
+
+def _list_of_dicts(value: object) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

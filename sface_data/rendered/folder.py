@@ -1,0 +1,248 @@
+"""A folder of rendered faces: one sub-folder per identity, the landmarks of all, and what was asked for."""
+
+import csv
+import io
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import simplejpeg
+
+from sface_data.errors import BadInput
+from sface_data.io.files import atomic_write, explained, pretty_json, read_json, write_text
+from sface_data.io.locks import locked
+from sface_data.rendered.geometry import Floats
+from sface_data.rendered.head import Head, bake
+from sface_data.rendered.identity import draw_identity
+from sface_data.rendered.render import landmarks_of, render
+from sface_data.rendered.variation import draw_variation
+from sface_data.runtime.prefetch import ahead
+
+RENDERER = 1  # goes up when the same request gives other images
+REQUEST, LANDMARKS, README, LOCK = "request.json", "landmarks.csv", "README.md", ".lock"
+QUALITY = 95  # of the JPEG files, with colour at full resolution
+POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+_JPEG_END = b"\xff\xd9"
+_BLOCKS_AHEAD = 4  # for each worker; bounds the memory
+_BLOCK = 32  # images of one identity that a worker makes at a time
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """A set of rendered faces before it exists. Image (identity, index) depends on the last three only."""
+
+    identities: int
+    images_per_identity: int
+    size: int = 112  # pixels
+    seed: int = 0
+    strength: float = 0.8  # of the variation
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.identities <= 999_999 and 1 <= self.images_per_identity <= 999_999):
+            raise BadInput("the numbers of identities and of images per identity must be from 1 to 999,999")
+        if not (16 <= self.size <= 1024 and self.seed >= 0 and 0 <= self.strength <= 1.5):
+            raise BadInput("size must be from 16 to 1024 pixels, seed at least 0, strength from 0 to 1.5")
+
+    def __len__(self) -> int:
+        return self.identities * self.images_per_identity
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some images of one identity, the unit of work."""
+
+    identity: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A finished block."""
+
+    new: int  # images that were not there before
+    found: int  # images that were
+
+
+def image_name(identity: int, index: int) -> str:
+    """The path of an image in its folder."""
+    return f"{identity:06d}/{index:06d}.jpg"
+
+
+def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
+    """Makes the images that are missing in `outdir`, in so many processes; yields after each block.
+
+    Image by image the folder is the same however often the work was interrupted and whatever `workers` is.
+
+    Raises:
+        BadInput: if the folder holds anything else, or faces of another request, or is being filled by
+            another process, or cannot be written.
+    """
+    _check_folder(outdir, request)
+    return _fill(outdir, request, workers)
+
+
+def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
+    with explained(outdir):
+        outdir.mkdir(parents=True, exist_ok=True)
+    with locked(outdir / LOCK, f"{outdir}: another process is filling this folder; wait for it"):
+        _check_folder(outdir, request)  # another process may have filled it since
+        write_text(outdir / REQUEST, pretty_json(_record(request)))
+        if not (outdir / README).exists():  # somebody may have written more into it
+            write_text(outdir / README, _readme(request))
+        landmarks: list[Floats] = []
+        for points, progress in _run(outdir, request, workers):
+            landmarks += points
+            yield progress
+        write_text(outdir / LANDMARKS, _landmarks_table(request, landmarks))
+
+
+def _check_folder(outdir: Path, request: RenderRequest) -> None:
+    if not outdir.exists():
+        return
+    with explained(outdir):
+        others = sorted(path.name for path in outdir.iterdir() if path.name not in (LOCK, f".{REQUEST}.part"))
+    if not others:
+        return
+    if REQUEST not in others:
+        raise BadInput(f"{outdir}: holds {others[0]!r} and is no folder of rendered faces; choose an empty one")
+    there, asked = read_json(outdir / REQUEST), _record(request)
+    if there != asked:
+        was = there if isinstance(there, dict) else {}
+        changed = "; ".join(f"{name} was {was.get(name)}" for name in asked if was.get(name) != asked[name])
+        raise BadInput(
+            f"{outdir}: holds faces of another request ({changed or 'with other fields'}); "
+            "choose another folder or ask for the same"
+        )
+
+
+def _record(request: RenderRequest) -> dict[str, int | float]:
+    return {"renderer": RENDERER, **asdict(request)}
+
+
+def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[list[Floats], Progress]]:
+    workers = min(workers, request.identities * -(-request.images_per_identity // _BLOCK))
+    if workers <= 1:
+        yield from (_make_block(outdir, request, block) for block in _blocks(request))
+        return
+    with _one_blas_thread():
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
+        try:
+            make = partial(_make_block, outdir, request)
+            yield from ahead(pool, make, _blocks(request), _BLOCKS_AHEAD * workers)
+        except BrokenProcessPool as error:
+            raise BadInput(
+                f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
+                "is kept: run the same command again"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _blocks(request: RenderRequest) -> Iterator[Block]:
+    for identity in range(request.identities):
+        for first in range(0, request.images_per_identity, _BLOCK):
+            yield Block(identity, first, min(_BLOCK, request.images_per_identity - first))
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Processes started inside the block use one thread each: there are as many of them as cores."""
+    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
+    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others when to stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[list[Floats], Progress]:
+    """Makes what is missing of a block; gives the landmarks of all its images."""
+    head = _head(request.seed, block.identity)
+    with explained(outdir):
+        (outdir / f"{block.identity:06d}").mkdir(exist_ok=True)
+    landmarks, new = [], 0
+    for index in range(block.first, block.first + block.count):
+        variation = draw_variation(request.seed, block.identity, index, request.strength)
+        path = outdir / image_name(block.identity, index)
+        if _is_whole(path):
+            landmarks.append(landmarks_of(head, variation, request.size))
+            continue
+        picture = render(head, variation, request.size)
+        with atomic_write(path) as file:
+            file.write(simplejpeg.encode_jpeg(picture.image, QUALITY, "RGB", "444"))
+        landmarks.append(picture.landmarks)
+        new += 1
+    return landmarks, Progress(new, block.count - new)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an image is there and ends as a JPEG file does."""
+    if not path.exists():
+        return False
+    with explained(path):
+        return path.read_bytes().endswith(_JPEG_END)
+
+
+@lru_cache(maxsize=1)
+def _head(seed: int, identity: int) -> Head:
+    return bake(draw_identity(seed, identity))
+
+
+def _landmarks_table(request: RenderRequest, landmarks: list[Floats]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["file", *(f"{point}_{axis}" for point in POINTS for axis in "xy")])
+    for place, points in enumerate(landmarks):
+        name = image_name(*divmod(place, request.images_per_identity))
+        writer.writerow([name, *(f"{value:.3f}" for value in points.ravel())])
+    return table.getvalue()
+
+
+def _readme(request: RenderRequest) -> str:
+    return f"""# Rendered faces of nobody
+
+{len(request)} images of {request.identities} identities, {request.size} x {request.size} pixels, drawn by a
+computer from a mesh and random numbers. No photograph, scan or other data of a person went into them; a
+likeness to anyone is chance.
+
+- `000000/000000.jpg`: identity / image, JPEG of quality {QUALITY}, aligned to the ArcFace template.
+- `{LANDMARKS}`: for each image x and y in pixels of the head's own right eye, left eye, tip of the nose,
+  right and left corner of the mouth, known exactly; the centre of the first pixel is (0, 0).
+- `{REQUEST}`: what was asked for.
+
+Made by the following command; the same versions of sface-data and its libraries on the same kind of machine
+make the same bytes:
+
+    sface-data render --outdir DIR --identities {request.identities} \\
+        --images-per-identity {request.images_per_identity} --size {request.size} \\
+        --seed {request.seed} --strength {request.strength!r}
+
+To the extent possible under law, all rights are waived: CC0 1.0 Universal
+(https://creativecommons.org/publicdomain/zero/1.0/). The mesh is MakeHuman's, also CC0.
+"""

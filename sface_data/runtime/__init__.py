@@ -1,0 +1,1 @@
+"""Devices, sessions, prefetching, progress, versions."""

@@ -1,0 +1,94 @@
+"""The processes of one training run, as torchrun starts them; or the only one."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+from sface_data.runtime.devices import choose_device
+
+_LARGEST_GRADIENT = 1e5  # in place of an infinite one
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among all.
+
+    Attributes:
+        rank: its number; 0 writes the files.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes."""
+        return value if self.size == 1 else self.sum(value) / self.size
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    def largest(self, value: Tensor) -> Tensor:
+        """The largest of each element over all processes."""
+        if self.size == 1:
+            return value
+        largest = value.detach().clone()
+        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        return largest
+
+    def interleaved(self, rows: Tensor) -> Tensor:
+        """The rows [n,...] of all processes, process by process in turn: [n * size,...]."""
+        if self.size == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, rows.detach().contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+    def all_rows(self, rows: Tensor, total: int) -> Tensor:
+        """The rows of all processes in turn, where they do not hold equally many: [total,...]."""
+        if self.size == 1:
+            return rows.detach()
+        padded = rows.new_zeros(-(-total // self.size), *rows.shape[1:])
+        padded[: len(rows)] = rows.detach()
+        return self.interleaved(padded)[:total]
+
+    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Puts the mean over all processes in place of gradients, and finite values in place of others."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        flat = flat.nan_to_num_(nan=0.0, posinf=_LARGEST_GRADIENT, neginf=-_LARGEST_GRADIENT)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def training_device(name: str) -> torch.device:
+    """As `devices.choose_device`; with `auto` or `cuda` each process of a machine takes a GPU of its own."""
+    device = choose_device(name)
+    if device.type == "cuda" and ":" not in name:
+        device = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+        torch.cuda.set_device(device)
+    return device
+
+
+@contextmanager
+def joined_team(device: torch.device) -> Iterator[Team]:
+    """The team of the processes that torchrun started, by its environment variables; or of this one alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team()
+        return
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    try:
+        yield Team(rank, size)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,88 @@
+"""What a training run says of itself while it goes on."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sface_data.errors import BadInput
+from sface_data.io.files import explained, write_text
+from sface_data.runtime.progress import progress_bar
+from sface_data.training.distributed import Team
+
+
+class Report:
+    """Means of what the steps measure, as lines of JSON; and the check that they are finite.
+
+    Lines of steps behind the checkpoint that a run goes on from are dropped.
+
+    Args:
+        path: of the lines, in the folder of the run.
+        images: shown so far.
+        advice: what to do when a mean is not finite.
+    """
+
+    def __init__(self, path: Path, team: Team, images: int, advice: str) -> None:
+        self._path = path
+        self._team = team
+        self._advice = advice
+        self._measured: dict[str, list[Tensor]] = {}
+        self._since = images
+        self._clock = time.perf_counter()
+        if path.exists() and team.rank == 0:
+            with explained(path):
+                lines = path.read_text().splitlines()
+            kept = [line for line in lines if round(json.loads(line)["kimg"] * 1000) <= images]
+            write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def add(self, measured: Mapping[str, Tensor]) -> None:
+        """Takes what one step measured, each a tensor []."""
+        for name, value in measured.items():
+            self._measured.setdefault(name, []).append(value)
+
+    def write(self, images: int, more: Mapping[str, float]) -> dict[str, float]:
+        """Adds a line of the means since the last one, and returns it.
+
+        Args:
+            images: shown so far.
+            more: other numbers for the line.
+
+        Raises:
+            BadInput: if one of the means is not finite.
+        """
+        means = {
+            name: self._team.mean(torch.stack(values).mean()).item() for name, values in self._measured.items()
+        }
+        kimg = images / 1000
+        wrong = [name for name, value in means.items() if not math.isfinite(value)]
+        if wrong:
+            raise BadInput(
+                f"{self._path.parent}: {wrong[0].replace('_', ' ')} is not finite at {kimg:g} kimg; the last good "
+                f"checkpoint is kept: {self._advice}"
+            )
+        now = time.perf_counter()
+        speed = (images - self._since) / (now - self._clock)
+        self._since, self._clock = images, now
+        self._measured = {}
+        figures = {"images_per_second": speed, **more, **means}
+        line = {"kimg": kimg, **{name: float(f"{value:.6g}") for name, value in figures.items()}}
+        if self._team.rank == 0:
+            with explained(self._path), self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        return line
+
+
+def images_bar(images: int, total: int, rank: int) -> tqdm:
+    """A bar of images with images/s and time left, on standard error, of the first process only."""
+    # "12.8k" images are 12.8 kimg.
+    return progress_bar(total, "images", initial=images, unit_scale=True, disable=rank > 0)
+
+
+def passed(before: int, now: int, interval: int) -> bool:
+    """Whether a multiple of `interval` lies behind `before` and not behind `now`."""
+    return before // interval != now // interval

@@ -1,0 +1,115 @@
+"""The manifest: saved, read again, and refused where it cannot be used."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sface_data.dataset.manifest import MANIFEST, ClassCenters, DatasetIndex, ShardInfo
+from sface_data.dataset.plan import SamplePlan
+from sface_data.errors import BadInput
+from sface_data.io.files import sha256_of_file
+
+ENVIRONMENT = {"device": "cpu", "batch": 2, "versions": {}, "network": {"file": "n.pkl", "sha256": "ab"}}
+
+
+@pytest.fixture
+def index() -> DatasetIndex:
+    plan = SamplePlan("00", 4, (1, 3), 5, samples_per_shard=6)
+    shards = (ShardInfo("data/train-000000.tar", 6, 100, "aa"), ShardInfo("data/train-000001.tar", 4, 80, "bb"))
+    return DatasetIndex(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc"))
+
+
+def test_saved_and_read_again(index: DatasetIndex, tmp_path: Path) -> None:
+    index.save(tmp_path)
+    assert DatasetIndex.load(tmp_path) == index
+    assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
+    first = (tmp_path / MANIFEST).read_bytes()
+    DatasetIndex.load(tmp_path).save(tmp_path)
+    assert (tmp_path / MANIFEST).read_bytes() == first
+
+
+def test_sums(index: DatasetIndex) -> None:
+    assert (index.num_samples, index.num_bytes) == (10, 180)
+
+
+def test_what_other_readers_look_for(index: DatasetIndex) -> None:
+    """timm joins the names with the folder that `_info.json` is in, open_clip looks up their last part."""
+    names = ["data/train-000000.tar", "data/train-000001.tar"]
+    split = {"name": "train", "num_samples": 10, "filenames": names, "shard_lengths": [6, 4]}
+    assert index.timm_info() == {"splits": {"train": split}}
+    assert index.open_clip_sizes() == {"train-000000.tar": 6, "train-000001.tar": 4}
+
+
+def test_the_manifest_tells_what_is_on_disk(dataset: Path) -> None:
+    index = DatasetIndex.load(dataset)
+    assert [shard.num_samples for shard in index.shards] == [25, 25, 10]
+    for shard in index.shards:
+        assert (dataset / shard.filename).stat().st_size == shard.num_bytes
+        assert sha256_of_file(dataset / shard.filename) == shard.sha256
+
+
+def test_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no finished data set, as it has no manifest\.json"):
+        DatasetIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "\xff", '{"format": NaN'])
+def test_no_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadInput, match=r"manifest\.json: not a JSON file"):
+        DatasetIndex.load(tmp_path)
+
+
+def _without(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda value: value.pop(name)
+
+
+BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
+    "other format": lambda v: v.update(format="sface-data manifest 99"),
+    "no format": _without("format"),
+    "no plan": _without("plan"),
+    "no shards": _without("shards"),
+    "no environments": _without("environments"),
+    "no class centres": _without("class_centers"),
+    "plan is a list": lambda v: v.update(plan=[]),
+    "plan without classes": lambda v: v["plan"].pop("classes"),
+    "plan with another field": lambda v: v["plan"].update(colour="red"),
+    "classes are a number": lambda v: v["plan"].update(classes=3),
+    "samples per class are text": lambda v: v["plan"].update(samples_per_class="5"),
+    "psi is text": lambda v: v["plan"]["truncation"].update(psi="1"),
+    "size too large": lambda v: v["plan"]["image"].update(size=10**6),
+    "shards are a number": lambda v: v.update(shards=3),
+    "shard is text": lambda v: v["shards"].append("data/train-000002.tar"),
+    "shard without digest": lambda v: v["shards"][0].pop("sha256"),
+    "digest is null": lambda v: v["shards"][0].update(sha256=None),
+    "size is text": lambda v: v["shards"][0].update(num_bytes="100"),
+    "number of samples is a fraction": lambda v: v["shards"][0].update(num_samples=6.0),
+    "environment that is not there": lambda v: v["shards"][0].update(environment=1),
+    "environment before the first": lambda v: v["shards"][0].update(environment=-1),
+    "environment without network": lambda v: v["environments"][0].pop("network"),
+    "network without name": lambda v: v["environments"][0]["network"].update(file=None),
+    "class centres without digest": lambda v: v["class_centers"].pop("sha256"),
+    "name of class centres is a number": lambda v: v["class_centers"].update(filename=1),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_manifest_that_cannot_be_used_is_named(index: DatasetIndex, tmp_path: Path, case: str) -> None:
+    index.save(tmp_path)
+    path = tmp_path / MANIFEST
+    value = json.loads(path.read_text())
+    BROKEN[case](value)
+    path.write_text(json.dumps(value))
+    with pytest.raises(BadInput) as error:
+        DatasetIndex.load(tmp_path)
+    assert str(error.value).count(str(path)) == 1
+
+
+@pytest.mark.parametrize("value", [[], "text", 3, None])
+def test_other_json(tmp_path: Path, value: object) -> None:
+    (tmp_path / MANIFEST).write_text(json.dumps(value))
+    with pytest.raises(BadInput, match=r"manifest\.json: not a manifest"):
+        DatasetIndex.load(tmp_path)

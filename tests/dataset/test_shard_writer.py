@@ -1,0 +1,187 @@
+"""Shards are written the same way every time, or not at all."""
+
+import hashlib
+import io
+import itertools
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sface_data.dataset.plan import spec_of
+from sface_data.dataset.shard_writer import Record, write_shard
+from sface_data.errors import BadInput
+
+
+def records(count: int = 4) -> Iterator[Record]:
+    for i in range(count):
+        yield Record(spec_of(0, i % 2, i // 2), bytes([i]) * (400 + 300 * i))
+
+
+def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
+    first = write_shard(tmp_path / "a.tar", records(), "jpg", tmp_path)
+    second = write_shard(tmp_path / "b.tar", records(), "jpg", tmp_path)
+    data = (tmp_path / "a.tar").read_bytes()
+    assert data == (tmp_path / "b.tar").read_bytes()
+    assert first == second
+    assert (first.num_samples, first.num_bytes) == (4, len(data))
+    assert first.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_headers_hold_nothing_but_name_and_size(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", records(), "png", tmp_path)
+    with tarfile.open(tmp_path / "a.tar", "r:") as tar:
+        members = tar.getmembers()
+        assert [m.name for m in members] == [
+            f"{key}.{extension}"
+            for key in ("000000_000000", "000001_000000", "000000_000001", "000001_000001")
+            for extension in ("cls", "png", "json")
+        ]
+        for member in members:
+            assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
+            assert (member.mode, member.type, member.pax_headers) == (0o644, tarfile.REGTYPE, {})
+        for number, record in enumerate(records()):
+            cls, image, facts = (tar.extractfile(m) for m in members[3 * number : 3 * number + 3])
+            assert cls is not None and image is not None and facts is not None
+            assert cls.read() == str(record.spec.class_index).encode()
+            assert image.read() == record.image
+            expected = f'{{"class_index":{record.spec.class_index},"index":{record.spec.index},'
+            assert facts.read() == f'{expected}"seed":{record.spec.seed}}}'.encode()
+    data = (tmp_path / "a.tar").read_bytes()
+    assert data[257:265] == b"ustar\x0000"
+    assert data.endswith(bytes(1024))
+
+
+def test_another_tar_writer_agrees(tmp_path: Path) -> None:
+    """The members in order, packed by tarfile from scratch with every field given, are the same bytes."""
+    write_shard(tmp_path / "a.tar", records(), "jpg", tmp_path)
+    buffer = io.BytesIO()
+    with tarfile.open(tmp_path / "a.tar", "r:") as tar, tarfile.open(None, "w", buffer, format=0) as copy:
+        for member in tar:
+            info = tarfile.TarInfo(member.name)
+            info.size, info.mode, info.mtime, info.uid, info.gid = member.size, 0o644, 0, 0, 0
+            copy.addfile(info, tar.extractfile(member))
+    assert buffer.getvalue() == (tmp_path / "a.tar").read_bytes()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BadInput("broken"), RuntimeError("broken")])
+def test_what_fails_in_the_middle_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
+    def failing() -> Iterator[Record]:
+        yield from records(3)
+        assert [path.name for path in (tmp_path / "scratch").iterdir()] == [".a.tar.part"]
+        raise error
+
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
+        write_shard(tmp_path / "a.tar", failing(), "jpg", tmp_path / "scratch")
+    assert [path.name for path in tmp_path.rglob("*")] == ["scratch"]
+
+
+def test_a_failure_keeps_the_shard_that_was_there(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", records(), "jpg", tmp_path)
+    before = (tmp_path / "a.tar").read_bytes()
+
+    def failing() -> Iterator[Record]:
+        yield from records(1)
+        raise BadInput("broken")
+
+    with pytest.raises(BadInput, match="broken"):
+        write_shard(tmp_path / "a.tar", failing(), "jpg", tmp_path)
+    assert (tmp_path / "a.tar").read_bytes() == before
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere/a\.tar: cannot be written, as .*nowhere is no folder"):
+        write_shard(tmp_path / "nowhere" / "a.tar", records(), "jpg", tmp_path)
+
+
+ARGUMENTS = ["--samples-per-class", "8", "--samples-per-shard", "5", "--size", "32", "--device", "cpu"]
+LIMITED = """
+import pathlib, resource, sys, threading, time
+def limit():
+    while not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.001)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # less than a shard, more than any other file
+threading.Thread(target=limit, daemon=True).start()
+from sface_data.cli import main
+main(sys.argv[2:])
+"""
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def command(network: Path, directory: Path) -> list[str]:
+    return ["generate", "--network", str(network), "--outdir", str(directory), "--precision", "fp32", *ARGUMENTS]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
+    from click.testing import CliRunner
+
+    from sface_data.cli import main
+
+    directory = tmp_path_factory.mktemp("undisturbed") / "faces"
+    result = CliRunner().invoke(main, command(golden / "conditional-32.pkl", directory), catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return directory
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+def test_full_disk_keeps_what_is_finished_and_the_same_command_goes_on(
+    tmp_path: Path, golden: Path, undisturbed: Path, run
+) -> None:
+    directory = tmp_path / "faces"
+    arguments = command(golden / "conditional-32.pkl", directory)
+    second = directory / "data" / "train-000001.tar"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(second), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    kept = sorted(path.name for path in (directory / "data").iterdir())
+    assert 2 <= len(kept) < 16
+    assert kept == [f"train-{number:06d}.tar" for number in range(len(kept))]
+    sentence = done.stderr.splitlines()[-1]
+    failed = directory / "data" / f"train-{len(kept):06d}.tar"
+    assert sentence.startswith(f"sface-data: {failed}: no space left to write it (File too large)")
+    assert "run the same command again" in sentence
+    assert "Traceback" not in done.stderr
+    assert not list(directory.rglob("*.part"))
+    assert not (directory / "manifest.json").exists()
+    times = {name: (directory / "data" / name).stat().st_mtime_ns for name in kept}
+    code, _, errors = run(*arguments)
+    assert code == 0, errors
+    assert tree(directory) == tree(undisturbed)
+    assert {name: (directory / "data" / name).stat().st_mtime_ns for name in kept} == times
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_full_file_system(tmp_path: Path, golden: Path, undisturbed: Path, run) -> None:
+    sizes = [path.stat().st_size for path in sorted((undisturbed / "data").glob("*.tar"))]
+    room = sum(sizes[:4]) + 60_000  # four shards, their records, and part of the fifth
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(mount)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this root may not mount a file system")
+    try:
+        arguments = command(golden / "conditional-32.pkl", mount / "faces")
+        code, _, errors = run(*arguments)
+        assert code == 2
+        assert "no space left to write it (No space left on device)" in errors.splitlines()[-1]
+        assert not list(mount.rglob("*.part"))
+        kept = sorted((mount / "faces" / "data").iterdir())
+        assert kept
+        for path, whole in itertools.zip_longest(kept, sorted((undisturbed / "data").glob("*.tar"))[: len(kept)]):
+            assert path.read_bytes() == whole.read_bytes()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
+        code, _, errors = run(*arguments)
+        assert code == 0, errors
+        assert tree(mount / "faces") == tree(undisturbed)
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)

@@ -1,0 +1,396 @@
+"""`sface-data validate` names what is wrong, whatever it is."""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sface_data.dataset.images import encode
+from sface_data.dataset.plan import ImageFormat
+from sface_data.dataset.shard_reader import scan_shard
+
+Run = Callable[..., tuple[int, str, str]]
+SHARD = "data/train-000001.tar"
+KEY = "000005_000002"  # the first sample of that shard
+Members = list[tuple[str, bytes]]
+
+
+@pytest.fixture
+def folder(dataset: Path, tmp_path: Path) -> Path:
+    """A copy of the finished data set, to break."""
+    return shutil.copytree(dataset, tmp_path / "faces")
+
+
+def problems(run: Run, folder: Path) -> list[tuple[str, str]]:
+    """What `validate` finds, as (file, sentence), having checked how it says so."""
+    code, output, errors = run("validate", folder, "--json")
+    value = json.loads(output)
+    found = [(problem["file"], problem["problem"]) for problem in value["problems"]]
+    assert (code, value["valid"]) == ((1, False) if found else (0, True))
+    for file, sentence in found:
+        assert f"{folder / file}: {sentence}\n" in errors
+        assert str(folder) not in sentence and "\n" not in sentence
+    assert value["manifest_sha256"] == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    return found
+
+
+def members_of(path: Path) -> Members:
+    with tarfile.open(path, "r:") as tar:
+        return [(info.name, tar.extractfile(info).read()) for info in tar]
+
+
+def pack(path: Path, members: Members) -> None:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def rewrite(folder: Path, change: Callable[[Members], Members], listed: bool) -> None:
+    """Changes the members of a shard; with `listed` the manifest gets its new size and SHA-256."""
+    path = folder / SHARD
+    pack(path, change(members_of(path)))
+    if listed:
+        data = path.read_bytes()
+        edit(folder, lambda value: value["shards"][1].update(num_bytes=len(data), sha256=sha256(data)))
+        renew_card(folder)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "manifest.json") -> None:
+    value = json.loads((folder / name).read_text())
+    change(value)
+    (folder / name).write_text(json.dumps(value))
+
+
+def renew_card(folder: Path) -> None:
+    """Lets the card agree with the manifest, so that it does not give anything away."""
+    from sface_data.dataset.manifest import DatasetIndex
+    from sface_data.release.contents import write_card
+
+    write_card(folder, DatasetIndex.load(folder), "cc-by-nc-sa-4.0")
+
+
+def replaced(name: str, data: bytes) -> Callable[[Members], Members]:
+    return lambda members: [(n, data if n == name else d) for n, d in members]
+
+
+def test_a_finished_folder_is_valid(dataset: Path, run: Run) -> None:
+    assert problems(run, dataset) == []
+    code, output, errors = run("validate", dataset)
+    assert (code, output) == (0, "")
+    assert errors.startswith(f"{dataset}: valid: 60 samples in 3 shards, manifest ")
+
+
+def test_rebuilt_shards_and_a_new_card_are_valid(folder: Path, run: Run) -> None:
+    """What the tests below break with is itself no damage."""
+    before = (folder / SHARD).read_bytes()
+    rewrite(folder, lambda members: members, listed=True)
+    assert (folder / SHARD).read_bytes() == before
+    assert problems(run, folder) == []
+
+
+PLACES = {
+    "name": lambda entry: entry.members["cls"].offset - 512,
+    "header": lambda entry: entry.members["jpg"].offset - 512 + 130,
+    "header of the facts": lambda entry: entry.members["json"].offset - 512 + 150,
+    "label": lambda entry: entry.members["cls"].offset,
+    "padding": lambda entry: entry.members["cls"].offset + 100,
+    "start of the image": lambda entry: entry.members["jpg"].offset + 1,
+    "middle of the image": lambda entry: entry.members["jpg"].offset + entry.members["jpg"].size // 2,
+    "facts": lambda entry: entry.members["json"].offset + 5,
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("number", [0, 12, 24])
+def test_one_flipped_byte(folder: Path, run: Run, place: str, number: int) -> None:
+    entry = list(scan_shard(folder / SHARD))[number]
+    data = bytearray((folder / SHARD).read_bytes())
+    data[PLACES[place](entry)] ^= 1
+    (folder / SHARD).write_bytes(data)
+    found = problems(run, folder)
+    assert {file for file, _ in found} == {SHARD}
+    assert found[0][1].startswith(f"its SHA-256 is {sha256(bytes(data))[:12]}..., not ")
+    sentences = [sentence for _, sentence in found[1:]]
+    if place in ("label", "facts", "start of the image"):
+        assert len(sentences) == 1 and sentences[0].startswith(entry.key)
+    if "header" in place:
+        assert any("ends early or is broken" in s or "not a readable" in s for s in sentences)
+
+
+def test_a_flipped_byte_at_the_end(folder: Path, run: Run) -> None:
+    data = bytearray((folder / SHARD).read_bytes())
+    data[-1] ^= 1
+    (folder / SHARD).write_bytes(data)
+    assert [file for file, _ in problems(run, folder)] == [SHARD]
+
+
+IMAGE = np.full((32, 32, 3), 99, np.uint8)
+CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
+    "member missing": (lambda m: [x for x in m if x[0] != f"{KEY}.json"], f"{KEY}.json: missing"),
+    "label missing": (lambda m: [x for x in m if x[0] != f"{KEY}.cls"], f"{KEY}.cls: missing"),
+    "image missing": (lambda m: [x for x in m if x[0] != f"{KEY}.jpg"], f"{KEY}.jpg: missing"),
+    "sample missing": (lambda m: m[3:], f"{KEY}: missing"),
+    "member doubled": (lambda m: m[:1] + m, f"'{KEY}.cls' comes twice"),
+    "sample doubled": (lambda m: m + m[:3], f"the members of '{KEY}' come twice or do not stand together"),
+    "members scattered": (lambda m: m[1:] + m[:1], f"the members of '{KEY}' come twice or do not stand together"),
+    "sample too many": (lambda m: [*m, ("extra.jpg", b"")], "'extra': not in the plan"),
+    "member too many": (lambda m: [*m[:3], (f"{KEY}.txt", b""), *m[3:]], f"'{KEY}.txt': not in the plan"),
+    "label swapped": (replaced(f"{KEY}.cls", b"6"), f"{KEY}: labelled '6', not 5"),
+    "label spelt otherwise": (replaced(f"{KEY}.cls", b"5\n"), rf"{KEY}: labelled '5\n', not 5"),
+    "samples reordered": (lambda m: m[3:6] + m[:3] + m[6:], "the samples are not in the order of the plan"),
+    "other size": (
+        replaced(f"{KEY}.jpg", encode(IMAGE[:31, :30], ImageFormat())),
+        f"{KEY}.jpg: 30x31 pixels, not 32x32",
+    ),
+    "no image": (replaced(f"{KEY}.jpg", b"hello"), f"{KEY}.jpg: not an image that can be decoded"),
+    "image cut short": (
+        lambda m: [(n, d[:-900] if n == f"{KEY}.jpg" else d) for n, d in m],
+        f"{KEY}.jpg: not an image that can be decoded",
+    ),
+    "other format": (
+        replaced(f"{KEY}.jpg", encode(IMAGE, ImageFormat(32, "png", None))),
+        f"{KEY}.jpg: not an image that can be decoded (no jpg)",
+    ),
+    "facts edited": (
+        replaced(f"{KEY}.json", b'{"class_index":5,"index":2,"seed":1}'),
+        f"{KEY}.json: not the facts of the plan",
+    ),
+    "facts no JSON": (replaced(f"{KEY}.json", b"{"), f"{KEY}.json: not the facts of the plan"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize("listed", [False, True], ids=["digest as it was", "digest of the change"])
+def test_changed_samples(folder: Path, run: Run, case: str, listed: bool) -> None:
+    change, expected = CHANGES[case]
+    rewrite(folder, change, listed)
+    found = problems(run, folder)
+    assert {file for file, _ in found} == {SHARD}
+    assert any(sentence.startswith("its SHA-256 is") for _, sentence in found) != listed
+    assert any(sentence.startswith(expected) for _, sentence in found), found
+
+
+def test_a_shard_with_thousands_of_problems_names_some(folder: Path, run: Run) -> None:
+    rewrite(folder, lambda members: [], listed=True)
+    found = problems(run, folder)
+    assert len(found) == 21
+    assert found[-1] == (SHARD, "and more")
+
+
+@pytest.mark.parametrize("length", [0, 512, 3000, 60_000])
+def test_a_cut_shard(folder: Path, run: Run, length: int) -> None:
+    data = (folder / SHARD).read_bytes()
+    (folder / SHARD).write_bytes(data[:length])
+    found = problems(run, folder)
+    assert {file for file, _ in found} == {SHARD}
+    assert found[0][1] == f"{length:,} bytes, not {len(data):,}"
+    assert any("ends" in sentence or "not a readable" in sentence for _, sentence in found)
+
+
+def test_a_missing_shard(folder: Path, run: Run) -> None:
+    (folder / SHARD).unlink()
+    assert problems(run, folder) == [(SHARD, "missing")]
+
+
+@pytest.mark.parametrize("name", ["data/train-000003.tar", "data/other.tar", "data/.hidden", "data/notes.txt"])
+def test_a_stranger_among_the_shards(folder: Path, run: Run, name: str) -> None:
+    shutil.copy(folder / SHARD, folder / name)
+    [(file, sentence)] = problems(run, folder)
+    assert file == name
+    assert sentence.startswith("not in the manifest")
+
+
+def test_two_shards_swapped(folder: Path, run: Run) -> None:
+    first, second = folder / "data/train-000000.tar", folder / SHARD
+    first.rename(folder / "x")
+    second.rename(first)
+    (folder / "x").rename(second)
+    found = problems(run, folder)
+    assert {file for file, _ in found} == {"data/train-000000.tar", SHARD}
+    assert ("data/train-000000.tar", "'000005_000002': not in the plan") in found
+    assert (SHARD, "'000000_000000': not in the plan") in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("num_examples: 60", "num_examples: 61", "dataset_info"),
+        ("'7': class_000007", "'7': class_000008", "dataset_info"),
+        ("dtype: image", "dtype: binary", "dataset_info"),
+        ("path: data/train-*.tar", "path: data/*", "configs"),
+        ("- n<1K", "- 1K<n<10K", "size_categories"),
+    ],
+)
+def test_an_edited_card(folder: Path, run: Run, old: str, new: str, field: str) -> None:
+    text = (folder / "README.md").read_text()
+    assert text.count(old) == 1
+    (folder / "README.md").write_text(text.replace(old, new))
+    assert problems(run, folder) == [("README.md", f"`{field}` in its front matter is not what the manifest says")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("60 images of 10 classes", "6,000 images of 10 classes"),
+        ("**No certificate yet.**", "**Certified private.**"),
+    ],
+)
+def test_a_claim_of_the_card_that_was_edited(folder: Path, run: Run, old: str, new: str) -> None:
+    text = (folder / "README.md").read_text()
+    assert text.count(old) == 1
+    (folder / "README.md").write_text(text.replace(old, new))
+    [(name, sentence)] = problems(run, folder)
+    assert name == "README.md"
+    assert old in sentence
+
+
+def test_a_licence_that_was_edited(folder: Path, run: Run) -> None:
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: mit"))
+    assert "is none of" in problems(run, folder)[0][1]
+    (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: cc0-1.0"))
+    assert problems(run, folder) == [
+        ("LICENSE", "not the text of cc0-1.0, the licence that the card names"),
+        ("croissant.json", "not what the manifest says; `sface-data card` makes it anew"),
+    ]
+
+
+def test_edited_prose_is_no_problem(folder: Path, run: Run) -> None:
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace("# Synthetic faces", "# My faces") + "\nThanks to all.\n")
+    assert problems(run, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"---\nconfigs: [\n---\n", "its front matter cannot be parsed (while parsing"),
+        (b"---\njust text\n---\n", "its front matter cannot be parsed"),
+        (b"\xff\xfe", "its front matter cannot be parsed"),
+        (b"# No front matter\n", "`configs` in its front matter is not what the manifest says"),
+    ],
+)
+def test_a_card_that_cannot_be_used(folder: Path, run: Run, data: bytes, sentence: str) -> None:
+    (folder / "README.md").write_bytes(data)
+    found = problems(run, folder)
+    assert {file for file, _ in found} == {"README.md"}
+    assert found[0][1].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("README.md", "No such file or directory"),
+        ("_info.json", "missing; `sface-data card` makes it"),
+        ("data/sizes.json", "missing; `sface-data card` makes it"),
+        ("croissant.json", "missing; `sface-data card` makes it"),
+        ("CITATION.cff", "missing; `sface-data card` makes it"),
+        ("DATASHEET.md", "missing; `sface-data card` makes it"),
+        ("preview.png", "missing; `sface-data preview` makes it"),
+        ("LICENSE", "not the text of cc-by-nc-sa-4.0, the licence that the card names"),
+    ],
+)
+def test_a_missing_file(folder: Path, run: Run, name: str, sentence: str) -> None:
+    (folder / name).unlink()
+    assert problems(run, folder) == [(name, sentence)]
+
+
+def test_edited_indexes_of_other_readers(folder: Path, run: Run) -> None:
+    edit(folder, lambda value: value["splits"]["train"].update(num_samples=61), "_info.json")
+    edit(folder, lambda value: value.update({"train-000001.tar": 24}), "data/sizes.json")
+    edit(folder, lambda value: value["distribution"][1].update(sha256="0" * 64), "croissant.json")
+    wrong = "not what the manifest says; `sface-data card` makes it anew"
+    names = ("_info.json", "data/sizes.json", "croissant.json")
+    assert problems(run, folder) == [(name, wrong) for name in names]
+    (folder / "_info.json").write_text("{")
+    assert problems(run, folder)[0][1].startswith("not a JSON file")
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+
+
+def test_a_folder_from_before_there_were_datasheets(folder: Path, run: Run) -> None:
+    """What is missing is named, with the command that makes it; what is there stays as it is."""
+    (folder / "DATASHEET.md").unlink()
+    (folder / "croissant.json").unlink()
+    before = (folder / "README.md").read_bytes()
+    assert [name for name, _ in problems(run, folder)] == ["croissant.json", "DATASHEET.md"]
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+    assert (folder / "README.md").read_bytes() == before
+
+
+def test_a_datasheet_of_another_data_set(folder: Path, run: Run) -> None:
+    text = (folder / "DATASHEET.md").read_text()
+    (folder / "DATASHEET.md").write_text(text.replace("60 images of 10 classes", "600 images of 10 classes"))
+    [(name, sentence)] = problems(run, folder)
+    assert (name, sentence) == ("DATASHEET.md", "does not say '60 images of 10 classes', as the manifest has it")
+
+
+def test_a_plan_that_was_edited(folder: Path, run: Run) -> None:
+    edit(folder, lambda value: value["plan"].update(base_seed=1))
+    found = problems(run, folder)
+    assert found[0] == ("manifest.json", "the fingerprint is not that of the plan")
+    assert ("data/train-000000.tar", "000000_000000.json: not the facts of the plan") in found
+
+
+def test_a_number_of_samples_that_was_edited(folder: Path, run: Run) -> None:
+    edit(folder, lambda value: value["shards"][1].update(num_samples=24))
+    assert problems(run, folder)[0] == ("manifest.json", "the shards listed are not those of the plan")
+
+
+def test_a_shard_that_is_not_listed(folder: Path, run: Run) -> None:
+    edit(folder, lambda value: value["shards"].pop())
+    found = problems(run, folder)
+    assert found[0] == ("manifest.json", "the shards listed are not those of the plan")
+    assert found[1][0] == "data/train-000002.tar"
+
+
+def test_centres_of_truncation(tmp_path: Path, golden: Path, run: Run) -> None:
+    folder = tmp_path / "faces"
+    arguments = ["--network", golden / "conditional-32.pkl", "--trunc", 0.5, "--trunc-center", "class"]
+    arguments += ["--classes", "1-3", "--samples-per-class", 2, "--size", 32, "--device", "cpu"]
+    generate = ["generate", "--outdir", folder, *arguments]
+    assert run(*generate)[0] == 0
+    assert problems(run, folder) == []
+    manifest = (folder / "manifest.json").read_bytes()
+    centers = folder / "class_w_avg.safetensors"
+    whole = centers.read_bytes()
+    centers.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert problems(run, folder) == [(centers.name, "its SHA-256 is not that of the manifest")]
+    # The same command mends it, and does not take the damage for the truth.
+    assert run(*generate)[0] == 0
+    assert centers.read_bytes() == whole
+    centers.unlink()
+    assert problems(run, folder) == [(centers.name, "missing")]
+    assert run(*generate)[0] == 0
+    assert centers.read_bytes() == whole
+    assert (folder / "manifest.json").read_bytes() == manifest
+
+
+def test_without_a_manifest_there_is_nothing_to_check_against(folder: Path, run: Run) -> None:
+    (folder / "manifest.json").unlink()
+    code, output, errors = run("validate", folder)
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"sface-data: {folder}: no finished data set, as it has no manifest.json")
+
+
+@pytest.mark.parametrize("text", ["", "hello", "[]", '{"format": "another"}', "{}"])
+def test_a_manifest_that_cannot_be_used(folder: Path, run: Run, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    code, output, errors = run("validate", folder, "--json")
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"sface-data: {folder / 'manifest.json'}: ")
+    assert len(errors.splitlines()) == 1
