@@ -17,9 +17,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, explained, sha256_of_file
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
 from sface_data.runtime.provenance import versions
 
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
@@ -118,7 +118,7 @@ class Certificate:
         return _bytes(self.statement)
 
 
-def subjects_of(directory: Path, index: DatasetIndex) -> dict[str, str]:
+def subjects_of(directory: Path, index: Manifest) -> dict[str, str]:
     """SHA-256 of the manifest and of every shard of a finished data set, from their bytes."""
     names = [MANIFEST, *(shard.filename for shard in index.shards)]
     return {name: sha256_of_file(directory / name) for name in names}
@@ -213,7 +213,7 @@ def load_certificate(path: Path) -> Certificate:
     Raises:
         BadInput: if it is none, or is not as it was written.
     """
-    with explained(path):
+    with os_errors_as_bad_input(path):
         if path.stat().st_size > _LARGEST:
             raise BadInput(f"{path}: too large for a certificate")
         data = path.read_bytes()
@@ -235,7 +235,7 @@ def load_certificate(path: Path) -> Certificate:
     return certificate
 
 
-def certificate_problems(directory: Path, index: DatasetIndex, public_key: Path | None = None) -> Iterator[str]:
+def certificate_problems(directory: Path, index: Manifest, public_key: Path | None = None) -> Iterator[str]:
     """What is wrong with the certificate in the folder of a data set, in sentences; nothing if all is well.
 
     Args:
@@ -270,7 +270,7 @@ def write_certificate(folder: Path, certificate: Certificate, private_key: Any =
         private_key: an Ed25519 key, see `load_private_key`.
     """
     path, signature = folder / Path(CERTIFICATE).name, folder / Path(SIGNATURE).name
-    with explained(folder):
+    with os_errors_as_bad_input(folder):
         folder.mkdir(parents=True, exist_ok=True)
         signature.unlink(missing_ok=True)
     with atomic_write(path) as file:
@@ -313,7 +313,7 @@ def load_public_key(path: Path) -> Any:
 
 
 def _load_key(path: Path, read: Callable[[bytes], Any], kind: type, wanted: str) -> Any:
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         key = read(data)
@@ -331,7 +331,7 @@ def _signature_problem(directory: Path, certificate: Certificate, key: Any | Non
     path = directory / SIGNATURE
     if not path.exists():
         return "" if key is None else f"is not signed: there is no {SIGNATURE}"
-    with explained(path):
+    with os_errors_as_bad_input(path):
         text = path.read_bytes()
     try:
         signature = base64.b64decode(text.strip(), validate=True)

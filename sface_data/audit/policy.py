@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.io.files import cards_folder, explained, sha256_of_json
+from sface_data.io.files import cards_folder, os_errors_as_bad_input, sha256_of_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,7 +115,7 @@ def load_policy(name_or_path: str) -> Policy:
     path = policy_path(name_or_path) if name_or_path in NAMES else Path(name_or_path)
     if name_or_path not in NAMES and not path.is_file():
         raise BadInput(f"{path}: no such policy; give one of {', '.join(NAMES)}, or a TOML file")
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         value = tomllib.loads(data.decode())

@@ -13,7 +13,7 @@ from sface_data.audit.checks.run import PIXEL_CHECK, Examination, examine
 from sface_data.audit.policy import Policy
 from sface_data.audit.sets.altered_copies import PLANTED
 from sface_data.audit.sets.inputs import Faces, Inputs
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings_folder import is_embeddings
 from sface_data.embedding.open import open_embedder
@@ -72,7 +72,7 @@ def audit(request: Request, display: Display) -> Outcome:
     """
     embedders = open_judges(request)
     directory = request.directory
-    index = DatasetIndex.load(directory) if (directory / MANIFEST).is_file() else None
+    index = Manifest.load(directory) if (directory / MANIFEST).is_file() else None
     before = None if index is None else subjects_of(directory, index)
     inputs = _inputs(request, index, display)
     inputs.check()
@@ -130,7 +130,7 @@ def open_judges(request: Request) -> list[Embedder | None]:
     return embedders
 
 
-def _inputs(request: Request, index: DatasetIndex | None, display: Display) -> Inputs:
+def _inputs(request: Request, index: Manifest | None, display: Display) -> Inputs:
     opened = {}
     for role in ("directory", "training", "control", "held_out"):
         path = getattr(request, role)
@@ -156,7 +156,7 @@ def _name(embedder: Embedder | None, inputs: Inputs) -> str:
     return f"embedder {held.embedder_sha256[:12]}" if held is not None else "embedder"
 
 
-def _plan_detector(index: DatasetIndex | None) -> str | None:
+def _plan_detector(index: Manifest | None) -> str | None:
     """What a finished data set says that its faces were aligned by; None if it says nothing."""
     align = None if index is None else index.plan.align
     return None if align is None else align.detector_sha256

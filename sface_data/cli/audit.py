@@ -110,8 +110,8 @@ def audit(
     from sface_data.audit.report.page import PAIRS, write_report
     from sface_data.audit.run import Request
     from sface_data.audit.run import audit as run
-    from sface_data.dataset.manifest import MANIFEST, DatasetIndex
-    from sface_data.io.files import explained
+    from sface_data.dataset.manifest import MANIFEST, Manifest
+    from sface_data.io.files import os_errors_as_bad_input
     from sface_data.release.contents import adopt_audit
     from sface_data.release.validate import shard_problems
 
@@ -130,19 +130,19 @@ def audit(
     )
     finished = (directory / MANIFEST).is_file()
     if finished:
-        for problem in shard_problems(directory, DatasetIndex.load(directory)):
+        for problem in shard_problems(directory, Manifest.load(directory)):
             raise BadInput(
                 f"{directory / problem.file}: {problem.sentence}; `sface-data validate {directory}` names all "
                 "that is wrong"
             )
-    with explained(outdir):
+    with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     outcome = run(request, _display)
     certificate = outcome.certificate
     write_certificate(outdir, certificate, key)
     report, pairs = outdir / Path(REPORT).name, outdir / PAIRS
     write_report(report, outcome)
-    with explained(pairs):
+    with os_errors_as_bad_input(pairs):
         pairs.unlink(missing_ok=True)  # of another audit
     if show_pairs:
         write_report(pairs, outcome, show_pairs=True)

@@ -20,10 +20,10 @@ def card(directory: Path, licence: str | None) -> None:
     Example:
       sface-data card faces --licence cc-by-4.0
     """
-    from sface_data.dataset.manifest import DatasetIndex
+    from sface_data.dataset.manifest import Manifest
     from sface_data.release.contents import write_card
 
-    written = write_card(directory, DatasetIndex.load(directory), licence)
+    written = write_card(directory, Manifest.load(directory), licence)
     for path in written:
         click.echo(f"{path}: written", err=True)
     if not written:

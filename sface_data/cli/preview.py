@@ -18,10 +18,10 @@ def preview(directory: Path, out: Path) -> None:
     Example:
       sface-data preview faces --out grid.png
     """
-    from sface_data.dataset.manifest import DatasetIndex
+    from sface_data.dataset.manifest import Manifest
     from sface_data.release.preview import write_preview
 
     if out.suffix.lower() != ".png":
         raise BadInput(f"{out}: the name of the picture must end in .png")
-    write_preview(directory, DatasetIndex.load(directory), out)
+    write_preview(directory, Manifest.load(directory), out)
     click.echo(f"{out}: written", err=True)

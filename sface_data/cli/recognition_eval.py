@@ -63,7 +63,7 @@ def evaluate(
     import os
 
     from sface_data.embedding.open import open_embedder
-    from sface_data.io.files import atomic_write, explained, pretty_json, write_text
+    from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, write_text
     from sface_data.recognition import evaluation as ev
     from sface_data.recognition.benchmarks import PUBLISHED, find_benchmarks, open_benchmark
     from sface_data.recognition.benchmarks import evaluate as evaluate_benchmark
@@ -81,7 +81,7 @@ def evaluate(
     found = ev.Evaluation(embedder.name, embedder.sha256, embedder.size, embedder.dimensions, tuple(results))
     record = pretty_json(found.record())
     if outdir is not None:
-        with explained(outdir):
+        with os_errors_as_bad_input(outdir):
             outdir.mkdir(parents=True, exist_ok=True)
         with atomic_write(outdir / ev.PLOT) as file:
             ev.draw_roc(results, embedder.name, file)

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from sface_data.dataset.plan import SamplePlan, SampleSpec, format_ranges
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, explained
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
 
 ALIGNMENT = "alignment.safetensors"
 _METADATA = "sface_data"  # one entry: the order of several is not kept
@@ -63,7 +63,7 @@ class FoundFaces:
         Raises:
             BadInput: if it cannot be read, or is of another plan or other classes, or cannot be of this plan.
         """
-        with explained(path):
+        with os_errors_as_bad_input(path):
             data = path.read_bytes()
         wanted = tuple(plan.classes if classes is None else classes)
         try:

@@ -58,7 +58,7 @@ class AlignedFaces:
 
 
 @dataclass(frozen=True)
-class DatasetIndex:
+class Manifest:
     """A finished data set: the plan, its shards in order, and what made them.
 
     Saved as `manifest.json`, written last; the SHA-256 of that file is the identity of the release.
@@ -95,7 +95,7 @@ class DatasetIndex:
         write_text(directory / MANIFEST, pretty_json(value))
 
     @classmethod
-    def load(cls, directory: Path) -> "DatasetIndex":
+    def load(cls, directory: Path) -> "Manifest":
         """Reads `manifest.json`.
 
         Raises:
@@ -142,7 +142,7 @@ class DatasetIndex:
         return {_name(shard): shard.num_samples for shard in self.shards}
 
 
-def _check(index: DatasetIndex) -> None:
+def _check(index: Manifest) -> None:
     """Raises TypeError where a manifest that came from a file has other types than it should."""
     for shard in index.shards:
         texts, numbers = (shard.filename, shard.sha256), (shard.num_samples, shard.num_bytes, shard.environment)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex, Environment, ShardInfo
+from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
-from sface_data.io.files import explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.locks import locked
 
 CENTERS = "class_w_avg.safetensors"
@@ -45,7 +45,7 @@ class Workspace:
     def finished(self) -> dict[int, FinishedShard]:
         """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
         if self.complete:
-            index = DatasetIndex.load(self.directory)
+            index = Manifest.load(self.directory)
             if index.aligned is not None and index.aligned.sha256 != self._alignment_sha256():
                 return {}
             recorded = {
@@ -58,7 +58,7 @@ class Workspace:
 
     def has_centers(self) -> bool:
         """Whether the centres of truncation that the manifest lists are there and have the digest."""
-        kept = DatasetIndex.load(self.directory).class_centers if self.complete else None
+        kept = Manifest.load(self.directory).class_centers if self.complete else None
         path = self.directory / CENTERS
         return kept is not None and path.is_file() and sha256_of_file(path) == kept.sha256
 
@@ -67,7 +67,7 @@ class Workspace:
         if self.plan.align is None or (sha256 := self._alignment_sha256()) is None:
             return None
         if self.complete:
-            aligned = DatasetIndex.load(self.directory).aligned
+            aligned = Manifest.load(self.directory).aligned
             if aligned is None or aligned.sha256 != sha256:
                 return None
         try:
@@ -88,7 +88,7 @@ class Workspace:
 
     def close(self) -> None:
         """Removes what only unfinished work needs."""
-        with explained(self.scratch):
+        with os_errors_as_bad_input(self.scratch):
             shutil.rmtree(self.scratch)
 
     def _records(self) -> Iterator[tuple[int, FinishedShard]]:
@@ -125,7 +125,7 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
             written, or is being filled by another process. Nothing in it has been touched then.
     """
     workspace = Workspace(directory, plan)
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         held = _plan_in(directory)
         strangers = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
     if held is None and strangers:
@@ -136,7 +136,7 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
             f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
             f"Asked for, and held:\n{lines}"
         )
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         workspace.scratch.mkdir(parents=True, exist_ok=True)
     busy = f"{directory}: another process is filling this folder; wait for it"
     with locked(workspace.scratch / "lock", busy):
@@ -145,9 +145,9 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
         if held is not None and held != plan:
             _clear(directory, held)
         write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
-        with explained(directory / "data"):
+        with os_errors_as_bad_input(directory / "data"):
             (directory / "data").mkdir(exist_ok=True)
-        with explained(workspace.scratch):
+        with os_errors_as_bad_input(workspace.scratch):
             for unfinished in workspace.scratch.glob(".*.part"):
                 unfinished.unlink()
         yield workspace
@@ -162,13 +162,13 @@ def _plan_in(directory: Path) -> SamplePlan | None:
             return SamplePlan.from_json(read_json(path))
         except BadInput as error:
             raise BadInput(f"{directory}: {_NAME}/{_PLAN} is broken; choose another folder ({error})") from error
-    return DatasetIndex.load(directory).plan if (directory / MANIFEST).exists() else None
+    return Manifest.load(directory).plan if (directory / MANIFEST).exists() else None
 
 
 def _clear(directory: Path, plan: SamplePlan) -> None:
     # Until all is gone, the folder is this plan's.
     write_text(directory / _NAME / _PLAN, pretty_json(plan.to_json()))
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         for number in range(plan.num_shards):
             (directory / plan.shard_filename(number)).unlink(missing_ok=True)
         for record in (directory / _NAME).glob("*.json"):

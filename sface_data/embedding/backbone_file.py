@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sface_data.embedding.backbones import BACKBONES, create_backbone
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, explained
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
 from sface_data.training.torch_files import is_state_dict, read_saved
 
 _METADATA_KEY = "sface_data.recognition"
@@ -60,7 +60,7 @@ def load_backbone(path: Path) -> BackboneFile:
     Raises:
         BadInput: if it is neither, or broken, or of an unknown network.
     """
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     weights, facts = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
     try:
@@ -124,7 +124,7 @@ def _filled(name: str, dimensions: int, weights: Mapping[str, Tensor]) -> nn.Mod
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with explained(path), safe_open(path, framework="pt") as file:
+        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = json.loads(metadata.get(_METADATA_KEY, "null"))

@@ -16,7 +16,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.io.files import canonical_json
 from sface_data.io.images import BrokenImage
-from sface_data.runtime.prefetch import ahead
+from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
 
 NO_FACE = "no face found"
@@ -184,7 +184,7 @@ def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding)
     cores = os.cpu_count() or 1
     threads = max(cores // 2, 1) if embedding.aligner is None else cores  # a detector is work
     with ThreadPoolExecutor(min(threads, 8)) as pool:
-        yield from ahead(pool, prepare, range(0, len(faces), embedding.batch), _BATCHES_AHEAD)
+        yield from prefetch(pool, prepare, range(0, len(faces), embedding.batch), _BATCHES_AHEAD)
 
 
 def _prepare(source: Source, first: int, places: range, faces: FaceList, embedding: Embedding) -> _Batch:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.runtime.onnx_session import (
     brief,
     check_given,
@@ -119,7 +119,7 @@ class OnnxEmbedder:
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        with explained(path):
+        with os_errors_as_bad_input(path):
             data = path.read_bytes()
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()

@@ -9,7 +9,7 @@ from sface_data.embedding.embeddings import EmbeddingSet, joined
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.sources import EMBEDDINGS_INDEX
-from sface_data.io.files import explained, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.locks import locked
 from sface_data.runtime.progress import Progress
 
@@ -36,7 +36,7 @@ def embed_into(
     """
     asked = _request(embedding, faces)
     check_folder(folder, embedding)
-    with explained(folder):
+    with os_errors_as_bad_input(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK, f"{folder}: another process is filling this folder; wait for it"):
         held = check_folder(folder, embedding)  # another process may have filled it since
@@ -76,7 +76,7 @@ def check_folder(folder: Path, embedding: Embedding) -> dict[str, Any] | None:
         raise BadInput(f"{folder}: a file; give a folder")
     if not folder.exists():
         return None
-    with explained(folder):
+    with os_errors_as_bad_input(folder):
         there = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, f".{INDEX}.part"))
     if not there:
         return None

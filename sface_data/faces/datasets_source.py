@@ -7,7 +7,7 @@ from typing import Any
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
 from sface_data.faces.shard_source import LABEL_FIELDS
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 
 
 class DatasetsSource(Source):
@@ -39,7 +39,7 @@ class DatasetsSource(Source):
         data = value["bytes"]
         if data is None:
             file = Path(value["path"])
-            with explained(file):
+            with os_errors_as_bad_input(file):
                 data = file.read_bytes()
         return Face(f"{place:08d}", int(self.class_indices[place]), data, where)
 
@@ -47,7 +47,7 @@ class DatasetsSource(Source):
 def _load(path: Path) -> Any:
     import datasets
 
-    with explained(path):
+    with os_errors_as_bad_input(path):
         parquet = sorted(str(file) for file in path.rglob("*.parquet"))
     splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
     if len(splits) > 1:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MappedFile, explained
+from sface_data.io.files import MappedFile, os_errors_as_bad_input
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
@@ -117,7 +117,7 @@ def open_records(path: Path) -> RecordFile:
 
 
 def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    with explained(path):
+    with os_errors_as_bad_input(path):
         lines = path.read_bytes().split()
     try:
         table = np.array(lines, dtype=np.int64).reshape(-1, 2)
@@ -187,7 +187,7 @@ def _number_of_classes(path: Path) -> int | None:
     """The first number of the file `property`: `classes,height,width`. None if there is no such file."""
     if not path.exists():
         return None
-    with explained(path):
+    with os_errors_as_bad_input(path):
         text = path.read_text(errors="replace")
     first = text.split(",")[0].strip()
     if not first.isdecimal() or len(first) > 18:

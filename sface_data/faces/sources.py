@@ -19,7 +19,7 @@ from sface_data.faces.base import Face, Label, Source
 from sface_data.faces.datasets_source import DatasetsSource
 from sface_data.faces.recordio import LabelledRecords, open_labelled
 from sface_data.faces.shard_source import ShardSource
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.images import EXTENSIONS
 
 EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
@@ -30,7 +30,7 @@ class FolderSource(Source):
     """A folder per identity: `NAME/any/thing.jpg` is of class NAME. Other files are not looked at."""
 
     def __init__(self, path: Path) -> None:
-        with explained(path):
+        with os_errors_as_bad_input(path):
             children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
         astray = next((child for child in children if _is_image(child.name) and child.is_file()), None)
         if astray is not None:
@@ -49,7 +49,7 @@ class FolderSource(Source):
     def _face(self, place: int) -> Face:
         key = self._files[place]
         file = self.path / key
-        with explained(file):
+        with os_errors_as_bad_input(file):
             data = file.read_bytes()
         return Face(key, int(self.class_indices[place]), data, str(file))
 
@@ -123,7 +123,7 @@ def _open(path: Path) -> Source:
 def _open_folder(path: Path) -> Source:
     if (path / EMBEDDINGS_INDEX).is_file():
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
-    with explained(path):
+    with os_errors_as_bad_input(path):
         records = sorted(path.glob("*.rec"))
         shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))
         tables = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
 from sface_data.dataset.images import encode
-from sface_data.dataset.manifest import AlignedFaces, ClassCenters, DatasetIndex, Environment, ShardInfo
+from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest, ShardInfo
 from sface_data.dataset.plan import ImageFormat, SamplePlan, format_ranges, spec_of
 from sface_data.dataset.shard_writer import Record, write_shard
 from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
@@ -22,7 +22,7 @@ from sface_data.generation.find_faces import find_faces
 from sface_data.generator.generator_file import GeneratorFile
 from sface_data.generator.sampler import SampleBatch, Sampler, class_center
 from sface_data.io.files import atomic_write, sha256_of_file
-from sface_data.runtime.prefetch import ahead
+from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import progress_bar
 from sface_data.runtime.provenance import versions
 
@@ -43,7 +43,7 @@ def build(
     device: torch.device,
     batch: int,
     detector: Detector | None = None,
-) -> DatasetIndex:
+) -> Manifest:
     """Makes the shards of a plan that are not there yet.
 
     It can be stopped at any moment, and goes on where it was when it is called again.
@@ -139,7 +139,7 @@ def encoded(
     batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
 ) -> Iterator[Record]:
     """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
-    for records in ahead(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
+    for records in prefetch(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
         yield from records
 
 
@@ -172,7 +172,7 @@ def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor
     return centers
 
 
-def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> DatasetIndex:
+def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> Manifest:
     environments: list[Environment] = []
     shards = []
     for _, shard in sorted(done.items()):
@@ -189,7 +189,7 @@ def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detec
     if (faces := workspace.faces()) is not None and detector is not None:
         sha256 = sha256_of_file(workspace.directory / ALIGNMENT)
         aligned = AlignedFaces(ALIGNMENT, sha256, detector.name, faces.drawn)
-    return DatasetIndex(workspace.plan, tuple(shards), tuple(environments), kept, aligned)
+    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned)
 
 
 def _encoders() -> int:

@@ -15,7 +15,7 @@ from sface_data.errors import BadInput
 from sface_data.generator import nvlabs
 from sface_data.generator.networks import Generator, GeneratorConfig
 from sface_data.generator.weights import check_config, fill
-from sface_data.io.files import atomic_write, canonical_json, explained, sha256_of_file
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
 
 # The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
@@ -46,7 +46,7 @@ def load_generator(path: Path) -> GeneratorFile:
     Raises:
         BadInput: if it is neither, or broken.
     """
-    with explained(path), path.open("rb") as file:
+    with os_errors_as_bad_input(path), path.open("rb") as file:
         head = file.read(9)
     if head.startswith(b"PK"):
         raise BadInput(
@@ -93,7 +93,7 @@ def digest(generator: Generator) -> str:
 
 def _read_safetensors(path: Path) -> Generator:
     try:
-        with explained(path), safe_open(path, framework="pt") as file:
+        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:

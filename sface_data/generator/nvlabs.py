@@ -27,7 +27,7 @@ from sface_data.generator.networks import (
 from sface_data.generator.ops import FILTER
 from sface_data.generator.tensor_pickles import read_storage, read_tensor
 from sface_data.generator.weights import check_config, fill
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
 
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
@@ -170,7 +170,7 @@ def read_snapshot(path: Path) -> dict[str, PersistentObject]:
         BadInput: if the file cannot be read, is cut short, is no snapshot, or holds anything that a snapshot
             has no need of. Nothing in it has been executed then either.
     """
-    with explained(path), path.open("rb") as file:
+    with os_errors_as_bad_input(path), path.open("rb") as file:
         data = file.read()
     try:
         with warnings.catch_warnings():

@@ -19,7 +19,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def os_errors_as_bad_input(path: Path) -> Iterator[None]:
     """Turns the errors of the operating system on `path` into one sentence.
 
     Raises:
@@ -53,7 +53,7 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     if not path.parent.is_dir():
         raise BadInput(f"{path}: cannot be written, as {path.parent} is no folder; make it first")
     temporary = (scratch or path.parent) / f".{path.name}.part"
-    with explained(path):
+    with os_errors_as_bad_input(path):
         try:
             with temporary.open("wb") as file:
                 yield file
@@ -89,7 +89,7 @@ def sha256_of_file(path: Path) -> str:
         BadInput: if it cannot be read.
     """
     digest = hashlib.sha256()
-    with explained(path), path.open("rb") as file:
+    with os_errors_as_bad_input(path), path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
@@ -123,7 +123,7 @@ def read_json(path: Path) -> Any:
     Raises:
         BadInput: if it cannot be read or is not JSON.
     """
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         return json.loads(data)
@@ -142,7 +142,7 @@ class MappedFile:
     @classmethod
     def at(cls, path: Path) -> "MappedFile":
         """Raises BadInput if the file cannot be read."""
-        with explained(path):
+        with os_errors_as_bad_input(path):
             status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
@@ -153,5 +153,5 @@ class MappedFile:
 
 @lru_cache(maxsize=64)
 def _mapped(file: MappedFile) -> mmap.mmap:
-    with explained(file.path), file.path.open("rb") as opened:
+    with os_errors_as_bad_input(file.path), file.path.open("rb") as opened:
         return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)

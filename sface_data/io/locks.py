@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def locked(lock: Path, busy: str) -> Iterator[None]:
         BadInput: if another process is in such a block, or the file cannot be made.
     """
     held = FileLock(lock)
-    with explained(lock):
+    with os_errors_as_bad_input(lock):
         try:
             held.acquire(timeout=0)
         except Timeout as error:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, explained
+from sface_data.io.files import atomic_write, os_errors_as_bad_input
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 
@@ -59,13 +59,13 @@ def read_bin(path: Path) -> tuple[list[bytes], list[bool]]:
         BadInput: if it cannot be read, is cut short, is no benchmark, or holds anything that a benchmark has no
             need of. Nothing in it has been executed then either.
     """
-    with explained(path):
+    with os_errors_as_bad_input(path):
         size = path.stat().st_size
         file = path.open("rb")
     with file:
         if size == 0:
             raise BadInput(f"{path}: empty; get the file again")
-        with explained(path):
+        with os_errors_as_bad_input(path):
             mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
         with closing(mapped), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
@@ -146,7 +146,7 @@ def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
     Raises:
         BadInput: if it cannot be read, a line is not understood, or an image is not there.
     """
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

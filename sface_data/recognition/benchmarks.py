@@ -18,11 +18,11 @@ from torch import nn
 
 from sface_data.embedding.torch_embedder import NetworkEmbedder
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.images import BrokenImage, decode_image
 from sface_data.recognition.benchmark_files import read_bin, read_list
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
-from sface_data.runtime.prefetch import ahead
+from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
 
 PUBLISHED = {  # name of the file, and as papers write it
@@ -82,7 +82,7 @@ class Benchmark:
         where = f"{self.path}: image {place % 2 + 1} of pair {place // 2 + 1}"
         if isinstance(image, Path):
             where += f", {image}"
-            with explained(image):
+            with os_errors_as_bad_input(image):
                 image = image.read_bytes()
         try:
             return decode_image(image, where)
@@ -117,7 +117,7 @@ class Benchmark:
         places = range(len(self.images)) if places is None else places
         parts = (places[first : first + size] for first in range(0, len(places), size))
         with ThreadPoolExecutor(threads) as pool:
-            yield from ahead(pool, lambda part: self._batch(part, shape), parts, max(_BATCHES_AHEAD, threads))
+            yield from prefetch(pool, lambda part: self._batch(part, shape), parts, max(_BATCHES_AHEAD, threads))
 
     def _batch(self, places: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
         batch = np.empty((len(places), *shape), np.uint8)  # [N,H,W,3]
@@ -142,7 +142,7 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     Raises:
         BadInput: if one is missing, or there are none; the sentence says what is expected and where it comes from.
     """
-    with explained(folder):
+    with os_errors_as_bad_input(folder):
         there = {
             (_plain(path.stem), path.suffix): path
             for path in sorted(folder.iterdir(), reverse=True)

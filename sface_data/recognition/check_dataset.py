@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 
 CARD = "README.md"
 
@@ -21,7 +21,7 @@ def check_declared(path: Path, source: Source) -> None:
         BadInput: if they name fewer classes than the labels go up to, or other numbers of faces.
     """
     if (path / MANIFEST).is_file():
-        index = DatasetIndex.load(path)
+        index = Manifest.load(path)
         _check_labels(path / MANIFEST, source, (str(c) for c in index.plan.classes))
         _check_count(path / MANIFEST, source, index.num_samples)
     if (path / CARD).is_file():
@@ -54,7 +54,7 @@ def _check_count(file: Path, source: Source, count: int) -> None:
 
 def _dataset_info(card: Path) -> dict[str, Any]:
     """What the front matter of a card says of the data; empty if it says nothing."""
-    with explained(card):
+    with os_errors_as_bad_input(card):
         text = card.read_text(errors="replace")
     if not text.startswith("---\n"):
         return {}

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sface_data.io.files import atomic_write, explained
+from sface_data.io.files import atomic_write, os_errors_as_bad_input
 
 _LEFT_OUT = ("kimg", "epoch", "images_per_second")
 
@@ -40,5 +40,5 @@ def draw_curves(metrics: Path, evaluations: Path, path: Path) -> None:
 def _lines(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
-    with explained(path):
+    with os_errors_as_bad_input(path):
         return [json.loads(line) for line in path.read_text().splitlines()]

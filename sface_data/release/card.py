@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.audit.certificate import CERTIFICATE, REPORT, Certificate
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import SamplePlan, class_name
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.seal import MARKDOWN, YAML, sealed, unedited
 from sface_data.release.recognition_results import Results
 from sface_data.release.templates import LICENCES, render
@@ -29,7 +29,7 @@ _SIZES = (  # the hub's categories
 )
 
 
-def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
+def front_matter(index: Manifest, licence: str) -> dict[str, Any]:
     """The facts of a card, as the hub and `datasets` read them."""
     plan = index.plan
     return {
@@ -55,7 +55,7 @@ def front_matter(index: DatasetIndex, licence: str) -> dict[str, Any]:
     }
 
 
-def claims(index: DatasetIndex, certificate: Certificate | None = None) -> dict[str, str]:
+def claims(index: Manifest, certificate: Certificate | None = None) -> dict[str, str]:
     """What the prose of a card says of the data set, word by word: people may write around it, not change it.
 
     Args:
@@ -83,7 +83,7 @@ def _certificate_claim(certificate: Certificate | None) -> str:
 
 
 def card_text(
-    index: DatasetIndex,
+    index: Manifest,
     licence: str,
     results: Results | None = None,
     certificate: Certificate | None = None,
@@ -130,7 +130,7 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
     from yaml import YAMLError
 
     path = directory / CARD
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         return DatasetCard(data.decode(), ignore_metadata_errors=True).data.to_dict()
@@ -139,7 +139,7 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: its front matter cannot be parsed ({reason})") from error
 
 
-def citation_text(index: DatasetIndex, licence: str) -> str:
+def citation_text(index: Manifest, licence: str) -> str:
     """The CITATION.cff of a data set."""
     text = render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
     return sealed(text, YAML)

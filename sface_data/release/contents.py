@@ -11,10 +11,10 @@ from sface_data.audit.certificate import (
     certificate_problems,
     load_certificate,
 )
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.workspace import Workspace
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, explained, pretty_json, write_text
+from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, write_text
 from sface_data.io.seal import unedited
 from sface_data.release.card import (
     CARD,
@@ -57,7 +57,7 @@ def held_licence(directory: Path) -> str | None:
     return licence if licence in LICENCES else None
 
 
-def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> None:
+def finish(workspace: Workspace, index: Manifest, licence: str | None) -> None:
     """Writes what belongs around the shards, the manifest last, and tidies up.
 
     In a folder that was finished before, what people may have edited stays as it is.
@@ -66,7 +66,7 @@ def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> No
         licence: one of `texts.LICENCES`; by default the one that the folder has, or that of SFace.
     """
     directory = workspace.directory
-    changed = not workspace.complete or DatasetIndex.load(directory) != index
+    changed = not workspace.complete or Manifest.load(directory) != index
     if changed:
         _drop_audit(directory)
     write_card(directory, index, licence, keep=not changed)
@@ -77,7 +77,7 @@ def finish(workspace: Workspace, index: DatasetIndex, licence: str | None) -> No
     workspace.close()
 
 
-def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: bool = False) -> list[Path]:
+def write_card(directory: Path, index: Manifest, licence: str | None, keep: bool = False) -> list[Path]:
     """Writes card, datasheet, citation, licence, the description for machines and the indexes of other readers.
 
     Answers in the datasheet are kept.
@@ -100,7 +100,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
     written = []
     for name, text in texts.items():
         path = directory / name
-        with explained(path):
+        with os_errors_as_bad_input(path):
             there = path.read_bytes() if path.exists() else None
         if there is not None and name in prose:
             if keep or there == text.encode():
@@ -115,7 +115,7 @@ def write_card(directory: Path, index: DatasetIndex, licence: str | None, keep: 
     return written
 
 
-def release_files(directory: Path, index: DatasetIndex) -> list[str]:
+def release_files(directory: Path, index: Manifest) -> list[str]:
     """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
     belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, "_info.json", "data/sizes.json"]
     belong += [shard.filename for shard in index.shards]
@@ -129,7 +129,7 @@ def strangers(directory: Path, files: list[str]) -> list[str]:
     """What lies in a folder besides some files and the folders that they are in, below it."""
     folders = {str(parent) for name in files for parent in PurePosixPath(name).parents}
     found = []
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         for path in sorted(directory.rglob("*")):
             name = path.relative_to(directory).as_posix()
             folder = path.is_dir() and not path.is_symlink()
@@ -138,7 +138,7 @@ def strangers(directory: Path, files: list[str]) -> list[str]:
     return found
 
 
-def held_certificate(directory: Path, index: DatasetIndex) -> Certificate | None:
+def held_certificate(directory: Path, index: Manifest) -> Certificate | None:
     """The certificate in the folder of a data set, None if there is none.
 
     Raises:
@@ -157,27 +157,27 @@ def adopt_audit(directory: Path, outdir: Path) -> None:
 
     In a card that somebody edited, only what is said of the certificate changes.
     """
-    index = DatasetIndex.load(directory)
+    index = Manifest.load(directory)
     try:
         before = claims(index, held_certificate(directory, index))["certificate"]
     except BadInput:
         before = None
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         (directory / CERTIFICATE).parent.mkdir(exist_ok=True)
     for name in (CERTIFICATE, SIGNATURE, REPORT):
         source, target = outdir / Path(name).name, directory / name
         if source.resolve() == target.resolve():
             continue
-        with explained(source):
+        with os_errors_as_bad_input(source):
             data = source.read_bytes() if source.is_file() else None
         if data is None:
-            with explained(target):
+            with os_errors_as_bad_input(target):
                 target.unlink(missing_ok=True)
         else:
             with atomic_write(target) as file:
                 file.write(data)
     card = directory / CARD
-    with explained(card):
+    with os_errors_as_bad_input(card):
         there = card.read_bytes() if card.is_file() else b""
     after = claims(index, held_certificate(directory, index))["certificate"]
     text = there.decode("utf-8", "replace")
@@ -190,11 +190,11 @@ def adopt_audit(directory: Path, outdir: Path) -> None:
 def _drop_audit(directory: Path) -> None:
     """Removes an audit of other bytes than those that are there now."""
     for name in (CERTIFICATE, SIGNATURE, REPORT):
-        with explained(directory / name):
+        with os_errors_as_bad_input(directory / name):
             (directory / name).unlink(missing_ok=True)
 
 
-def _prose(directory: Path, index: DatasetIndex, licence: str) -> dict[str, str]:
+def _prose(directory: Path, index: Manifest, licence: str) -> dict[str, str]:
     """The files that people may edit, as they are written."""
     return {
         CARD: card_text(index, licence, read_results(directory), held_certificate(directory, index)),

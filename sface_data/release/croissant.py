@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from sface_data.dataset.manifest import DatasetIndex, ShardInfo
+from sface_data.dataset.manifest import Manifest, ShardInfo
 from sface_data.release.card import claims
 from sface_data.release.templates import LICENCES, render, sections
 
@@ -50,7 +50,7 @@ _CONTEXT = {
 }
 
 
-def croissant(index: DatasetIndex, licence: str) -> dict[str, Any]:
+def croissant(index: Manifest, licence: str) -> dict[str, Any]:
     """The description of a data set, as JSON-LD. A function of the manifest and the licence, nothing else.
 
     Every shard is a file with its SHA-256; images and labels are two sets of files inside the shards. The record
@@ -89,7 +89,7 @@ def _file(shard: ShardInfo) -> dict[str, Any]:
     }
 
 
-def _file_sets(index: DatasetIndex) -> list[dict[str, Any]]:
+def _file_sets(index: Manifest) -> list[dict[str, Any]]:
     form = index.plan.image.format
     shards = [{"@id": PurePosixPath(shard.filename).name} for shard in index.shards]
     sets = (("image-files", form, _MEDIA_TYPES[form]), ("label-files", "cls", "text/plain"))

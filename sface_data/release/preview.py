@@ -7,11 +7,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sface_data.dataset.found_faces import found_faces
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import SamplePlan, key_of
 from sface_data.dataset.shard_reader import read_member, scan_shard
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, explained
+from sface_data.io.files import atomic_write, os_errors_as_bad_input
 
 PREVIEW = "preview.png"
 _ROWS, _COLUMNS = 8, 8
@@ -24,14 +24,14 @@ _INK, _PALE, _PAPER = (24, 24, 27), (82, 82, 91), (255, 255, 255)
 _TITLE, _TEXT, _NUMBER = 34, 19, 22  # sizes of type: the smallest can be read at half the size
 
 
-def write_preview(directory: Path, index: DatasetIndex, path: Path) -> None:
+def write_preview(directory: Path, index: Manifest, path: Path) -> None:
     """Draws images of the data set in `directory` into a PNG, at most eight classes by eight images."""
     image = draw_preview(directory, index)
     with atomic_write(path) as file:
         image.save(file, "png", optimize=True)
 
 
-def draw_preview(directory: Path, index: DatasetIndex) -> Image.Image:
+def draw_preview(directory: Path, index: Manifest) -> Image.Image:
     """The contact sheet as an RGB picture."""
     plan = index.plan
     rows = min(_ROWS, len(plan.classes))
@@ -81,7 +81,7 @@ def read_images(
     for shard, wanted in sorted(by_shard.items()):
         keys = set(wanted)
         path = directory / plan.shard_filename(shard)
-        with explained(path), path.open("rb") as file:
+        with os_errors_as_bad_input(path), path.open("rb") as file:
             for entry in scan_shard(path):
                 if entry.key in keys and plan.image.format in entry.members:
                     try:
@@ -95,7 +95,7 @@ def read_images(
     return images
 
 
-def _caption(index: DatasetIndex) -> tuple[str, list[str]]:
+def _caption(index: Manifest) -> tuple[str, list[str]]:
     """What stands above the images: a title, and lines of smaller type."""
     plan = index.plan
     truncation = plan.truncation

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sface_data.audit.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
 from sface_data.audit.policy import load_policy
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput, CheckFailed, SfaceDataError
-from sface_data.io.files import explained, write_text
+from sface_data.io.files import os_errors_as_bad_input, write_text
 from sface_data.release.card import CARD, with_notice
 from sface_data.release.contents import release_files, strangers
 from sface_data.release.datasheet import DATASHEET, unanswered
@@ -103,7 +103,7 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
             a folder that is not valid.
         BadInput: if it is no data set, or the reason is empty or not needed.
     """
-    index = DatasetIndex.load(directory)
+    index = Manifest.load(directory)
     if reason is not None and not (reason := " ".join(reason.split())):
         raise BadInput("--without-certificate needs a reason, which the card will give")
     files = release_files(directory, index)
@@ -118,7 +118,7 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
             f"{directory}: not valid, so not published: {first.file}: {first.sentence} "
             f"(problem 1 of {len(outcome.problems)}; `sface-data validate {directory}` names all)"
         )
-    with explained(directory):
+    with os_errors_as_bad_input(directory):
         num_bytes = sum((directory / name).stat().st_size for name in files)
         card = with_notice((directory / CARD).read_bytes().decode(), reason)
     summary = f"{index.num_samples:,} images of {len(index.plan.classes):,} classes, manifest "
@@ -170,7 +170,7 @@ def _check_files(directory: Path, files: list[str]) -> None:
         raise CheckFailed(f"{directory / found[0]}{others}: not part of the data set; move it out of the folder")
 
 
-def _check_certificate(directory: Path, index: DatasetIndex, reason: str | None) -> None:
+def _check_certificate(directory: Path, index: Manifest, reason: str | None) -> None:
     path = directory / CERTIFICATE
     if not path.exists():
         if reason is None:
@@ -203,7 +203,7 @@ def _check_report(directory: Path) -> None:
     # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
     path = directory / REPORT
     if path.exists():
-        with explained(path):
+        with os_errors_as_bad_input(path):
             pictures = b"data:image/" in path.read_bytes()
         if pictures:
             raise CheckFailed(f"{path}: shows pictures, which may be of people; run `sface-data audit` again")
@@ -211,7 +211,7 @@ def _check_report(directory: Path) -> None:
 
 def _check_datasheet(directory: Path) -> None:
     path = directory / DATASHEET
-    with explained(path):
+    with os_errors_as_bad_input(path):
         questions = unanswered(path.read_bytes().decode("utf-8", "replace"))
     if questions:
         raise CheckFailed(f"{path}: {len(questions)} questions wait for an answer, the first: {questions[0]}")
@@ -240,7 +240,7 @@ def _check_repository(api: "HfApi", destination: Destination, release: Release) 
 
 def _check_upload(api: "HfApi", destination: Destination, release: Release) -> None:
     """Compares what the hub has now with the folder: sizes of all files, digests of the shards."""
-    digests = {shard.filename: shard.sha256 for shard in DatasetIndex.load(release.directory).shards}
+    digests = {shard.filename: shard.sha256 for shard in Manifest.load(release.directory).shards}
     there = _files_there(api, destination)
     for name in release.files:
         file = there.get(name)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sface_data.io.files import cards_folder, explained
+from sface_data.io.files import cards_folder, os_errors_as_bad_input
 
 LICENCES = {
     "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
@@ -37,5 +37,5 @@ def sections(text: str) -> dict[str, str]:
 def licence_text(licence: str) -> str:
     """The full text of a licence."""
     path = cards_folder() / "licences" / f"{licence}.txt"
-    with explained(path):
+    with os_errors_as_bad_input(path):
         return path.read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from pathlib import Path
 from sface_data.audit.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import MANIFEST, DatasetIndex
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.dataset.shard_reader import ShardSample, read_shard
 from sface_data.errors import BadInput
-from sface_data.io.files import explained, read_json, sha256_of_file
+from sface_data.io.files import os_errors_as_bad_input, read_json, sha256_of_file
 from sface_data.io.seal import unedited
 from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
 from sface_data.release.contents import held_licence
@@ -64,7 +64,7 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     Raises:
         BadInput: if there is no manifest to check against, or the key cannot be read.
     """
-    index = DatasetIndex.load(directory)
+    index = Manifest.load(directory)
     problems = shard_problems(directory, index)
     problems += _certificate_problems(directory, index, public_key)
     problems += _report_problems(directory)
@@ -73,7 +73,7 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
 
 
-def shard_problems(directory: Path, index: DatasetIndex) -> list[Problem]:
+def shard_problems(directory: Path, index: Manifest) -> list[Problem]:
     """What is wrong with the manifest, the shards and the folder that they are in."""
     problems = [*_manifest_problems(directory, index), *_strangers(directory, index)]
     faces = None
@@ -88,7 +88,7 @@ def shard_problems(directory: Path, index: DatasetIndex) -> list[Problem]:
     return problems
 
 
-def _certificate_problems(directory: Path, index: DatasetIndex, public_key: Path | None) -> Iterator[Problem]:
+def _certificate_problems(directory: Path, index: Manifest, public_key: Path | None) -> Iterator[Problem]:
     if any(not (directory / shard.filename).is_file() for shard in index.shards):
         return  # the missing shards have been named
     if public_key is None and not (directory / CERTIFICATE).exists():
@@ -104,7 +104,7 @@ def _report_problems(directory: Path) -> Iterator[Problem]:
     if not path.exists():
         return
     again = "run `sface-data audit` again, or remove it"
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     if not unedited(data):
         yield Problem(REPORT, f"not as `sface-data audit` wrote it; {again}")
@@ -117,7 +117,7 @@ def _report_problems(directory: Path) -> Iterator[Problem]:
         yield Problem(REPORT, f"not the report of the certificate beside it; {again}")
 
 
-def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+def _manifest_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
     plan = index.plan
     if read_json(directory / MANIFEST).get("plan_fingerprint") != plan.fingerprint:
         yield Problem(MANIFEST, "the fingerprint is not that of the plan")
@@ -127,7 +127,7 @@ def _manifest_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem
         yield Problem(MANIFEST, "the shards listed are not those of the plan")
 
 
-def _strangers(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+def _strangers(directory: Path, index: Manifest) -> Iterator[Problem]:
     listed = {shard.filename for shard in index.shards} | {"data/sizes.json"}
     for path in sorted((directory / "data").glob("*")):
         name = f"data/{path.name}"
@@ -135,9 +135,7 @@ def _strangers(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
             yield Problem(name, "not in the manifest; readers that take every file here would read it")
 
 
-def _shard_problems(
-    directory: Path, index: DatasetIndex, number: int, faces: FoundFaces | None
-) -> Iterator[Problem]:
+def _shard_problems(directory: Path, index: Manifest, number: int, faces: FoundFaces | None) -> Iterator[Problem]:
     shard, path = index.shards[number], directory / index.shards[number].filename
     if not path.is_file():
         yield Problem(shard.filename, "missing")
@@ -215,7 +213,7 @@ def _parsed(data: bytes) -> object:
         return None
 
 
-def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+def _card_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
     try:
         card = read_front_matter(directory)
     except BadInput as error:
@@ -243,7 +241,7 @@ def _card_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
             yield Problem(CARD, f"does not say {words!r}, as the {source} has it ({name})")
 
 
-def _side_problems(directory: Path, index: DatasetIndex) -> Iterator[Problem]:
+def _side_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
     values = {"_info.json": index.timm_info(), "data/sizes.json": index.open_clip_sizes()}
     if (licence := held_licence(directory)) is not None:
         values[CROISSANT] = croissant(index, licence)

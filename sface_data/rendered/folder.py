@@ -17,14 +17,14 @@ from pathlib import Path
 import simplejpeg
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, explained, pretty_json, read_json, write_text
+from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, read_json, write_text
 from sface_data.io.locks import locked
 from sface_data.rendered.geometry import Floats
 from sface_data.rendered.head import Head, bake
 from sface_data.rendered.identity import draw_identity
 from sface_data.rendered.render import landmarks_of, render
 from sface_data.rendered.variation import draw_variation
-from sface_data.runtime.prefetch import ahead
+from sface_data.runtime.prefetch import prefetch
 
 RENDERER = 1  # goes up when the same request gives other images
 REQUEST, LANDMARKS, README, LOCK = "request.json", "landmarks.csv", "README.md", ".lock"
@@ -92,7 +92,7 @@ def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[
 
 
 def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
-    with explained(outdir):
+    with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     with locked(outdir / LOCK, f"{outdir}: another process is filling this folder; wait for it"):
         _check_folder(outdir, request)  # another process may have filled it since
@@ -109,7 +109,7 @@ def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progre
 def _check_folder(outdir: Path, request: RenderRequest) -> None:
     if not outdir.exists():
         return
-    with explained(outdir):
+    with os_errors_as_bad_input(outdir):
         others = sorted(path.name for path in outdir.iterdir() if path.name not in (LOCK, f".{REQUEST}.part"))
     if not others:
         return
@@ -138,7 +138,7 @@ def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[l
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
         try:
             make = partial(_make_block, outdir, request)
-            yield from ahead(pool, make, _blocks(request), _BLOCKS_AHEAD * workers)
+            yield from prefetch(pool, make, _blocks(request), _BLOCKS_AHEAD * workers)
         except BrokenProcessPool as error:
             raise BadInput(
                 f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
@@ -184,7 +184,7 @@ def _end_with_parent() -> None:
 def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[list[Floats], Progress]:
     """Makes what is missing of a block; gives the landmarks of all its images."""
     head = _head(request.seed, block.identity)
-    with explained(outdir):
+    with os_errors_as_bad_input(outdir):
         (outdir / f"{block.identity:06d}").mkdir(exist_ok=True)
     landmarks, new = [], 0
     for index in range(block.first, block.first + block.count):
@@ -205,7 +205,7 @@ def _is_whole(path: Path) -> bool:
     """Whether an image is there and ends as a JPEG file does."""
     if not path.exists():
         return False
-    with explained(path):
+    with os_errors_as_bad_input(path):
         return path.read_bytes().endswith(_JPEG_END)
 
 

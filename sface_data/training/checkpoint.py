@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, explained
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
 from sface_data.training.torch_files import read_saved
 
 Content = dict[str, Any]
@@ -42,7 +42,7 @@ def read_checkpoint(path: Path, kind: str, settings: Content) -> Content:
 
 
 def _read(path: Path, kind: str) -> Content:
-    with explained(path):
+    with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
         content = read_saved(data)

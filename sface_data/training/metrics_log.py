@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sface_data.errors import BadInput
-from sface_data.io.files import explained, write_text
+from sface_data.io.files import os_errors_as_bad_input, write_text
 from sface_data.runtime.progress import progress_bar
 from sface_data.training.distributed import Team
 
@@ -35,7 +35,7 @@ class Report:
         self._since = images
         self._clock = time.perf_counter()
         if path.exists() and team.rank == 0:
-            with explained(path):
+            with os_errors_as_bad_input(path):
                 lines = path.read_text().splitlines()
             kept = [line for line in lines if round(json.loads(line)["kimg"] * 1000) <= images]
             write_text(path, "".join(f"{line}\n" for line in kept))
@@ -72,7 +72,7 @@ class Report:
         figures = {"images_per_second": speed, **more, **means}
         line = {"kimg": kimg, **{name: float(f"{value:.6g}") for name, value in figures.items()}}
         if self._team.rank == 0:
-            with explained(self._path), self._path.open("a") as file:
+            with os_errors_as_bad_input(self._path), self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         return line
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.locks import locked
 
 CHECKPOINT = "checkpoint.pt"
@@ -26,7 +26,7 @@ def claimed(outdir: Path, rank: int, ours: Sequence[str]) -> Iterator[None]:
     if rank > 0:
         yield
         return
-    with explained(outdir):
+    with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     if not (outdir / CHECKPOINT).exists():  # perhaps stopped while it wrote the first
         known = (METRICS, ".*", *ours)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sface_data.errors import BadInput
-from sface_data.io.files import explained
+from sface_data.io.files import os_errors_as_bad_input
 
 BOARD = "tensorboard"
 
@@ -16,7 +16,7 @@ class Board:
     def __init__(self, outdir: Path, images: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        with explained(outdir / BOARD):
+        with os_errors_as_bad_input(outdir / BOARD):
             self._writer = SummaryWriter(str(outdir / BOARD), purge_step=images + 1)
 
     def add(self, figures: Mapping[str, float], images: int) -> None:

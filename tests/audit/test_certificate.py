@@ -30,7 +30,7 @@ from sface_data.audit.checks.run import Examination
 from sface_data.audit.report.page import report_text
 from sface_data.audit.run import Outcome
 from sface_data.audit.verdict import Check, Finding
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embed import listed_sha256
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.errors import BadInput
@@ -47,7 +47,7 @@ def certificate_of(examination: Examination, subjects: dict[str, str]) -> Certif
 def certified(dataset: Path, sound: Examination, tmp_path: Path) -> Path:
     """A copy of a data set with a certificate, and a card that says so."""
     folder = shutil.copytree(dataset, tmp_path / "faces")
-    certificate = certificate_of(sound, subjects_of(folder, DatasetIndex.load(folder)))
+    certificate = certificate_of(sound, subjects_of(folder, Manifest.load(folder)))
     write_certificate(tmp_path / "out", certificate)
     adopt_audit(folder, tmp_path / "out")
     return folder
@@ -69,7 +69,7 @@ def write_keys(
 
 
 def problems(folder: Path, public_key: Path | None = None) -> list[str]:
-    return list(certificate_problems(folder, DatasetIndex.load(folder), public_key))
+    return list(certificate_problems(folder, Manifest.load(folder), public_key))
 
 
 def held_in(outcome: Outcome) -> dict[str, EmbeddingSet]:
@@ -207,7 +207,7 @@ def test_one_changed_byte_voids_it(certified: Path, name: str) -> None:
 
 
 def test_a_certificate_of_other_files_is_not_this_ones(certified: Path, sound: Examination) -> None:
-    subjects = subjects_of(certified, DatasetIndex.load(certified))
+    subjects = subjects_of(certified, Manifest.load(certified))
     first = subjects.pop("data/train-000000.tar")
     write_certificate(certified / "audit", certificate_of(sound, {**subjects, "data/x\n.tar": first}))
     assert problems(certified) == [
@@ -228,7 +228,7 @@ def test_an_edited_card_keeps_its_edits_when_the_certificate_changes(
     folder = shutil.copytree(dataset, tmp_path / "faces")
     card = folder / "README.md"
     card.write_text(card.read_text().replace("## Privacy", "## Privacy\n\nOur own words."))
-    write_certificate(tmp_path / "out", certificate_of(sound, subjects_of(folder, DatasetIndex.load(folder))))
+    write_certificate(tmp_path / "out", certificate_of(sound, subjects_of(folder, Manifest.load(folder))))
     adopt_audit(folder, tmp_path / "out")
     text = card.read_text()
     assert "Our own words." in text and "audit: inconclusive" in text and "No certificate yet" not in text

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
 
 CARD = Path(__file__).parents[2] / "cards" / "demo_generator.md"
@@ -32,7 +32,7 @@ def test_generate_uses_it_where_no_network_is_named(
     outdir = tmp_path / "faces"
     code, _, stderr = run("generate", "--outdir", outdir, "--samples-per-class", 2, "--device", "cpu")
     assert code == 0, stderr
-    index = DatasetIndex.load(outdir)
+    index = Manifest.load(outdir)
     assert index.plan.generator_sha256 == load_generator(DEMO_GENERATOR).generator_sha256
     assert index.num_samples == 64
     assert (outdir / "preview.png").is_file()

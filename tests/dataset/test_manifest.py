@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sface_data.dataset.manifest import MANIFEST, ClassCenters, DatasetIndex, ShardInfo
+from sface_data.dataset.manifest import MANIFEST, ClassCenters, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_file
@@ -16,26 +16,26 @@ ENVIRONMENT = {"device": "cpu", "batch": 2, "versions": {}, "network": {"file": 
 
 
 @pytest.fixture
-def index() -> DatasetIndex:
+def index() -> Manifest:
     plan = SamplePlan("00", 4, (1, 3), 5, samples_per_shard=6)
     shards = (ShardInfo("data/train-000000.tar", 6, 100, "aa"), ShardInfo("data/train-000001.tar", 4, 80, "bb"))
-    return DatasetIndex(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc"))
+    return Manifest(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc"))
 
 
-def test_saved_and_read_again(index: DatasetIndex, tmp_path: Path) -> None:
+def test_saved_and_read_again(index: Manifest, tmp_path: Path) -> None:
     index.save(tmp_path)
-    assert DatasetIndex.load(tmp_path) == index
+    assert Manifest.load(tmp_path) == index
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
     first = (tmp_path / MANIFEST).read_bytes()
-    DatasetIndex.load(tmp_path).save(tmp_path)
+    Manifest.load(tmp_path).save(tmp_path)
     assert (tmp_path / MANIFEST).read_bytes() == first
 
 
-def test_sums(index: DatasetIndex) -> None:
+def test_sums(index: Manifest) -> None:
     assert (index.num_samples, index.num_bytes) == (10, 180)
 
 
-def test_what_other_readers_look_for(index: DatasetIndex) -> None:
+def test_what_other_readers_look_for(index: Manifest) -> None:
     """timm joins the names with the folder that `_info.json` is in, open_clip looks up their last part."""
     names = ["data/train-000000.tar", "data/train-000001.tar"]
     split = {"name": "train", "num_samples": 10, "filenames": names, "shard_lengths": [6, 4]}
@@ -44,7 +44,7 @@ def test_what_other_readers_look_for(index: DatasetIndex) -> None:
 
 
 def test_the_manifest_tells_what_is_on_disk(dataset: Path) -> None:
-    index = DatasetIndex.load(dataset)
+    index = Manifest.load(dataset)
     assert [shard.num_samples for shard in index.shards] == [25, 25, 10]
     for shard in index.shards:
         assert (dataset / shard.filename).stat().st_size == shard.num_bytes
@@ -53,14 +53,14 @@ def test_the_manifest_tells_what_is_on_disk(dataset: Path) -> None:
 
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no finished data set, as it has no manifest\.json"):
-        DatasetIndex.load(tmp_path)
+        Manifest.load(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "\xff", '{"format": NaN'])
 def test_no_json(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInput, match=r"manifest\.json: not a JSON file"):
-        DatasetIndex.load(tmp_path)
+        Manifest.load(tmp_path)
 
 
 def _without(name: str) -> Callable[[dict[str, Any]], object]:
@@ -97,14 +97,14 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_manifest_that_cannot_be_used_is_named(index: DatasetIndex, tmp_path: Path, case: str) -> None:
+def test_a_manifest_that_cannot_be_used_is_named(index: Manifest, tmp_path: Path, case: str) -> None:
     index.save(tmp_path)
     path = tmp_path / MANIFEST
     value = json.loads(path.read_text())
     BROKEN[case](value)
     path.write_text(json.dumps(value))
     with pytest.raises(BadInput) as error:
-        DatasetIndex.load(tmp_path)
+        Manifest.load(tmp_path)
     assert str(error.value).count(str(path)) == 1
 
 
@@ -112,4 +112,4 @@ def test_a_manifest_that_cannot_be_used_is_named(index: DatasetIndex, tmp_path: 
 def test_other_json(tmp_path: Path, value: object) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps(value))
     with pytest.raises(BadInput, match=r"manifest\.json: not a manifest"):
-        DatasetIndex.load(tmp_path)
+        Manifest.load(tmp_path)

@@ -13,7 +13,7 @@ import torch
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import Alignment, ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.errors import BadInput
@@ -72,7 +72,7 @@ def images_in(directory: Path) -> dict[str, np.ndarray]:
 def test_each_class_has_its_first_images_with_a_face(
     aligned: Path, golden: Path, detector: Path, run: Run
 ) -> None:
-    index = DatasetIndex.load(aligned)
+    index = Manifest.load(aligned)
     network, finder = load_generator(golden / "conditional-32.pkl").generator, Detector(detector, "cpu")
     sampler = Sampler(network, replace(index.plan, align=None), torch.device("cpu"), 20)
     images, keys, drawn = images_in(aligned), [], 0
@@ -99,8 +99,8 @@ def test_it_depends_on_no_other_option(aligned: Path, command: list[object], tmp
     other = ["--batch", 3, "--samples-per-shard", 100, "--classes", "5-6,9", "--samples-per-class", 5]
     code, _, errors = run(*command, *other, "--outdir", tmp_path / "faces")
     assert code == 0, errors
-    plan = DatasetIndex.load(tmp_path / "faces").plan
-    here, there = found_faces(tmp_path / "faces", plan), found_faces(aligned, DatasetIndex.load(aligned).plan)
+    plan = Manifest.load(tmp_path / "faces").plan
+    here, there = found_faces(tmp_path / "faces", plan), found_faces(aligned, Manifest.load(aligned).plan)
     assert here is not None
     assert there is not None
     np.testing.assert_array_equal(here.indices[:2], there.indices[2:, :5])
@@ -160,7 +160,7 @@ def test_what_was_lost_is_made_again(aligned: Path, command: list[object], tmp_p
     assert run(*command, "--outdir", folder)[0] == 0
     assert tree(folder) == tree(aligned)
     # Landmarks that somebody changed vouch for nothing: neither do the shards, then.
-    plan = DatasetIndex.load(folder).plan
+    plan = Manifest.load(folder).plan
     faces = found_faces(folder, plan)
     assert faces is not None
     FoundFaces(faces.classes, faces.indices, faces.landmarks + 1).save(folder / ALIGNMENT, plan)
@@ -177,7 +177,7 @@ def test_a_manifest_that_says_both(aligned: Path, tmp_path: Path) -> None:
     for change in ({"aligned": None}, {"aligned": {**value["aligned"], "drawn": "many"}}, {"aligned": [1]}):
         (tmp_path / "manifest.json").write_text(json.dumps({**value, **change}))
         with pytest.raises(BadInput, match=r"manifest.json: not a manifest"):
-            DatasetIndex.load(tmp_path)
+            Manifest.load(tmp_path)
 
 
 PLAN = SamplePlan(DIGEST, 10, (2, 5), 3, image=ImageFormat(32), align=Alignment(DIGEST))

@@ -5,13 +5,13 @@ from typing import Any
 
 from sface_data.audit import certificate as module
 from sface_data.audit.policy import load_policy
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.release.contents import write_card
 
 
 def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path:
     """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
-    index = DatasetIndex.load(folder)
+    index = Manifest.load(folder)
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 
 # In a process of its own: mlcroissant caches what it unpacks by the name of the file, for all data sets.
@@ -48,7 +48,7 @@ def read(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, 
 def test_labels_and_pixels_are_those_of_the_shards(dataset: Path, read: tuple[str, dict[str, np.ndarray]]) -> None:
     _, found = read
     expected = {}
-    for shard in DatasetIndex.load(dataset).shards:
+    for shard in Manifest.load(dataset).shards:
         for sample in read_shard(dataset / shard.filename):
             expected[sample.key] = int(sample.members["cls"]), decode(sample.members["jpg"])
     assert sorted(found["keys"]) == sorted(expected)
@@ -65,7 +65,7 @@ def test_it_leaves_out_only_when_and_where_it_was_published(read: tuple[str, dic
 
 def test_it_describes_every_shard_the_licence_and_the_risks(dataset: Path) -> None:
     value = json.loads((dataset / "croissant.json").read_text())
-    index = DatasetIndex.load(dataset)
+    index = Manifest.load(dataset)
     files = {item["contentUrl"]: item for item in value["distribution"] if item["@type"] == "cr:FileObject"}
     assert {name: item["sha256"] for name, item in files.items()} == {s.filename: s.sha256 for s in index.shards}
     assert {item["encodingFormat"] for item in files.values()} == {"application/x-tar"}

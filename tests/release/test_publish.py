@@ -15,7 +15,7 @@ import pytest
 
 from sface_data.audit.policy import load_policy, policy_path
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.release.card import NOTICE
 from sface_data.release.datasheet import MARKER
@@ -387,7 +387,7 @@ def check_loaded(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     expected = {}
-    for shard in DatasetIndex.load(folder).shards:
+    for shard in Manifest.load(folder).shards:
         for sample in read_shard(folder / shard.filename):
             expected[sample.key] = int(sample.members["cls"]), decode(sample.members["jpg"])
     loaded = np.load(tmp_path / "loaded.npz")

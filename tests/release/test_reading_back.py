@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from sface_data.dataset.images import decode
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 
 pytestmark = [
@@ -50,12 +50,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def index(folder: Path) -> DatasetIndex:
-    return DatasetIndex.load(folder)
+def index(folder: Path) -> Manifest:
+    return Manifest.load(folder)
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, index: DatasetIndex) -> Samples:
+def expected(folder: Path, index: Manifest) -> Samples:
     """What our own reader finds."""
     samples = {}
     for shard in index.shards:
@@ -94,7 +94,7 @@ def of_datasets(rows: Any, image: str, label: str) -> Samples:
     return found
 
 
-def test_our_reader_agrees_with_the_plan(expected: Samples, index: DatasetIndex) -> None:
+def test_our_reader_agrees_with_the_plan(expected: Samples, index: Manifest) -> None:
     specs = [spec for number in range(index.plan.num_shards) for spec in index.plan.shard(number)]
     assert list(expected) == [spec.key for spec in specs]
     for spec in specs:
@@ -103,7 +103,7 @@ def test_our_reader_agrees_with_the_plan(expected: Samples, index: DatasetIndex)
         assert facts == {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
 
 
-def test_mapped(load: Callable[..., Any], index: DatasetIndex, expected: Samples) -> None:
+def test_mapped(load: Callable[..., Any], index: Manifest, expected: Samples) -> None:
     from datasets import ClassLabel, Value
     from datasets import Image as ImageFeature
 
@@ -124,7 +124,7 @@ def test_mapped(load: Callable[..., Any], index: DatasetIndex, expected: Samples
     assert list(load()) == [index.plan.split]
 
 
-def test_streamed_and_shuffled(load: Callable[..., Any], index: DatasetIndex, expected: Samples) -> None:
+def test_streamed_and_shuffled(load: Callable[..., Any], index: Manifest, expected: Samples) -> None:
     form = index.plan.image.format
     dataset = load(split=index.plan.split, streaming=True)
     assert set(dataset.features) == {"cls", form, "json", "__key__", "__url__"}
@@ -133,7 +133,7 @@ def test_streamed_and_shuffled(load: Callable[..., Any], index: DatasetIndex, ex
     assert list(found) != list(expected)
 
 
-def shards_of(folder: Path, index: DatasetIndex) -> list[str]:
+def shards_of(folder: Path, index: Manifest) -> list[str]:
     return [str(folder / shard.filename) for shard in index.shards]
 
 
@@ -147,7 +147,7 @@ def of_webdataset(samples: Any, form: str) -> Samples:
     return found
 
 
-def test_webdataset(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+def test_webdataset(folder: Path, index: Manifest, expected: Samples) -> None:
     import webdataset
 
     dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False)
@@ -156,7 +156,7 @@ def test_webdataset(folder: Path, index: DatasetIndex, expected: Samples) -> Non
     assert_same(found, expected)
 
 
-def test_webdataset_decodes_by_itself(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+def test_webdataset_decodes_by_itself(folder: Path, index: Manifest, expected: Samples) -> None:
     import webdataset
 
     dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False).decode("rgb8")
@@ -164,7 +164,7 @@ def test_webdataset_decodes_by_itself(folder: Path, index: DatasetIndex, expecte
     assert_same(found, expected)
 
 
-def test_two_workers_of_a_data_loader(folder: Path, index: DatasetIndex, expected: Samples) -> None:
+def test_two_workers_of_a_data_loader(folder: Path, index: Manifest, expected: Samples) -> None:
     import webdataset
 
     dataset = webdataset.WebDataset(
@@ -174,7 +174,7 @@ def test_two_workers_of_a_data_loader(folder: Path, index: DatasetIndex, expecte
     assert_same(of_webdataset(loader, index.plan.image.format), expected)
 
 
-def test_what_timm_looks_for(folder: Path, index: DatasetIndex) -> None:
+def test_what_timm_looks_for(folder: Path, index: Manifest) -> None:
     """timm opens the folder, the split of `_info.json`, and there each name joined to the folder."""
     split = json.loads((folder / "_info.json").read_text())["splits"][index.plan.split]
     assert split["name"] == index.plan.split
@@ -183,7 +183,7 @@ def test_what_timm_looks_for(folder: Path, index: DatasetIndex) -> None:
     assert sum(counts) == split["num_samples"] == index.num_samples
 
 
-def test_what_open_clip_looks_for(folder: Path, index: DatasetIndex) -> None:
+def test_what_open_clip_looks_for(folder: Path, index: Manifest) -> None:
     """open_clip reads `sizes.json` in the folder of the shards and looks up the last part of their names."""
     sizes = json.loads((folder / "data" / "sizes.json").read_text())
     shards = sorted((folder / "data").glob("*.tar"))

@@ -76,10 +76,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "
 
 def renew_card(folder: Path) -> None:
     """Lets the card agree with the manifest, so that it does not give anything away."""
-    from sface_data.dataset.manifest import DatasetIndex
+    from sface_data.dataset.manifest import Manifest
     from sface_data.release.contents import write_card
 
-    write_card(folder, DatasetIndex.load(folder), "cc-by-nc-sa-4.0")
+    write_card(folder, Manifest.load(folder), "cc-by-nc-sa-4.0")
 
 
 def replaced(name: str, data: bytes) -> Callable[[Members], Members]:

@@ -12,7 +12,7 @@ from sface_data.audit.evidence import Copies, Sets
 from sface_data.audit.sets.altered_copies import AlteredSource, simulated_copies
 from sface_data.audit.sets.contamination import check_digests
 from sface_data.audit.sets.pixel_embedder import PixelEmbedder
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embed import Embedding, FaceList
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
@@ -38,7 +38,7 @@ class Faces:
     embeddings: EmbeddingSet | None
 
     @classmethod
-    def open(cls, path: Path, progress: Progress | None = None, index: DatasetIndex | None = None) -> "Faces":
+    def open(cls, path: Path, progress: Progress | None = None, index: Manifest | None = None) -> "Faces":
         """Opens a SOURCE, and reads every face of it once for its digest.
 
         Args:
@@ -58,7 +58,7 @@ class Faces:
         return cls(path, source, FaceList.of(source, progress), None)
 
     @classmethod
-    def _of_dataset(cls, path: Path, index: DatasetIndex, progress: Progress | None) -> "Faces":
+    def _of_dataset(cls, path: Path, index: Manifest, progress: Progress | None) -> "Faces":
         if is_embeddings(path):
             raise BadInput(
                 f"{path}: holds embeddings beside its images, and they could be of anything; move "

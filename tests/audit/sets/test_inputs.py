@@ -13,7 +13,7 @@ from sface_data.audit.evidence import Sets
 from sface_data.audit.policy import load_policy
 from sface_data.audit.run import Request, audit
 from sface_data.audit.sets.inputs import Faces
-from sface_data.dataset.manifest import DatasetIndex
+from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embeddings_folder import open_embeddings
 from sface_data.errors import BadInput
 from tests.audit.conftest import silent
@@ -22,13 +22,13 @@ from tests.audit.conftest import silent
 def test_only_the_shards_of_the_manifest_are_judged(dataset: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(dataset, tmp_path / "faces")
     shutil.copy(folder / "data" / "train-000000.tar", folder / "other.tar")
-    index = DatasetIndex.load(folder)
+    index = Manifest.load(folder)
     assert len(Faces.open(folder)) == index.shards[0].num_samples  # what `open_source` would take
     assert len(Faces.open(folder, index=index)) == index.num_samples
 
 
 def test_a_data_set_with_other_faces_than_its_manifest_counts(dataset: Path) -> None:
-    index = DatasetIndex.load(dataset)
+    index = Manifest.load(dataset)
     first = dataclasses.replace(index.shards[0], num_samples=19)
     changed = dataclasses.replace(index, shards=(first, *index.shards[1:]))
     with pytest.raises(BadInput, match=rf"hold {index.num_samples} faces, not {changed.num_samples} as its man"):
