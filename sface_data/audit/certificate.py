@@ -118,9 +118,9 @@ class Certificate:
         return _bytes(self.statement)
 
 
-def subjects_of(directory: Path, index: Manifest) -> dict[str, str]:
+def subjects_of(directory: Path, manifest: Manifest) -> dict[str, str]:
     """SHA-256 of the manifest and of every shard of a finished data set, from their bytes."""
-    names = [MANIFEST, *(shard.filename for shard in index.shards)]
+    names = [MANIFEST, *(shard.filename for shard in manifest.shards)]
     return {name: sha256_of_file(directory / name) for name in names}
 
 
@@ -235,7 +235,7 @@ def load_certificate(path: Path) -> Certificate:
     return certificate
 
 
-def certificate_problems(directory: Path, index: Manifest, public_key: Path | None = None) -> Iterator[str]:
+def certificate_problems(directory: Path, manifest: Manifest, public_key: Path | None = None) -> Iterator[str]:
     """What is wrong with the certificate in the folder of a data set, in sentences; nothing if all is well.
 
     Args:
@@ -250,7 +250,7 @@ def certificate_problems(directory: Path, index: Manifest, public_key: Path | No
     except BadInput as error:
         yield str(error).removeprefix(f"{directory / CERTIFICATE}: ")
         return
-    found = subjects_of(directory, index)
+    found = subjects_of(directory, manifest)
     for name in sorted(found.keys() | certificate.subjects.keys()):
         if name not in found:
             yield f"speaks of {name!r}, which the manifest does not list"

@@ -72,9 +72,9 @@ def audit(request: Request, display: Display) -> Outcome:
     """
     embedders = open_judges(request)
     directory = request.directory
-    index = Manifest.load(directory) if (directory / MANIFEST).is_file() else None
-    before = None if index is None else subjects_of(directory, index)
-    inputs = _inputs(request, index, display)
+    manifest = Manifest.load(directory) if (directory / MANIFEST).is_file() else None
+    before = None if manifest is None else subjects_of(directory, manifest)
+    inputs = _inputs(request, manifest, display)
     inputs.check()
     cache = request.outdir / CACHE
     with display("embedding", _to_embed(inputs, len(embedders), request.policy)) as progress:
@@ -93,12 +93,12 @@ def audit(request: Request, display: Display) -> Outcome:
         for sets in judges
     ]
     subjects = {FACES: inputs.synthetic.sha256}
-    if index is not None:
-        subjects = subjects_of(directory, index)
+    if manifest is not None:
+        subjects = subjects_of(directory, manifest)
         if subjects != before:
             raise BadInput(f"{directory}: was changed while it was audited; run the same command again")
     facts = _described(inputs)
-    facts["synthetic"]["plan_detector_sha256"] = _plan_detector(index)
+    facts["synthetic"]["plan_detector_sha256"] = _plan_detector(manifest)
     certificate = certify(examination, subjects, described, facts)
     return Outcome(certificate, examination, inputs)
 
@@ -130,12 +130,12 @@ def open_judges(request: Request) -> list[Embedder | None]:
     return embedders
 
 
-def _inputs(request: Request, index: Manifest | None, display: Display) -> Inputs:
+def _inputs(request: Request, manifest: Manifest | None, display: Display) -> Inputs:
     opened = {}
     for role in ("directory", "training", "control", "held_out"):
         path = getattr(request, role)
         with display(f"reading {role.replace('_', '-').replace('directory', 'release')}", 0) as progress:
-            release = index if role == "directory" else None
+            release = manifest if role == "directory" else None
             opened[role] = None if path is None else Faces.open(path, progress, release)
     synthetic, training = opened["directory"], opened["training"]
     assert synthetic is not None and training is not None
@@ -156,9 +156,9 @@ def _name(embedder: Embedder | None, inputs: Inputs) -> str:
     return f"embedder {held.embedder_sha256[:12]}" if held is not None else "embedder"
 
 
-def _plan_detector(index: Manifest | None) -> str | None:
+def _plan_detector(manifest: Manifest | None) -> str | None:
     """What a finished data set says that its faces were aligned by; None if it says nothing."""
-    align = None if index is None else index.plan.align
+    align = None if manifest is None else manifest.plan.align
     return None if align is None else align.detector_sha256
 
 

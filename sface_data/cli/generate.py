@@ -160,11 +160,12 @@ def generate(
     else:
         check_licence(outdir, licence)
     with open_workspace(outdir, plan, overwrite) as workspace:
-        index = build(workspace, file, where, batch, detector)
-        finish(workspace, index, licence)
+        manifest = build(workspace, file, where, batch, detector)
+        finish(workspace, manifest, licence)
     click.echo(
-        f"{outdir}: {index.num_samples:,} images of {len(plan.classes):,} classes in {len(index.shards):,} "
-        f"shards, {index.num_bytes / 1e6:,.1f} MB. Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
+        f"{outdir}: {manifest.num_samples:,} images of {len(plan.classes):,} classes in {len(manifest.shards):,} "
+        f"shards, {manifest.num_bytes / 1e6:,.1f} MB. "
+        f"Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
         err=True,
     )
 

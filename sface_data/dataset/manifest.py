@@ -23,7 +23,7 @@ class ShardInfo:
         filename: its path below the folder of the data set.
         num_samples, num_bytes: what it holds, and its size.
         sha256: hex digest of its bytes.
-        environment: which of the index's environments made it.
+        environment: which of the manifest's environments made it.
     """
 
     filename: str
@@ -111,19 +111,19 @@ class Manifest:
             if value["format"] != _FORMAT:
                 raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
             centers, aligned = value["class_centers"], value.get("aligned")
-            index = cls(
+            manifest = cls(
                 plan=SamplePlan.from_json(value["plan"]),
                 shards=tuple(ShardInfo(**shard) for shard in value["shards"]),
                 environments=tuple(value["environments"]),
                 class_centers=None if centers is None else ClassCenters(**centers),
                 aligned=None if aligned is None else AlignedFaces(**aligned),
             )
-            _check(index)
+            _check(manifest)
         except (KeyError, TypeError) as error:
             raise BadInput(f"{path}: not a manifest of a data set made by sface-data ({error})") from error
         except BadInput as error:
             raise BadInput(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
-        return index
+        return manifest
 
     def timm_info(self) -> dict[str, Any]:
         """The contents of `_info.json`, which the WebDataset reader of timm looks for."""
@@ -142,23 +142,23 @@ class Manifest:
         return {_name(shard): shard.num_samples for shard in self.shards}
 
 
-def _check(index: Manifest) -> None:
+def _check(manifest: Manifest) -> None:
     """Raises TypeError where a manifest that came from a file has other types than it should."""
-    for shard in index.shards:
+    for shard in manifest.shards:
         texts, numbers = (shard.filename, shard.sha256), (shard.num_samples, shard.num_bytes, shard.environment)
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
             raise TypeError(f"{shard}")
-        if not 0 <= shard.environment < len(index.environments):
+        if not 0 <= shard.environment < len(manifest.environments):
             raise TypeError(f"{shard.filename} was made in an environment that is not listed")
-    for environment in index.environments:
+    for environment in manifest.environments:
         file, sha256 = environment["network"]["file"], environment["network"]["sha256"]
         if not isinstance(file, str) or not isinstance(sha256, str):
             raise TypeError(f"{environment}")
-    centers = index.class_centers
+    centers = manifest.class_centers
     if centers is not None and not (isinstance(centers.filename, str) and isinstance(centers.sha256, str)):
         raise TypeError(f"{centers}")
-    aligned = index.aligned
-    if (aligned is None) != (index.plan.align is None):
+    aligned = manifest.aligned
+    if (aligned is None) != (manifest.plan.align is None):
         raise TypeError("the plan aligns and no list of faces is named, or the reverse")
     if aligned is not None:
         names = (aligned.filename, aligned.sha256, aligned.detector)

@@ -45,12 +45,12 @@ class Workspace:
     def finished(self) -> dict[int, FinishedShard]:
         """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
         if self.complete:
-            index = Manifest.load(self.directory)
-            if index.aligned is not None and index.aligned.sha256 != self._alignment_sha256():
+            manifest = Manifest.load(self.directory)
+            if manifest.aligned is not None and manifest.aligned.sha256 != self._alignment_sha256():
                 return {}
             recorded = {
-                i: FinishedShard(shard, index.environments[shard.environment])
-                for i, shard in enumerate(index.shards)
+                i: FinishedShard(shard, manifest.environments[shard.environment])
+                for i, shard in enumerate(manifest.shards)
             }
         else:
             recorded = dict(self._records())

@@ -56,7 +56,7 @@ def build(
         detector: the one that a plan names that aligns.
 
     Returns:
-        The index of the finished data set, not saved yet.
+        The manifest of the finished data set, not saved yet.
 
     Raises:
         BadInput: if the disk is full, the generator gives values that are not finite, or a class has too few

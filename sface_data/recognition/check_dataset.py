@@ -21,9 +21,9 @@ def check_declared(path: Path, source: Source) -> None:
         BadInput: if they name fewer classes than the labels go up to, or other numbers of faces.
     """
     if (path / MANIFEST).is_file():
-        index = Manifest.load(path)
-        _check_labels(path / MANIFEST, source, (str(c) for c in index.plan.classes))
-        _check_count(path / MANIFEST, source, index.num_samples)
+        manifest = Manifest.load(path)
+        _check_labels(path / MANIFEST, source, (str(c) for c in manifest.plan.classes))
+        _check_count(path / MANIFEST, source, manifest.num_samples)
     if (path / CARD).is_file():
         info = _dataset_info(path / CARD)
         names = _class_names(info)

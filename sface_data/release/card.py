@@ -29,14 +29,14 @@ _SIZES = (  # the hub's categories
 )
 
 
-def front_matter(index: Manifest, licence: str) -> dict[str, Any]:
+def front_matter(manifest: Manifest, licence: str) -> dict[str, Any]:
     """The facts of a card, as the hub and `datasets` read them."""
-    plan = index.plan
+    plan = manifest.plan
     return {
         "annotations_creators": ["machine-generated"],
         "license": licence,
         "pretty_name": "Synthetic faces, class-labelled",
-        "size_categories": [_size_category(index.num_samples)],
+        "size_categories": [_size_category(manifest.num_samples)],
         "source_datasets": ["original"],
         "tags": ["synthetic", "face-recognition", "biometrics", "stylegan2-ada", "webdataset"],
         "task_categories": ["image-classification", "image-feature-extraction"],
@@ -48,21 +48,23 @@ def front_matter(index: Manifest, licence: str) -> dict[str, Any]:
         ],
         "dataset_info": {
             "features": _features(plan),
-            "splits": [{"name": plan.split, "num_bytes": index.num_bytes, "num_examples": index.num_samples}],
-            "download_size": index.num_bytes,
-            "dataset_size": index.num_bytes,
+            "splits": [
+                {"name": plan.split, "num_bytes": manifest.num_bytes, "num_examples": manifest.num_samples}
+            ],
+            "download_size": manifest.num_bytes,
+            "dataset_size": manifest.num_bytes,
         },
     }
 
 
-def claims(index: Manifest, certificate: Certificate | None = None) -> dict[str, str]:
+def claims(manifest: Manifest, certificate: Certificate | None = None) -> dict[str, str]:
     """What the prose of a card says of the data set, word by word: people may write around it, not change it.
 
     Args:
         certificate: that of the data set, if it has one.
     """
     return {
-        "counts": f"{index.num_samples:,} images of {len(index.plan.classes):,} classes",
+        "counts": f"{manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes",
         "certificate": _certificate_claim(certificate),
     }
 
@@ -83,7 +85,7 @@ def _certificate_claim(certificate: Certificate | None) -> str:
 
 
 def card_text(
-    index: Manifest,
+    manifest: Manifest,
     licence: str,
     results: Results | None = None,
     certificate: Certificate | None = None,
@@ -96,17 +98,17 @@ def card_text(
     """
     from huggingface_hub import DatasetCardData
 
-    facts = DatasetCardData(**front_matter(index, licence)).to_yaml()
-    networks = {(e["network"]["file"], e["network"]["sha256"]) for e in index.environments}
+    facts = DatasetCardData(**front_matter(manifest, licence)).to_yaml()
+    networks = {(e["network"]["file"], e["network"]["sha256"]) for e in manifest.environments}
     prose = render(
         "dataset_card.md.j2",
-        index=index,
-        plan=index.plan,
-        claims=claims(index, certificate),
+        manifest=manifest,
+        plan=manifest.plan,
+        claims=claims(manifest, certificate),
         licence=LICENCES[licence],
         networks=sorted(networks),
         results=results,
-        columns=f'{{"{index.plan.image.format}": "image", "cls": "label"}}',
+        columns=f'{{"{manifest.plan.image.format}": "image", "cls": "label"}}',
     )
     return sealed(f"---\n{facts}\n---\n\n{prose}", MARKDOWN)
 
@@ -139,9 +141,9 @@ def read_front_matter(directory: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: its front matter cannot be parsed ({reason})") from error
 
 
-def citation_text(index: Manifest, licence: str) -> str:
+def citation_text(manifest: Manifest, licence: str) -> str:
     """The CITATION.cff of a data set."""
-    text = render("dataset_citation.cff.j2", index=index, plan=index.plan, licence=LICENCES[licence])
+    text = render("dataset_citation.cff.j2", manifest=manifest, plan=manifest.plan, licence=LICENCES[licence])
     return sealed(text, YAML)
 
 

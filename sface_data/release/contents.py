@@ -57,7 +57,7 @@ def held_licence(directory: Path) -> str | None:
     return licence if licence in LICENCES else None
 
 
-def finish(workspace: Workspace, index: Manifest, licence: str | None) -> None:
+def finish(workspace: Workspace, manifest: Manifest, licence: str | None) -> None:
     """Writes what belongs around the shards, the manifest last, and tidies up.
 
     In a folder that was finished before, what people may have edited stays as it is.
@@ -66,18 +66,18 @@ def finish(workspace: Workspace, index: Manifest, licence: str | None) -> None:
         licence: one of `texts.LICENCES`; by default the one that the folder has, or that of SFace.
     """
     directory = workspace.directory
-    changed = not workspace.complete or Manifest.load(directory) != index
+    changed = not workspace.complete or Manifest.load(directory) != manifest
     if changed:
         _drop_audit(directory)
-    write_card(directory, index, licence, keep=not changed)
+    write_card(directory, manifest, licence, keep=not changed)
     if changed or not (directory / PREVIEW).exists():
-        write_preview(directory, index, directory / PREVIEW)
+        write_preview(directory, manifest, directory / PREVIEW)
     if changed:
-        index.save(directory)
+        manifest.save(directory)
     workspace.close()
 
 
-def write_card(directory: Path, index: Manifest, licence: str | None, keep: bool = False) -> list[Path]:
+def write_card(directory: Path, manifest: Manifest, licence: str | None, keep: bool = False) -> list[Path]:
     """Writes card, datasheet, citation, licence, the description for machines and the indexes of other readers.
 
     Answers in the datasheet are kept.
@@ -90,11 +90,11 @@ def write_card(directory: Path, index: Manifest, licence: str | None, keep: bool
         The files that were written. Those that somebody edited are kept as `README.md.old` and so on.
     """
     licence = licence or held_licence(directory) or DEFAULT_LICENCE
-    prose = _prose(directory, index, licence)
+    prose = _prose(directory, manifest, licence)
     texts = prose | {
-        CROISSANT: pretty_json(croissant(index, licence)),
-        "_info.json": pretty_json(index.timm_info()),
-        "data/sizes.json": pretty_json(index.open_clip_sizes()),
+        CROISSANT: pretty_json(croissant(manifest, licence)),
+        "_info.json": pretty_json(manifest.timm_info()),
+        "data/sizes.json": pretty_json(manifest.open_clip_sizes()),
     }
     finished = (directory / MANIFEST).exists()  # else what is there is left over from another data set
     written = []
@@ -115,11 +115,11 @@ def write_card(directory: Path, index: Manifest, licence: str | None, keep: bool
     return written
 
 
-def release_files(directory: Path, index: Manifest) -> list[str]:
+def release_files(directory: Path, manifest: Manifest) -> list[str]:
     """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
     belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, "_info.json", "data/sizes.json"]
-    belong += [shard.filename for shard in index.shards]
-    belong += [listed.filename for listed in (index.class_centers, index.aligned) if listed is not None]
+    belong += [shard.filename for shard in manifest.shards]
+    belong += [listed.filename for listed in (manifest.class_centers, manifest.aligned) if listed is not None]
     return sorted(
         belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
     )
@@ -138,7 +138,7 @@ def strangers(directory: Path, files: list[str]) -> list[str]:
     return found
 
 
-def held_certificate(directory: Path, index: Manifest) -> Certificate | None:
+def held_certificate(directory: Path, manifest: Manifest) -> Certificate | None:
     """The certificate in the folder of a data set, None if there is none.
 
     Raises:
@@ -147,7 +147,7 @@ def held_certificate(directory: Path, index: Manifest) -> Certificate | None:
     path = directory / CERTIFICATE
     if not path.exists():
         return None
-    for problem in certificate_problems(directory, index):
+    for problem in certificate_problems(directory, manifest):
         raise BadInput(f"{path}: {problem}; delete it, or run `sface-data audit` again")
     return load_certificate(path)
 
@@ -157,9 +157,9 @@ def adopt_audit(directory: Path, outdir: Path) -> None:
 
     In a card that somebody edited, only what is said of the certificate changes.
     """
-    index = Manifest.load(directory)
+    manifest = Manifest.load(directory)
     try:
-        before = claims(index, held_certificate(directory, index))["certificate"]
+        before = claims(manifest, held_certificate(directory, manifest))["certificate"]
     except BadInput:
         before = None
     with os_errors_as_bad_input(directory):
@@ -179,12 +179,12 @@ def adopt_audit(directory: Path, outdir: Path) -> None:
     card = directory / CARD
     with os_errors_as_bad_input(card):
         there = card.read_bytes() if card.is_file() else b""
-    after = claims(index, held_certificate(directory, index))["certificate"]
+    after = claims(manifest, held_certificate(directory, manifest))["certificate"]
     text = there.decode("utf-8", "replace")
     if there and not unedited(there) and before is not None and before in text:
         write_text(card, text.replace(before, after))
     elif after not in text:
-        write_card(directory, index, None)
+        write_card(directory, manifest, None)
 
 
 def _drop_audit(directory: Path) -> None:
@@ -194,12 +194,12 @@ def _drop_audit(directory: Path) -> None:
             (directory / name).unlink(missing_ok=True)
 
 
-def _prose(directory: Path, index: Manifest, licence: str) -> dict[str, str]:
+def _prose(directory: Path, manifest: Manifest, licence: str) -> dict[str, str]:
     """The files that people may edit, as they are written."""
     return {
-        CARD: card_text(index, licence, read_results(directory), held_certificate(directory, index)),
-        DATASHEET: datasheet_text(index, licence, claims(index)["counts"]),
-        CITATION: citation_text(index, licence),
+        CARD: card_text(manifest, licence, read_results(directory), held_certificate(directory, manifest)),
+        DATASHEET: datasheet_text(manifest, licence, claims(manifest)["counts"]),
+        CITATION: citation_text(manifest, licence),
         LICENSE: licence_text(licence),
     }
 

@@ -50,13 +50,13 @@ _CONTEXT = {
 }
 
 
-def croissant(index: Manifest, licence: str) -> dict[str, Any]:
+def croissant(manifest: Manifest, licence: str) -> dict[str, Any]:
     """The description of a data set, as JSON-LD. A function of the manifest and the licence, nothing else.
 
     Every shard is a file with its SHA-256; images and labels are two sets of files inside the shards. The record
     set `images` holds both: its key, the name of a file up to the dot, refers to the key of `labels`.
     """
-    texts = sections(render("dataset_rai.md.j2", plan=index.plan, counts=claims(index)["counts"]))
+    texts = sections(render("dataset_rai.md.j2", plan=manifest.plan, counts=claims(manifest)["counts"]))
     description, citation = texts.pop("description"), texts.pop("citation")
     return {
         "@context": _CONTEXT,
@@ -70,10 +70,10 @@ def croissant(index: Manifest, licence: str) -> dict[str, Any]:
         "keywords": ["synthetic", "face recognition", "biometrics", "StyleGAN2-ADA"],
         "isLiveDataset": False,
         "version": "1.0.0",
-        "identifier": f"sha256:{index.plan.fingerprint}",
+        "identifier": f"sha256:{manifest.plan.fingerprint}",
         **{f"rai:{name}": text for name, text in texts.items()},
-        "distribution": [*map(_file, index.shards), *_file_sets(index)],
-        "recordSet": [_labels(), _images(index.plan.image.format)],
+        "distribution": [*map(_file, manifest.shards), *_file_sets(manifest)],
+        "recordSet": [_labels(), _images(manifest.plan.image.format)],
     }
 
 
@@ -89,9 +89,9 @@ def _file(shard: ShardInfo) -> dict[str, Any]:
     }
 
 
-def _file_sets(index: Manifest) -> list[dict[str, Any]]:
-    form = index.plan.image.format
-    shards = [{"@id": PurePosixPath(shard.filename).name} for shard in index.shards]
+def _file_sets(manifest: Manifest) -> list[dict[str, Any]]:
+    form = manifest.plan.image.format
+    shards = [{"@id": PurePosixPath(shard.filename).name} for shard in manifest.shards]
     sets = (("image-files", form, _MEDIA_TYPES[form]), ("label-files", "cls", "text/plain"))
     return [
         {

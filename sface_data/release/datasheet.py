@@ -12,9 +12,9 @@ MARKER = "> **To be answered by the publisher:**"
 _ANSWER = re.compile(r"^### ([^\n]*)\n(.*?)(?=^#{1,3} |^<!-- written by sface-data|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def datasheet_text(index: Manifest, licence: str, counts: str) -> str:
+def datasheet_text(manifest: Manifest, licence: str, counts: str) -> str:
     """The datasheet of a data set, with a marked line wherever the publisher has to write."""
-    values = {"plan": index.plan, "licence": LICENCES[licence], "counts": counts, "marker": MARKER}
+    values = {"plan": manifest.plan, "licence": LICENCES[licence], "counts": counts, "marker": MARKER}
     return sealed(render("dataset_datasheet.md.j2", **values), MARKDOWN)
 
 

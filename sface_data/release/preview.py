@@ -24,22 +24,22 @@ _INK, _PALE, _PAPER = (24, 24, 27), (82, 82, 91), (255, 255, 255)
 _TITLE, _TEXT, _NUMBER = 34, 19, 22  # sizes of type: the smallest can be read at half the size
 
 
-def write_preview(directory: Path, index: Manifest, path: Path) -> None:
+def write_preview(directory: Path, manifest: Manifest, path: Path) -> None:
     """Draws images of the data set in `directory` into a PNG, at most eight classes by eight images."""
-    image = draw_preview(directory, index)
+    image = draw_preview(directory, manifest)
     with atomic_write(path) as file:
         image.save(file, "png", optimize=True)
 
 
-def draw_preview(directory: Path, index: Manifest) -> Image.Image:
+def draw_preview(directory: Path, manifest: Manifest) -> Image.Image:
     """The contact sheet as an RGB picture."""
-    plan = index.plan
+    plan = manifest.plan
     rows = min(_ROWS, len(plan.classes))
     columns = min(_COLUMNS, plan.samples_per_class)
     # Spread over all classes, the first one included.
     classes = [plan.classes[i * len(plan.classes) // rows] for i in range(rows)]
     images = read_images(directory, plan, classes, columns)
-    title, lines = _caption(index)
+    title, lines = _caption(manifest)
     wide = max(_font(_TITLE).getlength(title), *(_font(_TEXT).getlength(line) for line in lines))
     width = 2 * _MARGIN + max(_LABEL + columns * (_CELL + _GAP) - _GAP, int(wide) + 1)
     top = _MARGIN + int(1.3 * _TITLE) + len(lines) * int(1.5 * _TEXT) + 18
@@ -95,13 +95,13 @@ def read_images(
     return images
 
 
-def _caption(index: Manifest) -> tuple[str, list[str]]:
+def _caption(manifest: Manifest) -> tuple[str, list[str]]:
     """What stands above the images: a title, and lines of smaller type."""
-    plan = index.plan
+    plan = manifest.plan
     truncation = plan.truncation
     towards = " towards the class" if truncation.psi != 1 and truncation.center == "class" else ""
     made = f"data set {plan.fingerprint[:12]}, psi {truncation.psi:g}{towards}, seed {plan.base_seed}"
-    return f"{index.num_samples:,} synthetic faces, {len(plan.classes):,} classes", [
+    return f"{manifest.num_samples:,} synthetic faces, {len(plan.classes):,} classes", [
         made,
         f"generator {plan.generator_sha256[:12]}; each row is one class",
     ]

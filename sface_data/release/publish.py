@@ -103,12 +103,12 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
             a folder that is not valid.
         BadInput: if it is no data set, or the reason is empty or not needed.
     """
-    index = Manifest.load(directory)
+    manifest = Manifest.load(directory)
     if reason is not None and not (reason := " ".join(reason.split())):
         raise BadInput("--without-certificate needs a reason, which the card will give")
-    files = release_files(directory, index)
+    files = release_files(directory, manifest)
     _check_files(directory, files)
-    _check_certificate(directory, index, reason)
+    _check_certificate(directory, manifest, reason)
     _check_report(directory)
     _check_datasheet(directory)
     outcome = validate(directory)
@@ -121,7 +121,7 @@ def prepare(directory: Path, reason: str | None = None) -> Release:
     with os_errors_as_bad_input(directory):
         num_bytes = sum((directory / name).stat().st_size for name in files)
         card = with_notice((directory / CARD).read_bytes().decode(), reason)
-    summary = f"{index.num_samples:,} images of {len(index.plan.classes):,} classes, manifest "
+    summary = f"{manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes, manifest "
     return Release(directory, tuple(files), num_bytes, summary + outcome.manifest_sha256[:12], card)
 
 
@@ -170,7 +170,7 @@ def _check_files(directory: Path, files: list[str]) -> None:
         raise CheckFailed(f"{directory / found[0]}{others}: not part of the data set; move it out of the folder")
 
 
-def _check_certificate(directory: Path, index: Manifest, reason: str | None) -> None:
+def _check_certificate(directory: Path, manifest: Manifest, reason: str | None) -> None:
     path = directory / CERTIFICATE
     if not path.exists():
         if reason is None:
@@ -178,7 +178,7 @@ def _check_certificate(directory: Path, index: Manifest, reason: str | None) -> 
                 f"{directory}: no certificate; run `sface-data audit`, or say with --without-certificate why not"
             )
         return
-    for problem in certificate_problems(directory, index):
+    for problem in certificate_problems(directory, manifest):
         raise CheckFailed(f"{path}: {problem}; audit the data set again, or remove {path.parent}")
     certificate, demanded = load_certificate(path), load_policy(POLICY)
     verdict, strict = certificate.verdict, certificate.policy_sha256 == demanded.sha256

@@ -64,38 +64,40 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
     Raises:
         BadInput: if there is no manifest to check against, or the key cannot be read.
     """
-    index = Manifest.load(directory)
-    problems = shard_problems(directory, index)
-    problems += _certificate_problems(directory, index, public_key)
+    manifest = Manifest.load(directory)
+    problems = shard_problems(directory, manifest)
+    problems += _certificate_problems(directory, manifest, public_key)
     problems += _report_problems(directory)
-    problems += _card_problems(directory, index)
-    problems += _side_problems(directory, index)
-    return Validation(sha256_of_file(directory / MANIFEST), len(index.shards), index.num_samples, tuple(problems))
+    problems += _card_problems(directory, manifest)
+    problems += _side_problems(directory, manifest)
+    return Validation(
+        sha256_of_file(directory / MANIFEST), len(manifest.shards), manifest.num_samples, tuple(problems)
+    )
 
 
-def shard_problems(directory: Path, index: Manifest) -> list[Problem]:
+def shard_problems(directory: Path, manifest: Manifest) -> list[Problem]:
     """What is wrong with the manifest, the shards and the folder that they are in."""
-    problems = [*_manifest_problems(directory, index), *_strangers(directory, index)]
+    problems = [*_manifest_problems(directory, manifest), *_strangers(directory, manifest)]
     faces = None
     try:
-        faces = found_faces(directory, index.plan)
+        faces = found_faces(directory, manifest.plan)
     except BadInput as error:
         problems.append(_problem(directory, ALIGNMENT, error))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        numbers = range(len(index.shards))
-        for found in pool.map(lambda number: list(_shard_problems(directory, index, number, faces)), numbers):
+        numbers = range(len(manifest.shards))
+        for found in pool.map(lambda number: list(_shard_problems(directory, manifest, number, faces)), numbers):
             problems += found
     return problems
 
 
-def _certificate_problems(directory: Path, index: Manifest, public_key: Path | None) -> Iterator[Problem]:
-    if any(not (directory / shard.filename).is_file() for shard in index.shards):
+def _certificate_problems(directory: Path, manifest: Manifest, public_key: Path | None) -> Iterator[Problem]:
+    if any(not (directory / shard.filename).is_file() for shard in manifest.shards):
         return  # the missing shards have been named
     if public_key is None and not (directory / CERTIFICATE).exists():
         if (directory / SIGNATURE).exists():
             yield Problem(SIGNATURE, "signs a certificate that is not there")
         return
-    for sentence in certificate_problems(directory, index, public_key):
+    for sentence in certificate_problems(directory, manifest, public_key):
         yield Problem(CERTIFICATE, sentence)
 
 
@@ -117,26 +119,28 @@ def _report_problems(directory: Path) -> Iterator[Problem]:
         yield Problem(REPORT, f"not the report of the certificate beside it; {again}")
 
 
-def _manifest_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
-    plan = index.plan
+def _manifest_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
+    plan = manifest.plan
     if read_json(directory / MANIFEST).get("plan_fingerprint") != plan.fingerprint:
         yield Problem(MANIFEST, "the fingerprint is not that of the plan")
     planned = [(plan.shard_filename(i), plan.shard_size(i)) for i in range(plan.num_shards)]
-    listed = [(shard.filename, shard.num_samples) for shard in index.shards]
+    listed = [(shard.filename, shard.num_samples) for shard in manifest.shards]
     if planned != listed:
         yield Problem(MANIFEST, "the shards listed are not those of the plan")
 
 
-def _strangers(directory: Path, index: Manifest) -> Iterator[Problem]:
-    listed = {shard.filename for shard in index.shards} | {"data/sizes.json"}
+def _strangers(directory: Path, manifest: Manifest) -> Iterator[Problem]:
+    listed = {shard.filename for shard in manifest.shards} | {"data/sizes.json"}
     for path in sorted((directory / "data").glob("*")):
         name = f"data/{path.name}"
         if name not in listed:
             yield Problem(name, "not in the manifest; readers that take every file here would read it")
 
 
-def _shard_problems(directory: Path, index: Manifest, number: int, faces: FoundFaces | None) -> Iterator[Problem]:
-    shard, path = index.shards[number], directory / index.shards[number].filename
+def _shard_problems(
+    directory: Path, manifest: Manifest, number: int, faces: FoundFaces | None
+) -> Iterator[Problem]:
+    shard, path = manifest.shards[number], directory / manifest.shards[number].filename
     if not path.is_file():
         yield Problem(shard.filename, "missing")
         return
@@ -144,10 +148,10 @@ def _shard_problems(directory: Path, index: Manifest, number: int, faces: FoundF
         yield Problem(shard.filename, f"{size:,} bytes, not {shard.num_bytes:,}")
     if (sha256 := sha256_of_file(path)) != shard.sha256:
         yield Problem(shard.filename, f"its SHA-256 is {sha256[:12]}..., not {shard.sha256[:12]}...")
-    if number >= index.plan.num_shards or (index.plan.align is not None and faces is None):
+    if number >= manifest.plan.num_shards or (manifest.plan.align is not None and faces is None):
         return  # nothing says what should be in it
-    planned = index.plan.shard(number, None if faces is None else faces.indices)
-    sentences = _content_problems(path, index.plan, {spec.key: spec for spec in planned})
+    planned = manifest.plan.shard(number, None if faces is None else faces.indices)
+    sentences = _content_problems(path, manifest.plan, {spec.key: spec for spec in planned})
     for count, sentence in enumerate(sentences):
         if count == _PER_SHARD:
             yield Problem(shard.filename, "and more")
@@ -213,13 +217,13 @@ def _parsed(data: bytes) -> object:
         return None
 
 
-def _card_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
+def _card_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
     try:
         card = read_front_matter(directory)
     except BadInput as error:
         yield _problem(directory, CARD, error)
         return
-    wanted = front_matter(index, licence="")
+    wanted = front_matter(manifest, licence="")
     for name in ("configs", "dataset_info", "size_categories"):
         if card.get(name) != wanted[name]:
             yield Problem(CARD, f"`{name}` in its front matter is not what the manifest says")
@@ -235,16 +239,16 @@ def _card_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
         certificate = load_certificate(directory / CERTIFICATE) if (directory / CERTIFICATE).exists() else None
     except BadInput:
         return  # named above; a card that repeats it is no better
-    for name, words in claims(index, certificate).items():
+    for name, words in claims(manifest, certificate).items():
         if words not in prose:
             source = "certificate" if name == "certificate" and certificate is not None else "manifest"
             yield Problem(CARD, f"does not say {words!r}, as the {source} has it ({name})")
 
 
-def _side_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
-    values = {"_info.json": index.timm_info(), "data/sizes.json": index.open_clip_sizes()}
+def _side_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
+    values = {"_info.json": manifest.timm_info(), "data/sizes.json": manifest.open_clip_sizes()}
     if (licence := held_licence(directory)) is not None:
-        values[CROISSANT] = croissant(index, licence)
+        values[CROISSANT] = croissant(manifest, licence)
     for name, value in values.items():
         if not (directory / name).is_file():
             yield Problem(name, "missing; `sface-data card` makes it")
@@ -257,9 +261,9 @@ def _side_problems(directory: Path, index: Manifest) -> Iterator[Problem]:
     for name, command in ((CITATION, "card"), (DATASHEET, "card"), (PREVIEW, "preview")):
         if not (directory / name).is_file():
             yield Problem(name, f"missing; `sface-data {command}` makes it")
-        elif name == DATASHEET and claims(index)["counts"].encode() not in (directory / name).read_bytes():
-            yield Problem(name, f"does not say {claims(index)['counts']!r}, as the manifest has it")
-    for listed in (index.class_centers, index.aligned):
+        elif name == DATASHEET and claims(manifest)["counts"].encode() not in (directory / name).read_bytes():
+            yield Problem(name, f"does not say {claims(manifest)['counts']!r}, as the manifest has it")
+    for listed in (manifest.class_centers, manifest.aligned):
         if listed is None:
             continue
         path = directory / listed.filename

@@ -1,4 +1,4 @@
-"""Work that is done before its turn, so that whoever waits for it does not have to."""
+"""Prefetching: run a function over items in a pool, yield results in order, hold at most `depth`."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,18 +10,18 @@ Result = TypeVar("Result")
 
 
 def prefetch(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], most: int
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
 ) -> Iterator[Result]:
     """What `function` makes of each item, in their order, made in `pool` while earlier ones are used.
 
     Args:
-        most: items that may be under way, or wait to be used; bounds the memory.
+        depth: items that may be under way, or wait to be used; bounds the memory.
     """
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > most:
+            if len(waiting) > depth:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -32,9 +32,9 @@ def test_generate_uses_it_where_no_network_is_named(
     outdir = tmp_path / "faces"
     code, _, stderr = run("generate", "--outdir", outdir, "--samples-per-class", 2, "--device", "cpu")
     assert code == 0, stderr
-    index = Manifest.load(outdir)
-    assert index.plan.generator_sha256 == load_generator(DEMO_GENERATOR).generator_sha256
-    assert index.num_samples == 64
+    manifest = Manifest.load(outdir)
+    assert manifest.plan.generator_sha256 == load_generator(DEMO_GENERATOR).generator_sha256
+    assert manifest.num_samples == 64
     assert (outdir / "preview.png").is_file()
     code, _, _ = run("validate", outdir)
     assert code == 0

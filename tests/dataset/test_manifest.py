@@ -16,37 +16,37 @@ ENVIRONMENT = {"device": "cpu", "batch": 2, "versions": {}, "network": {"file": 
 
 
 @pytest.fixture
-def index() -> Manifest:
+def manifest() -> Manifest:
     plan = SamplePlan("00", 4, (1, 3), 5, samples_per_shard=6)
     shards = (ShardInfo("data/train-000000.tar", 6, 100, "aa"), ShardInfo("data/train-000001.tar", 4, 80, "bb"))
     return Manifest(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc"))
 
 
-def test_saved_and_read_again(index: Manifest, tmp_path: Path) -> None:
-    index.save(tmp_path)
-    assert Manifest.load(tmp_path) == index
+def test_saved_and_read_again(manifest: Manifest, tmp_path: Path) -> None:
+    manifest.save(tmp_path)
+    assert Manifest.load(tmp_path) == manifest
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
     first = (tmp_path / MANIFEST).read_bytes()
     Manifest.load(tmp_path).save(tmp_path)
     assert (tmp_path / MANIFEST).read_bytes() == first
 
 
-def test_sums(index: Manifest) -> None:
-    assert (index.num_samples, index.num_bytes) == (10, 180)
+def test_sums(manifest: Manifest) -> None:
+    assert (manifest.num_samples, manifest.num_bytes) == (10, 180)
 
 
-def test_what_other_readers_look_for(index: Manifest) -> None:
+def test_what_other_readers_look_for(manifest: Manifest) -> None:
     """timm joins the names with the folder that `_info.json` is in, open_clip looks up their last part."""
     names = ["data/train-000000.tar", "data/train-000001.tar"]
     split = {"name": "train", "num_samples": 10, "filenames": names, "shard_lengths": [6, 4]}
-    assert index.timm_info() == {"splits": {"train": split}}
-    assert index.open_clip_sizes() == {"train-000000.tar": 6, "train-000001.tar": 4}
+    assert manifest.timm_info() == {"splits": {"train": split}}
+    assert manifest.open_clip_sizes() == {"train-000000.tar": 6, "train-000001.tar": 4}
 
 
 def test_the_manifest_tells_what_is_on_disk(dataset: Path) -> None:
-    index = Manifest.load(dataset)
-    assert [shard.num_samples for shard in index.shards] == [25, 25, 10]
-    for shard in index.shards:
+    manifest = Manifest.load(dataset)
+    assert [shard.num_samples for shard in manifest.shards] == [25, 25, 10]
+    for shard in manifest.shards:
         assert (dataset / shard.filename).stat().st_size == shard.num_bytes
         assert sha256_of_file(dataset / shard.filename) == shard.sha256
 
@@ -97,8 +97,8 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_manifest_that_cannot_be_used_is_named(index: Manifest, tmp_path: Path, case: str) -> None:
-    index.save(tmp_path)
+def test_a_manifest_that_cannot_be_used_is_named(manifest: Manifest, tmp_path: Path, case: str) -> None:
+    manifest.save(tmp_path)
     path = tmp_path / MANIFEST
     value = json.loads(path.read_text())
     BROKEN[case](value)

@@ -72,11 +72,11 @@ def images_in(directory: Path) -> dict[str, np.ndarray]:
 def test_each_class_has_its_first_images_with_a_face(
     aligned: Path, golden: Path, detector: Path, run: Run
 ) -> None:
-    index = Manifest.load(aligned)
+    manifest = Manifest.load(aligned)
     network, finder = load_generator(golden / "conditional-32.pkl").generator, Detector(detector, "cpu")
-    sampler = Sampler(network, replace(index.plan, align=None), torch.device("cpu"), 20)
+    sampler = Sampler(network, replace(manifest.plan, align=None), torch.device("cpu"), 20)
     images, keys, drawn = images_in(aligned), [], 0
-    for c in index.plan.classes:
+    for c in manifest.plan.classes:
         specs = [spec_of(0, c, i) for i in range(40)]
         made = [image for batch in sampler.batches(specs) for image in batch.images]
         found = [(s, image, finder.landmarks(image)) for s, image in zip(specs, made, strict=True)]
@@ -86,9 +86,9 @@ def test_each_class_has_its_first_images_with_a_face(
         keys += [spec.key for spec, _, _ in kept]
         drawn += kept[-1][0].index + 1
     assert set(images) == set(keys)
-    assert index.aligned is not None
-    assert not strangers(aligned, release_files(aligned, index))
-    assert (index.aligned.drawn, index.aligned.detector) == (drawn, "det.onnx")
+    assert manifest.aligned is not None
+    assert not strangers(aligned, release_files(aligned, manifest))
+    assert (manifest.aligned.drawn, manifest.aligned.detector) == (drawn, "det.onnx")
     assert drawn > 28, "no image was without a face, and nothing is tested"
     assert run("validate", aligned)[0] == 0
     card = (aligned / "README.md").read_text()

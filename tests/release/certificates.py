@@ -11,7 +11,7 @@ from sface_data.release.contents import write_card
 
 def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path:
     """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
-    index = Manifest.load(folder)
+    manifest = Manifest.load(folder)
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
@@ -20,7 +20,7 @@ def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path
         "verdict": verdict,
         "in_words": f"For tests, {verdict}.",
     }
-    subjects = module.subjects_of(folder, index)
+    subjects = module.subjects_of(folder, manifest)
     statement = {
         "_type": module.TYPE,
         "subject": [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in sorted(subjects.items())],
@@ -30,5 +30,5 @@ def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path
     predicate["certificate_sha256"] = module._own_digest(statement)
     path = folder / module.CERTIFICATE
     module.write_certificate(path.parent, module.Certificate(statement, ""))
-    write_card(folder, index, None)
+    write_card(folder, manifest, None)
     return path

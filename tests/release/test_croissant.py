@@ -65,9 +65,11 @@ def test_it_leaves_out_only_when_and_where_it_was_published(read: tuple[str, dic
 
 def test_it_describes_every_shard_the_licence_and_the_risks(dataset: Path) -> None:
     value = json.loads((dataset / "croissant.json").read_text())
-    index = Manifest.load(dataset)
+    manifest = Manifest.load(dataset)
     files = {item["contentUrl"]: item for item in value["distribution"] if item["@type"] == "cr:FileObject"}
-    assert {name: item["sha256"] for name, item in files.items()} == {s.filename: s.sha256 for s in index.shards}
+    assert {name: item["sha256"] for name, item in files.items()} == {
+        s.filename: s.sha256 for s in manifest.shards
+    }
     assert {item["encodingFormat"] for item in files.values()} == {"application/x-tar"}
     assert value["license"] == "https://spdx.org/licenses/CC-BY-NC-SA-4.0.html"
     assert "60 images of 10 classes" in value["description"]

@@ -50,20 +50,20 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def index(folder: Path) -> Manifest:
+def manifest(folder: Path) -> Manifest:
     return Manifest.load(folder)
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, index: Manifest) -> Samples:
+def expected(folder: Path, manifest: Manifest) -> Samples:
     """What our own reader finds."""
     samples = {}
-    for shard in index.shards:
+    for shard in manifest.shards:
         for sample in read_shard(folder / shard.filename):
             members = sample.members
-            pixels = decode(members[index.plan.image.format])
+            pixels = decode(members[manifest.plan.image.format])
             samples[sample.key] = int(members["cls"]), json.loads(members["json"]), pixels
-    assert len(samples) == index.num_samples
+    assert len(samples) == manifest.num_samples
     return samples
 
 
@@ -94,8 +94,8 @@ def of_datasets(rows: Any, image: str, label: str) -> Samples:
     return found
 
 
-def test_our_reader_agrees_with_the_plan(expected: Samples, index: Manifest) -> None:
-    specs = [spec for number in range(index.plan.num_shards) for spec in index.plan.shard(number)]
+def test_our_reader_agrees_with_the_plan(expected: Samples, manifest: Manifest) -> None:
+    specs = [spec for number in range(manifest.plan.num_shards) for spec in manifest.plan.shard(number)]
     assert list(expected) == [spec.key for spec in specs]
     for spec in specs:
         label, facts, _ = expected[spec.key]
@@ -103,13 +103,13 @@ def test_our_reader_agrees_with_the_plan(expected: Samples, index: Manifest) -> 
         assert facts == {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
 
 
-def test_mapped(load: Callable[..., Any], index: Manifest, expected: Samples) -> None:
+def test_mapped(load: Callable[..., Any], manifest: Manifest, expected: Samples) -> None:
     from datasets import ClassLabel, Value
     from datasets import Image as ImageFeature
 
-    form = index.plan.image.format
-    dataset = load(split=index.plan.split)
-    assert dataset.num_rows == index.num_samples
+    form = manifest.plan.image.format
+    dataset = load(split=manifest.plan.split)
+    assert dataset.num_rows == manifest.num_samples
     integer = Value("int64")
     assert dict(dataset.features) == {
         "cls": ClassLabel(names=[f"class_{i:06d}" for i in range(10)]),
@@ -121,20 +121,20 @@ def test_mapped(load: Callable[..., Any], index: Manifest, expected: Samples) ->
     renamed = dataset.rename_columns({form: "image", "cls": "label"})
     assert_same(of_datasets(renamed, "image", "label"), expected)
     assert renamed.features["label"].int2str(3) == "class_000003"
-    assert list(load()) == [index.plan.split]
+    assert list(load()) == [manifest.plan.split]
 
 
-def test_streamed_and_shuffled(load: Callable[..., Any], index: Manifest, expected: Samples) -> None:
-    form = index.plan.image.format
-    dataset = load(split=index.plan.split, streaming=True)
+def test_streamed_and_shuffled(load: Callable[..., Any], manifest: Manifest, expected: Samples) -> None:
+    form = manifest.plan.image.format
+    dataset = load(split=manifest.plan.split, streaming=True)
     assert set(dataset.features) == {"cls", form, "json", "__key__", "__url__"}
     found = of_datasets(dataset.shuffle(seed=0, buffer_size=10), form, "cls")
     assert_same(found, expected)
     assert list(found) != list(expected)
 
 
-def shards_of(folder: Path, index: Manifest) -> list[str]:
-    return [str(folder / shard.filename) for shard in index.shards]
+def shards_of(folder: Path, manifest: Manifest) -> list[str]:
+    return [str(folder / shard.filename) for shard in manifest.shards]
 
 
 def of_webdataset(samples: Any, form: str) -> Samples:
@@ -147,48 +147,48 @@ def of_webdataset(samples: Any, form: str) -> Samples:
     return found
 
 
-def test_webdataset(folder: Path, index: Manifest, expected: Samples) -> None:
+def test_webdataset(folder: Path, manifest: Manifest, expected: Samples) -> None:
     import webdataset
 
-    dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False)
-    found = of_webdataset(dataset, index.plan.image.format)
+    dataset = webdataset.WebDataset(shards_of(folder, manifest), shardshuffle=False)
+    found = of_webdataset(dataset, manifest.plan.image.format)
     assert list(found) == list(expected)
     assert_same(found, expected)
 
 
-def test_webdataset_decodes_by_itself(folder: Path, index: Manifest, expected: Samples) -> None:
+def test_webdataset_decodes_by_itself(folder: Path, manifest: Manifest, expected: Samples) -> None:
     import webdataset
 
-    dataset = webdataset.WebDataset(shards_of(folder, index), shardshuffle=False).decode("rgb8")
-    found = {s["__key__"]: (s["cls"], s["json"], s[index.plan.image.format]) for s in dataset}
+    dataset = webdataset.WebDataset(shards_of(folder, manifest), shardshuffle=False).decode("rgb8")
+    found = {s["__key__"]: (s["cls"], s["json"], s[manifest.plan.image.format]) for s in dataset}
     assert_same(found, expected)
 
 
-def test_two_workers_of_a_data_loader(folder: Path, index: Manifest, expected: Samples) -> None:
+def test_two_workers_of_a_data_loader(folder: Path, manifest: Manifest, expected: Samples) -> None:
     import webdataset
 
     dataset = webdataset.WebDataset(
-        shards_of(folder, index), shardshuffle=False, workersplitter=webdataset.split_by_worker
+        shards_of(folder, manifest), shardshuffle=False, workersplitter=webdataset.split_by_worker
     )
     loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=2)
-    assert_same(of_webdataset(loader, index.plan.image.format), expected)
+    assert_same(of_webdataset(loader, manifest.plan.image.format), expected)
 
 
-def test_what_timm_looks_for(folder: Path, index: Manifest) -> None:
+def test_what_timm_looks_for(folder: Path, manifest: Manifest) -> None:
     """timm opens the folder, the split of `_info.json`, and there each name joined to the folder."""
-    split = json.loads((folder / "_info.json").read_text())["splits"][index.plan.split]
-    assert split["name"] == index.plan.split
+    split = json.loads((folder / "_info.json").read_text())["splits"][manifest.plan.split]
+    assert split["name"] == manifest.plan.split
     counts = [sum(1 for _ in read_shard(Path(os.path.join(folder, name)))) for name in split["filenames"]]  # noqa: PTH118
     assert counts == split["shard_lengths"]
-    assert sum(counts) == split["num_samples"] == index.num_samples
+    assert sum(counts) == split["num_samples"] == manifest.num_samples
 
 
-def test_what_open_clip_looks_for(folder: Path, index: Manifest) -> None:
+def test_what_open_clip_looks_for(folder: Path, manifest: Manifest) -> None:
     """open_clip reads `sizes.json` in the folder of the shards and looks up the last part of their names."""
     sizes = json.loads((folder / "data" / "sizes.json").read_text())
     shards = sorted((folder / "data").glob("*.tar"))
     assert sizes == {path.name: sum(1 for _ in read_shard(path)) for path in shards}
-    assert len(shards) == len(index.shards)
+    assert len(shards) == len(manifest.shards)
 
 
 def test_the_lines_of_the_card_work(folder: Path, tmp_path: Path, expected: Samples) -> None:

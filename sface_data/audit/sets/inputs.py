@@ -38,18 +38,18 @@ class Faces:
     embeddings: EmbeddingSet | None
 
     @classmethod
-    def open(cls, path: Path, progress: Progress | None = None, index: Manifest | None = None) -> "Faces":
+    def open(cls, path: Path, progress: Progress | None = None, manifest: Manifest | None = None) -> "Faces":
         """Opens a SOURCE, and reads every face of it once for its digest.
 
         Args:
-            index: of a finished data set, whose shards are read then and nothing else that lies in its folder.
+            manifest: of a finished data set, whose shards are read then and nothing else that lies in its folder.
 
         Raises:
             BadInput: if it cannot be read or has fewer than two classes, or if a finished data set holds
                 embeddings or other faces than its manifest counts.
         """
-        if index is not None:
-            return cls._of_dataset(path, index, progress)
+        if manifest is not None:
+            return cls._of_dataset(path, manifest, progress)
         if is_embeddings(path):
             found = open_embeddings(path)
             _check_classes(path, len(found), len(np.unique(found.class_index)))
@@ -58,16 +58,16 @@ class Faces:
         return cls(path, source, FaceList.of(source, progress), None)
 
     @classmethod
-    def _of_dataset(cls, path: Path, index: Manifest, progress: Progress | None) -> "Faces":
+    def _of_dataset(cls, path: Path, manifest: Manifest, progress: Progress | None) -> "Faces":
         if is_embeddings(path):
             raise BadInput(
                 f"{path}: holds embeddings beside its images, and they could be of anything; move "
                 f"{EMBEDDINGS} and its parts out of the folder"
             )
-        source = ShardSource(path, [path / shard.filename for shard in index.shards])
-        if len(source) != index.num_samples:
+        source = ShardSource(path, [path / shard.filename for shard in manifest.shards])
+        if len(source) != manifest.num_samples:
             raise BadInput(
-                f"{path}: its shards hold {len(source):,} faces, not {index.num_samples:,} as its manifest says"
+                f"{path}: its shards hold {len(source):,} faces, not {manifest.num_samples:,} as its manifest says"
             )
         _check_classes(path, len(source), len(source.class_names))
         return cls(path, source, FaceList.of(source, progress), None)

@@ -22,17 +22,19 @@ from tests.audit.conftest import silent
 def test_only_the_shards_of_the_manifest_are_judged(dataset: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(dataset, tmp_path / "faces")
     shutil.copy(folder / "data" / "train-000000.tar", folder / "other.tar")
-    index = Manifest.load(folder)
-    assert len(Faces.open(folder)) == index.shards[0].num_samples  # what `open_source` would take
-    assert len(Faces.open(folder, index=index)) == index.num_samples
+    manifest = Manifest.load(folder)
+    assert len(Faces.open(folder)) == manifest.shards[0].num_samples  # what `open_source` would take
+    assert len(Faces.open(folder, manifest=manifest)) == manifest.num_samples
 
 
 def test_a_data_set_with_other_faces_than_its_manifest_counts(dataset: Path) -> None:
-    index = Manifest.load(dataset)
-    first = dataclasses.replace(index.shards[0], num_samples=19)
-    changed = dataclasses.replace(index, shards=(first, *index.shards[1:]))
-    with pytest.raises(BadInput, match=rf"hold {index.num_samples} faces, not {changed.num_samples} as its man"):
-        Faces.open(dataset, index=changed)
+    manifest = Manifest.load(dataset)
+    first = dataclasses.replace(manifest.shards[0], num_samples=19)
+    changed = dataclasses.replace(manifest, shards=(first, *manifest.shards[1:]))
+    with pytest.raises(
+        BadInput, match=rf"hold {manifest.num_samples} faces, not {changed.num_samples} as its man"
+    ):
+        Faces.open(dataset, manifest=changed)
 
 
 def test_embeddings_in_a_data_set_do_not_stand_in_for_its_images(
