@@ -1,14 +1,34 @@
-"""What can go wrong, in one sentence each.
+"""Errors that end a command with one sentence, and how text of others is shown in them.
 
 Every error that a user can cause or mend is one of these two. The command line prints the sentence and ends
 with `exit_code`; nobody sees a traceback for a mistyped path.
 """
 
 
+def shown(text: object) -> str:
+    """Text that others wrote, in one line, with nothing in it that acts instead of being seen.
+
+    Control characters, line breaks, marks of direction and other invisible characters, and bytes of a file name
+    that are not UTF-8 become `\\x1b`, `\\n`, `\\u202e`, `\\udcff`.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 class SfaceDataError(Exception):
-    """Base of the errors that end a command with one sentence."""
+    """Base of the errors that end a command with one sentence.
+
+    Args:
+        sentence: what is wrong and what to do; `shown`, as it may quote names and contents of files.
+        lines: details below it, one a line.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str, *lines: str) -> None:
+        super().__init__(sentence, *lines)
+
+    def __str__(self) -> str:
+        return "\n  ".join(map(shown, self.args))
 
 
 class CheckFailed(SfaceDataError):

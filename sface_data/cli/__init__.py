@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.errors import SfaceDataError
+from sface_data.errors import SfaceDataError, shown
 
 
 class _Commands(click.Group):
@@ -19,7 +19,7 @@ class _Commands(click.Group):
             sys.exit(error.exit_code)
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx is not None else "sface-data"
-            click.echo(f"sface-data: {error.format_message()} See `{path} --help`.", err=True)
+            click.echo(f"sface-data: {shown(error.format_message())} See `{path} --help`.", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("sface-data: interrupted; run the same command again to go on", err=True)

@@ -131,10 +131,10 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
     if held is None and strangers:
         raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
     if held is not None and held != plan and not overwrite:
-        lines = "\n".join(f"  {line}" for line in plan.differences(held))
         raise BadInput(
             f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
-            f"Asked for, and held:\n{lines}"
+            "Asked for, and held:",
+            *plan.differences(held),
         )
     with os_errors_as_bad_input(directory):
         workspace.scratch.mkdir(parents=True, exist_ok=True)
