@@ -5,6 +5,7 @@ import hashlib
 import json
 import mmap
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 import sface_data
 from sface_data.errors import BadInput
 
+MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -82,14 +84,42 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file, or the one that a link leads to, for reading.
+
+    Raises:
+        BadInput: for a pipe, a device or a socket, of which the end might never come.
+        OSError: if it cannot be opened.
+    """
+    at_once = getattr(os, "O_NONBLOCK", 0)  # else a pipe waits for its writer
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | at_once))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise BadInput(f"{path}: not a regular file; put the file itself there")
+    return file
+
+
+def read_bytes(path: Path, at_most: int = MAX_TEXT) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        BadInput: if it cannot be read, is no regular file or has more than `at_most` bytes.
+    """
+    with os_errors_as_bad_input(path), open_regular(path) as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise BadInput(f"{path}: more than {at_most:,} bytes, which no such file has")
+    return data
+
+
 def sha256_of_file(path: Path) -> str:
     """The hex SHA-256 of the bytes of `path`.
 
     Raises:
-        BadInput: if it cannot be read.
+        BadInput: if it cannot be read, or is no regular file.
     """
     digest = hashlib.sha256()
-    with os_errors_as_bad_input(path), path.open("rb") as file:
+    with os_errors_as_bad_input(path), open_regular(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
@@ -121,10 +151,9 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
-        BadInput: if it cannot be read or is not JSON.
+        BadInput: if it cannot be read, is too large or is not JSON.
     """
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    data = read_bytes(path)
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
