@@ -42,7 +42,7 @@ from sface_data.faces.sources import open_source
 from sface_data.recognition.faces import FaceBatches
 from sface_data.recognition.recipe import recipe_of
 from sface_data.recognition.train import Settings, Training
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 CPU = torch.device("cpu")
 
@@ -95,7 +95,7 @@ def bench_loader(arguments: argparse.Namespace, folder: Path) -> None:
     count, batch = arguments.images * 8, arguments.batch
     shard = write_shard(folder / "loader", count)
     source = open_source(shard)
-    passes = (FaceBatches(source, batch, 0.5, seed, Team(), threads=2) for seed in itertools.count())
+    passes = (FaceBatches(source, batch, 0.5, seed, ProcessGroup(), threads=2) for seed in itertools.count())
 
     def ours() -> None:
         batches = next(passes).from_image(0)
@@ -137,7 +137,7 @@ def bench_training(arguments: argparse.Namespace, folder: Path) -> None:
     source = open_source(shard)
     settings = Settings(recipe, 0, "fp32", arguments.device, len(source.class_names), len(source), "")
     device = torch.device(arguments.device)
-    training = Training(source, settings, device, Team())
+    training = Training(source, settings, device, ProcessGroup())
     steps = max(arguments.images // arguments.batch, 1)
 
     def ours() -> None:

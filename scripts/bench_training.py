@@ -29,7 +29,7 @@ from sface_data.generator.ops import LRELU_GAIN, activate_, blur
 from sface_data.generator.recipe import PRESETS
 from sface_data.generator.train import Settings, Training
 from sface_data.runtime.devices import choose_device, choose_precision
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 WARM_UP = 2  # steps
 STEPS = 16  # one turn of the gradient penalty
@@ -77,7 +77,7 @@ def training(faces: TrainingFaces, device: torch.device, precision: str, naive: 
     settings = Settings(
         recipe, 0, precision, device.type, faces.resolution, len(faces.class_names), len(faces), faces.sha256
     )
-    return Training(faces, settings, device, Team())
+    return Training(faces, settings, device, ProcessGroup())
 
 
 def images_per_second(run: Training, steps: int) -> float:

@@ -176,7 +176,7 @@ def train(
     from sface_data.generator.run import run_training
     from sface_data.generator.train import Settings, Training
     from sface_data.runtime.devices import choose_precision
-    from sface_data.training.distributed import joined_team, training_device
+    from sface_data.training.distributed import process_group, training_device
     from sface_data.training.tensorboard_log import check_tensorboard
 
     if tensorboard:
@@ -201,10 +201,10 @@ def train(
         faces_sha256=faces.sha256,
         initial_sha256=None if initial is None else initial.generator_sha256,
     )
-    with joined_team(where) as team:
-        training = Training(faces, settings, where, team, None if initial is None else initial.generator)
+    with process_group(where) as group:
+        training = Training(faces, settings, where, group, None if initial is None else initial.generator)
         run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
-    if team.rank == 0:
+    if group.rank == 0:
         kimg = training.progress.images / 1000
         click.echo(f"{outdir}: {kimg:g} kimg; look at the newest samples-*.png", err=True)
 

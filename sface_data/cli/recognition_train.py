@@ -166,7 +166,7 @@ def train(
     from sface_data.recognition.teacher import open_teacher
     from sface_data.recognition.train import Settings, Training, check_teacher, run_training
     from sface_data.runtime.devices import choose_precision
-    from sface_data.training.distributed import joined_team, training_device
+    from sface_data.training.distributed import process_group, training_device
 
     chosen = adjusted(recipe_of(recipe, preset), changes)
     check_teacher(chosen, teacher is not None)
@@ -189,7 +189,7 @@ def train(
         faces_sha256=faces_sha256(source),
         teacher_sha256="" if opened is None else opened.sha256,
     )
-    with joined_team(where) as team:
+    with process_group(where) as team:
         training = Training(source, settings, where, team, opened, workers)
         run_training(training, outdir, checkpoint_epochs, measure, eval_every)
     if team.rank == 0:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sface_data.embedding.backbones import BACKBONES, create_backbone
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
-from sface_data.training.torch_files import is_state_dict, read_saved
+from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
 _METADATA_KEY = "sface_data.recognition"
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -139,7 +139,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read_pth(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        weights = read_saved(data)
+        weights = load_tensors_only(data)
     except ValueError as error:
         raise BadInput(
             f"{path}: not a file of weights that can be read without executing what is in it; give a .pth that "

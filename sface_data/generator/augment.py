@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sface_data.training.random_numbers import Dice
+from sface_data.training.random_numbers import BatchRandom
 
 # Orthogonal wavelets of Daubechies' least asymmetric family, low-pass, with 6 and 2 vanishing moments
 # (Daubechies, Ten Lectures on Wavelets, 1992, table 6.3; the second is the well-known D4).
@@ -33,7 +33,7 @@ _BAND_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of photographs, from the lowe
 
 
 @dataclass(frozen=True)
-class Draw:
+class TransformSampler:
     """What the transforms of a batch are drawn with.
 
     Attributes:
@@ -42,85 +42,89 @@ class Draw:
         size: height and width of the images in pixels.
     """
 
-    dice: Dice
+    random: BatchRandom
     n: int
     p: Tensor
     size: int
 
     def gate(self, values: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
         """values [n,...] with probability p, else `neutral`."""
-        keep = self.dice.uniform(self.n) < (self.p if p is None else p)
+        keep = self.random.uniform(self.n) < (self.p if p is None else p)
         return torch.where(keep.reshape(-1, *[1] * (values.ndim - 1)), values, neutral)
 
     def lognormal(self, octaves: float) -> Tensor:
         """Powers of two with a standard deviation of `octaves` [n]."""
-        return torch.exp2(self.dice.normal(self.n) * octaves)
+        return torch.exp2(self.random.normal(self.n) * octaves)
 
 
-def flip(draw: Draw) -> Tensor:
+def flip(sampler: TransformSampler) -> Tensor:
     """Mirrored, one in two."""
-    i = draw.gate(draw.dice.integers(draw.n, 2).float(), 0.0)
+    i = sampler.gate(sampler.random.integers(sampler.n, 2).float(), 0.0)
     return _matrix([[1 - 2 * i, 0, 0], [0, 1, 0], [0, 0, 1]])
 
 
-def quarter_turns(draw: Draw) -> Tensor:
+def quarter_turns(sampler: TransformSampler) -> Tensor:
     """Turned by 0, 90, 180 or 270 degrees."""
-    i = draw.gate(draw.dice.integers(draw.n, 4).float(), 0.0)
+    i = sampler.gate(sampler.random.integers(sampler.n, 4).float(), 0.0)
     return _rotation(i * (math.pi / 2))
 
 
-def shift(draw: Draw) -> Tensor:
+def shift(sampler: TransformSampler) -> Tensor:
     """Moved by whole pixels, up to an eighth of the side."""
-    x = draw.gate(torch.stack([draw.dice.uniform(draw.n, -0.125, 0.125) for _ in "xy"], dim=1), 0.0)  # [n,2]
-    x = (x * draw.size).round() / draw.size
+    x = sampler.gate(
+        torch.stack([sampler.random.uniform(sampler.n, -0.125, 0.125) for _ in "xy"], dim=1), 0.0
+    )  # [n,2]
+    x = (x * sampler.size).round() / sampler.size
     return _matrix([[1, 0, x[:, 0]], [0, 1, x[:, 1]], [0, 0, 1]])
 
 
-def scale(draw: Draw) -> Tensor:
+def scale(sampler: TransformSampler) -> Tensor:
     """Larger or smaller, by 0.2 octaves."""
-    s = draw.gate(draw.lognormal(0.2), 1.0)
+    s = sampler.gate(sampler.lognormal(0.2), 1.0)
     return _matrix([[s, 0, 0], [0, s, 0], [0, 0, 1]])
 
 
-def rotate(draw: Draw) -> Tensor:
+def rotate(sampler: TransformSampler) -> Tensor:
     """Turned by any angle. Comes twice, so that one or both come with probability p."""
-    angle = draw.gate(draw.dice.uniform(draw.n, -math.pi, math.pi), 0.0, 1 - (1 - draw.p).clamp(min=0).sqrt())
+    angle = sampler.gate(
+        sampler.random.uniform(sampler.n, -math.pi, math.pi), 0.0, 1 - (1 - sampler.p).clamp(min=0).sqrt()
+    )
     return _rotation(angle)
 
 
-def stretch(draw: Draw) -> Tensor:
+def stretch(sampler: TransformSampler) -> Tensor:
     """Wider and lower, or the reverse, by 0.2 octaves."""
-    s = draw.gate(draw.lognormal(0.2), 1.0)
+    s = sampler.gate(sampler.lognormal(0.2), 1.0)
     return _matrix([[s, 0, 0], [0, 1 / s, 0], [0, 0, 1]])
 
 
-def move(draw: Draw) -> Tensor:
+def move(sampler: TransformSampler) -> Tensor:
     """Moved by any distance, with a standard deviation of an eighth of the side."""
-    x = draw.gate(draw.dice.normal(draw.n, 2) * 0.125, 0.0)  # [n,2]
+    x = sampler.gate(sampler.random.normal(sampler.n, 2) * 0.125, 0.0)  # [n,2]
     return _matrix([[1, 0, x[:, 0]], [0, 1, x[:, 1]], [0, 0, 1]])
 
 
-def brightness(draw: Draw) -> Tensor:
+def brightness(sampler: TransformSampler) -> Tensor:
     """Something added, the same to all colours, with a standard deviation of 0.2."""
-    b = draw.gate(draw.dice.normal(draw.n) * 0.2, 0.0)
+    b = sampler.gate(sampler.random.normal(sampler.n) * 0.2, 0.0)
     return _matrix([[1, 0, 0, b], [0, 1, 0, b], [0, 0, 1, b], [0, 0, 0, 1]])
 
 
-def contrast(draw: Draw) -> Tensor:
+def contrast(sampler: TransformSampler) -> Tensor:
     """Everything times a factor of 0.5 octaves."""
-    c = draw.gate(draw.lognormal(0.5), 1.0)
+    c = sampler.gate(sampler.lognormal(0.5), 1.0)
     return _matrix([[c, 0, 0, 0], [0, c, 0, 0], [0, 0, c, 0], [0, 0, 0, 1]])
 
 
-def luma_flip(draw: Draw) -> Tensor:
+def luma_flip(sampler: TransformSampler) -> Tensor:
     """Light for dark with the colours kept (a Householder reflection), one in two."""
-    i = draw.gate(draw.dice.integers(draw.n, 2).float(), 0.0)
+    i = sampler.gate(sampler.random.integers(sampler.n, 2).float(), 0.0)
     return _identity(i, 4) - 2 * i[:, None, None] * _luma_projection(i)
 
 
-def hue(draw: Draw) -> Tensor:
+def hue(sampler: TransformSampler) -> Tensor:
     """Turned around the axis from black to white (Rodrigues' formula)."""
-    angle = draw.gate(draw.dice.uniform(draw.n, -math.pi, math.pi), 0.0)[:, None, None]
+    angle = sampler.gate(sampler.random.uniform(sampler.n, -math.pi, math.pi), 0.0)[:, None, None]
     projection = _luma_projection(angle)
     a = _LUMA
     cross = angle.new_tensor([[0, -a, a, 0], [a, 0, -a, 0], [-a, a, 0, 0], [0, 0, 0, 0]])
@@ -128,9 +132,9 @@ def hue(draw: Draw) -> Tensor:
     return projection + _homogeneous(angle) + across * angle.cos() + cross * angle.sin()
 
 
-def saturation(draw: Draw) -> Tensor:
+def saturation(sampler: TransformSampler) -> Tensor:
     """Colours times a factor of one octave, light and dark kept."""
-    s = draw.gate(draw.lognormal(1.0), 1.0)[:, None, None]
+    s = sampler.gate(sampler.lognormal(1.0), 1.0)[:, None, None]
     kept = _luma_projection(s) + _homogeneous(s)
     return kept + (torch.eye(4, device=s.device) - kept) * s
 
@@ -140,7 +144,7 @@ GEOMETRY = (scale, rotate, stretch, rotate, move)
 COLOUR = (brightness, contrast, luma_flip, hue, saturation)
 
 
-def augment(images: Tensor, groups: tuple[str, ...], p: Tensor, dice: Dice) -> Tensor:
+def augment(images: Tensor, groups: tuple[str, ...], p: Tensor, random: BatchRandom) -> Tensor:
     """Transforms images, each in its own way.
 
     Args:
@@ -148,34 +152,34 @@ def augment(images: Tensor, groups: tuple[str, ...], p: Tensor, dice: Dice) -> T
         groups: of GROUPS.
         p: probability of each transform, float32 [].
     """
-    draw = Draw(dice, images.shape[0], p, images.shape[-1])
+    sampler = TransformSampler(random, images.shape[0], p, images.shape[-1])
     for name, apply in GROUPS.items():
         if name in groups:
-            images = apply(images, draw)
+            images = apply(images, sampler)
     return images
 
 
-def compose(transforms: tuple[Callable[[Draw], Tensor], ...], draw: Draw) -> Tensor:
+def compose(transforms: tuple[Callable[[TransformSampler], Tensor], ...], sampler: TransformSampler) -> Tensor:
     """One matrix per image [n,D,D] for some transforms in order."""
-    first, *rest = (transform(draw) for transform in transforms)
+    first, *rest = (transform(sampler) for transform in transforms)
     for matrix in rest:
         first = matrix @ first
     return first
 
 
-def move_pixels(images: Tensor, draw: Draw) -> Tensor:
+def move_pixels(images: Tensor, sampler: TransformSampler) -> Tensor:
     """The transforms that only permute pixels (and mirror at the border): exact."""
     n, c, size, _ = images.shape
     position = (torch.arange(size, device=images.device) + 0.5) / size - 0.5
-    source = _sources(compose(PIXELS, draw), position)  # [N,R,R,2]
+    source = _sources(compose(PIXELS, sampler), position)  # [N,R,R,2]
     index = _reflect(((source + 0.5) * size - 0.5).round().long(), size)  # [N,R,R,2] x, y
     flat = (index[..., 1] * size + index[..., 0]).reshape(n, 1, -1).expand(-1, c, -1)  # [N,C,R*R]
     return images.flatten(2).gather(2, flat).reshape(images.shape)
 
 
-def warp(images: Tensor, draw: Draw) -> Tensor:
+def warp(images: Tensor, sampler: TransformSampler) -> Tensor:
     """The transforms that interpolate: at twice the resolution, between a wavelet filter and its reverse."""
-    matrices = compose(GEOMETRY, draw)  # [N,3,3]
+    matrices = compose(GEOMETRY, sampler)  # [N,3,3]
     moved = (matrices != torch.eye(3, device=images.device)).any(dim=2).any(dim=1).nonzero()[:, 0]  # [M]
     if len(moved) == 0:
         return images
@@ -191,21 +195,21 @@ def warp(images: Tensor, draw: Draw) -> Tensor:
     return images.index_copy(0, moved, _halve(warped))
 
 
-def recolour(images: Tensor, draw: Draw) -> Tensor:
+def recolour(images: Tensor, sampler: TransformSampler) -> Tensor:
     """The transforms of colours."""
-    matrices = compose(COLOUR, draw)  # [N,4,4]
+    matrices = compose(COLOUR, sampler)  # [N,4,4]
     colours = matrices[:, :3, :3] @ images.flatten(2) + matrices[:, :3, 3:]  # [N,3,R*R]
     return colours.reshape(images.shape)
 
 
-def filter_bands(images: Tensor, draw: Draw) -> Tensor:
+def filter_bands(images: Tensor, sampler: TransformSampler) -> Tensor:
     """Four bands of frequencies, each an octave wide, made stronger or weaker; the mean power is kept."""
     bank = band_filters().to(images.device)  # [4,T]
     power = torch.tensor(_BAND_POWER, device=images.device)
-    gains = torch.ones(draw.n, 4, device=images.device)
+    gains = torch.ones(sampler.n, 4, device=images.device)
     for band in range(4):
         gain = torch.ones_like(gains)
-        gain[:, band] = draw.gate(draw.lognormal(1.0), 1.0)
+        gain[:, band] = sampler.gate(sampler.lognormal(1.0), 1.0)
         gains = gains * gain / (gain.square() @ power).sqrt()[:, None]
     taps = bank.shape[1]
     kernels = (gains @ bank).repeat_interleave(3, dim=0)  # [N*3,T]
@@ -215,21 +219,21 @@ def filter_bands(images: Tensor, draw: Draw) -> Tensor:
     return F.conv2d(x, kernels[:, None, None, :], groups=n * c).reshape(images.shape)
 
 
-def add_noise(images: Tensor, draw: Draw) -> Tensor:
+def add_noise(images: Tensor, sampler: TransformSampler) -> Tensor:
     """White noise of a strength that is half-normal, 0.1."""
-    strength = draw.gate(draw.dice.normal(draw.n).abs() * 0.1, 0.0)
-    return images + strength[:, None, None, None] * draw.dice.normal(draw.n, *images.shape[1:])
+    strength = sampler.gate(sampler.random.normal(sampler.n).abs() * 0.1, 0.0)
+    return images + strength[:, None, None, None] * sampler.random.normal(sampler.n, *images.shape[1:])
 
 
-def cut_out(images: Tensor, draw: Draw) -> Tensor:
+def cut_out(images: Tensor, sampler: TransformSampler) -> Tensor:
     """A square of half the side, anywhere, made grey."""
-    half_side = draw.gate(torch.full((draw.n,), 0.25, device=images.device), 0.0)[:, None]
-    position = (torch.arange(draw.size, device=images.device) + 0.5) / draw.size
-    x, y = ((position - draw.dice.uniform(draw.n)[:, None]).abs() >= half_side for _ in "xy")  # [N,R] each
+    half_side = sampler.gate(torch.full((sampler.n,), 0.25, device=images.device), 0.0)[:, None]
+    position = (torch.arange(sampler.size, device=images.device) + 0.5) / sampler.size
+    x, y = ((position - sampler.random.uniform(sampler.n)[:, None]).abs() >= half_side for _ in "xy")  # [N,R] each
     return images * (y[:, None, :, None] | x[:, None, None, :])
 
 
-GROUPS: dict[str, Callable[[Tensor, Draw], Tensor]] = {
+GROUPS: dict[str, Callable[[Tensor, TransformSampler], Tensor]] = {
     "pixels": move_pixels,
     "geometry": warp,
     "colour": recolour,
@@ -311,13 +315,14 @@ def _padded(images: Tensor, margin: int) -> Tensor:
 
 
 def _double(images: Tensor) -> Tensor:
-    """[N,C,H,W] -> [N,C,2H,2W] behind the wavelet filter."""
+    """[N,C,H,W] -> [N,C,2H,2W] after the wavelet filter."""
     n, c, height, width = images.shape
     line = torch.tensor(_SYM6, device=images.device) * 2**0.5
-    kernel = torch.outer(line, line)[None, None]
     margin = len(_SYM6) // 4
     x = _padded(images, margin).reshape(n * c, 1, height + 2 * margin, width + 2 * margin)
-    x = F.conv_transpose2d(x, kernel, stride=2)
+    # The filter is an outer product: rows, then columns, take a sixth of the work of the square.
+    x = F.conv_transpose2d(x, line[None, None, None, :], stride=(1, 2))
+    x = F.conv_transpose2d(x, line[None, None, :, None], stride=(2, 1))
     first = 2 * margin + len(_SYM6) // 2 - 1  # puts the middle of the filter on the middle of each pixel
     return x[:, :, first : first + 2 * height, first : first + 2 * width].reshape(n, c, 2 * height, 2 * width)
 
@@ -326,8 +331,8 @@ def _halve(images: Tensor) -> Tensor:
     """The reverse of `_double`, for images with a margin of 5: [N,C,2H+10,2W+10] -> [N,C,H,W]."""
     n, c, height, width = images.shape
     line = torch.tensor(_SYM6, device=images.device) / 2**0.5
-    kernel = torch.outer(line, line)[None, None]
-    x = F.conv2d(images.reshape(n * c, 1, height, width), kernel, stride=2)
+    x = F.conv2d(images.reshape(n * c, 1, height, width), line[None, None, None, :], stride=(1, 2))
+    x = F.conv2d(x, line[None, None, :, None], stride=(2, 1))
     return x.reshape(n, c, x.shape[2], x.shape[3])
 
 

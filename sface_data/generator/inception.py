@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
-from sface_data.training.torch_files import is_state_dict, read_saved
+from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
 SOURCE = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -59,7 +59,7 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
-        content = read_saved(data, old_formats=True)
+        content = load_tensors_only(data, old_formats=True)
     except ValueError as error:
         raise BadInput(f"{path}: not a file of weights; get {SOURCE}") from error
     if not is_state_dict(content):

@@ -13,11 +13,11 @@ from sface_data.generator.sampler import pixels_of
 from sface_data.generator.train import Training
 from sface_data.generator.training_checkpoint import load_training, save_training
 from sface_data.io.files import atomic_write
-from sface_data.training.metrics_log import Report, images_bar, passed
+from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
 from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
-from sface_data.training.tensorboard_log import BOARD, opened_board
+from sface_data.training.tensorboard_log import TENSORBOARD, tensorboard_log
 
-_OURS = ("generator-*.safetensors", "samples-*.png", BOARD)
+_OURS = ("generator-*.safetensors", "samples-*.png", TENSORBOARD)
 _REPORT = 1000  # images between two lines of metrics
 _GRID_ROWS, _GRID_COLUMNS = 16, 10  # classes, images of each
 _ADVICE = "start a new run with a lower learning rate, a larger --gamma or --precision fp32"
@@ -40,28 +40,28 @@ def run_training(
         BadInput: if the folder holds a run with other settings or another process fills it, or if a loss is
             not finite; the last checkpoint is kept then.
     """
-    with claimed(outdir, training.team.rank, _OURS):
+    with claimed(outdir, training.group.rank, _OURS):
         if (outdir / CHECKPOINT).exists():
             load_training(training, outdir / CHECKPOINT)
         progress, batch = training.progress, training.settings.recipe.batch
         total = math.ceil(kimg * 1000 / batch) * batch
-        report = Report(outdir / METRICS, training.team, progress.images, _ADVICE)
-        wanted = tensorboard and training.team.rank == 0
+        report = MetricsLog(outdir / METRICS, training.group, progress.images, _ADVICE)
+        wanted = tensorboard and training.group.rank == 0
         with (
-            opened_board(outdir, progress.images, wanted) as board,
-            images_bar(progress.images, total, training.team.rank) as bar,
+            tensorboard_log(outdir, progress.images, wanted) as board,
+            images_bar(progress.images, total, training.group.rank) as bar,
         ):
             while progress.images < total:
                 before = progress.images
                 report.add(training.step())
                 bar.update(batch)
                 last = progress.images >= total
-                save = last or passed(before, progress.images, round(checkpoint_kimg * 1000))
-                if save or passed(before, progress.images, _REPORT):
+                save = last or crossed_multiple(before, progress.images, round(checkpoint_kimg * 1000))
+                if save or crossed_multiple(before, progress.images, _REPORT):
                     figures = report.write(progress.images, {"augment_p": progress.augment_p.item()})
                     if board is not None:
                         board.add(figures, progress.images)
-                if save and training.team.rank == 0:
+                if save and training.group.rank == 0:
                     name = f"{progress.images / 1000:09.2f}"
                     save_generator(training.averaged, outdir / f"generator-{name}.safetensors")
                     write_grid(training.averaged, outdir / f"samples-{name}.png")

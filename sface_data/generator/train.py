@@ -28,9 +28,9 @@ from sface_data.generator.networks import Discriminator, Generator, GeneratorCon
 from sface_data.generator.recipe import Recipe
 from sface_data.generator.weights import Network
 from sface_data.runtime.devices import DTYPES
-from sface_data.training.distributed import Team
-from sface_data.training.random_numbers import Dice
-from sface_data.training.shuffle import FaceOrder
+from sface_data.training.distributed import ProcessGroup
+from sface_data.training.random_numbers import BatchRandom
+from sface_data.training.shuffle import ShuffledIndices
 
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
@@ -83,7 +83,7 @@ class Training:
         faces: what is trained on.
         settings: see there.
         device: where it is trained.
-        team: the processes that share the work.
+        group: the processes that share the work.
         initial: generator whose weights training starts from, the one that the settings name.
 
     Raises:
@@ -95,19 +95,19 @@ class Training:
         faces: TrainingFaces,
         settings: Settings,
         device: torch.device,
-        team: Team,
+        group: ProcessGroup,
         initial: Generator | None = None,
     ) -> None:
         recipe = settings.recipe
-        if recipe.batch % (team.size * recipe.mbstd_group_size):
+        if recipe.batch % (group.size * recipe.mbstd_group_size):
             raise BadInput(
-                f"the batch is {recipe.batch}; it must be a multiple of {team.size * recipe.mbstd_group_size} "
-                f"({team.size} processes, groups of {recipe.mbstd_group_size} images)"
+                f"the batch is {recipe.batch}; it must be a multiple of {group.size * recipe.mbstd_group_size} "
+                f"({group.size} processes, groups of {recipe.mbstd_group_size} images)"
             )
-        self.faces, self.settings, self.device, self.team = faces, settings, device, team
+        self.faces, self.settings, self.device, self.group = faces, settings, device, group
         self.dtype = DTYPES[settings.precision]
-        self.share = recipe.batch // team.size  # images a step of this process
-        self.order = FaceOrder(len(faces), recipe.mirror, settings.seed)
+        self.share = recipe.batch // group.size  # images a step of this process
+        self.order = ShuffledIndices(len(faces), recipe.mirror, settings.seed)
         torch.manual_seed(settings.seed)
         generator = Generator(recipe.generator_config(settings.resolution, settings.classes))
         discriminator = Discriminator(recipe.discriminator_config(settings.resolution, settings.classes))
@@ -121,7 +121,7 @@ class Training:
             "generator": _adam(self.generator, recipe.learning_rate),
             "discriminator": _adam(self.discriminator, recipe.learning_rate),
         }
-        self.dice = Dice(settings.seed, device, team.rank, team.size)
+        self.random = BatchRandom(settings.seed, device, group.rank, group.size)
         zero = torch.zeros([], device=device)
         self.progress = Progress(0, zero.clone(), zero.clone(), zero.clone())
 
@@ -150,8 +150,8 @@ class Training:
         self._track_w_avg(ws)
         if regularise:
             images, _, ws = self._generate(max(self.share // 2, 1))
-            lengths = path_lengths(images, ws, self.dice.normal(*images.shape))
-            mean = torch.lerp(self.progress.path_mean, self.team.mean(lengths.detach().mean()), PATH_DECAY)
+            lengths = path_lengths(images, ws, self.random.normal(*images.shape))
+            mean = torch.lerp(self.progress.path_mean, self.group.mean(lengths.detach().mean()), PATH_DECAY)
             self.progress.path_mean = mean
             penalty = (lengths - mean).square().mean()
             loss = loss + penalty * (recipe.path_weight * recipe.path_interval)
@@ -165,15 +165,15 @@ class Training:
         with torch.no_grad():
             fake, fake_classes, _ = self._generate(self.share)
         fake_logits = self._judge(fake, fake_classes, self.dtype)
-        rank, size = self.team.rank, self.team.size
-        places, mirrored = self.order.places(self.progress.images, recipe.batch)
-        real, real_classes = self.faces.batch(places[rank::size], mirrored[rank::size])
+        rank, size = self.group.rank, self.group.size
+        indices, mirrored = self.order.indices(self.progress.images, recipe.batch)
+        real, real_classes = self.faces.batch(indices[rank::size], mirrored[rank::size])
         real = real.to(self.device).requires_grad_(regularise)
         # Derivatives of derivatives lose too much in few bits, and have no fast kernels in them on CPUs.
         dtype = torch.float32 if regularise else self.dtype
         real_logits = self._judge(real, real_classes.to(self.device), dtype)
         loss = discriminator_loss(real_logits, fake_logits)
-        sign = self.team.mean(real_logits.detach().sign().mean())
+        sign = self.group.mean(real_logits.detach().sign().mean())
         self.progress.signs = self.progress.signs + sign
         measured = {"discriminator_loss": loss.detach(), "real_sign": sign}
         if regularise:
@@ -186,33 +186,33 @@ class Training:
     def _track_w_avg(self, ws: Tensor) -> None:
         """Moves the mean of w, which truncation pulls towards, to the ws [N,num_ws,w_dim] of a batch."""
         w_avg = self.generator.mapping.w_avg
-        w_avg.lerp_(self.team.mean(ws.detach()[:, 0].mean(dim=0)), AVERAGE_DECAY)
+        w_avg.lerp_(self.group.mean(ws.detach()[:, 0].mean(dim=0)), AVERAGE_DECAY)
 
     def _generate(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """n images [n,3,R,R] of classes [n] as frequent as in the faces, and their ws [n,num_ws,w_dim]."""
         config = self.generator.config
-        classes = self.faces.classes(self.dice.integers(n, len(self.faces))).to(self.device)
-        ws = self.generator.ws(self.dice.normal(n, config.z_dim), classes)
-        chance, layer = self.dice.shared(2).tolist()
-        other = self.dice.normal(n, config.z_dim)
+        classes = self.faces.classes(self.random.integers(n, len(self.faces))).to(self.device)
+        ws = self.generator.ws(self.random.normal(n, config.z_dim), classes)
+        chance, layer = self.random.shared(2).tolist()
+        other = self.random.normal(n, config.z_dim)
         if chance < self.settings.recipe.style_mixing:
             first = 1 + int(layer * (config.num_ws - 1))
             ws = torch.cat([ws[:, :first], self.generator.ws(other, classes)[:, first:]], dim=1)
-        noise = [self.dice.normal(n, 1, size, size) for size in config.noise_resolutions]
+        noise = [self.random.normal(n, 1, size, size) for size in config.noise_resolutions]
         return self.generator.synthesis(ws, noise, self.dtype), classes, ws
 
     def _judge(self, images: Tensor, classes: Tensor, dtype: torch.dtype) -> Tensor:
         """The discriminator's logits [N,1] on images [N,3,R,R], augmented."""
         recipe = self.settings.recipe
         if recipe.augment:
-            images = augment(images, recipe.augment, self.progress.augment_p, self.dice)
+            images = augment(images, recipe.augment, self.progress.augment_p, self.random)
         return self.discriminator(images, classes, dtype)
 
     def _descend(self, name: str, network: torch.nn.Module, loss: Tensor) -> None:
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.team.average_gradients(network.parameters())
+        self.group.average_gradients(network.parameters())
         optimizer.step()
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ def save_training(training: Training, path: Path) -> None:
         "progress": {field.name: getattr(progress, field.name) for field in dataclasses.fields(progress)},
         "networks": {name: getattr(training, name).state_dict() for name in _NETWORKS},
         "optimizers": {name: optimizer.state_dict() for name, optimizer in training.optimizers.items()},
-        "dice": training.dice.state,
+        "random": training.random.state,
     }
     write_checkpoint(path, _FORMAT, dataclasses.asdict(training.settings), content)
 
@@ -37,4 +37,4 @@ def load_training(training: Training, path: Path) -> None:
         optimizer.load_state_dict(content["optimizers"][name])
     for name, value in content["progress"].items():
         setattr(training.progress, name, value.to(training.device) if isinstance(value, torch.Tensor) else value)
-    training.dice.state = content["dice"]
+    training.random.state = content["random"]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sface_data.training.random_numbers import Dice
+from sface_data.training.random_numbers import BatchRandom
 
 # Probability of each change.
 GEOMETRY, LIGHT, GREY, RESOLUTION, COMPRESSION, HIDING = 0.5, 0.8, 0.1, 0.3, 0.3, 0.2
@@ -33,7 +33,7 @@ _TABLE_CHROMA = (
 )  # fmt: skip
 
 
-def augment(images: Tensor, dice: Dice) -> Tensor:
+def augment(images: Tensor, dice: BatchRandom) -> Tensor:
     """Changes each image in its own way.
 
     Args:
@@ -49,12 +49,12 @@ def augment(images: Tensor, dice: Dice) -> Tensor:
     return _hide(images, dice).clamp(-1, 1)
 
 
-def _chosen(n: int, probability: float, dice: Dice) -> Tensor:
+def _chosen(n: int, probability: float, dice: BatchRandom) -> Tensor:
     """Which images are changed: bool [n]."""
     return dice.uniform(n) < probability
 
 
-def _move(images: Tensor, dice: Dice) -> Tensor:
+def _move(images: Tensor, dice: BatchRandom) -> Tensor:
     """Turns, zooms and shifts; what lies outside is the reflection of what lies inside."""
     n = len(images)
     chosen = _chosen(n, GEOMETRY, dice).float()
@@ -67,7 +67,7 @@ def _move(images: Tensor, dice: Dice) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _light(images: Tensor, dice: Dice) -> Tensor:
+def _light(images: Tensor, dice: BatchRandom) -> Tensor:
     """Brightness, contrast and saturation; some images lose all colour."""
     n = len(images)
 
@@ -84,7 +84,7 @@ def _light(images: Tensor, dice: Dice) -> Tensor:
     return torch.lerp(grey.expand_as(images), images, saturation)
 
 
-def _lower_resolution(images: Tensor, dice: Dice) -> Tensor:
+def _lower_resolution(images: Tensor, dice: BatchRandom) -> Tensor:
     """Down to a few pixels and up again, in four steps of sizes."""
     n, _, height, width = images.shape
     chosen = _chosen(n, RESOLUTION, dice)
@@ -99,7 +99,7 @@ def _lower_resolution(images: Tensor, dice: Dice) -> Tensor:
     return result
 
 
-def _compress(images: Tensor, dice: Dice) -> Tensor:
+def _compress(images: Tensor, dice: BatchRandom) -> Tensor:
     """The rounding of JPEG, in blocks of 8 x 8, without its coding."""
     n = len(images)
     chosen, quality = _chosen(n, COMPRESSION, dice), dice.uniform(n, _WORST, _BEST)
@@ -139,7 +139,7 @@ def _cosines(like: Tensor) -> Tensor:
     return cosines.to(like)
 
 
-def _hide(images: Tensor, dice: Dice) -> Tensor:
+def _hide(images: Tensor, dice: BatchRandom) -> Tensor:
     """A grey rectangle over a part."""
     n, _, height, width = images.shape
     chosen = _chosen(n, HIDING, dice)

@@ -14,8 +14,8 @@ from sface_data.embedding.backbones import INPUT_SIZE
 from sface_data.embedding.embedder import resized
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.training.distributed import Team
-from sface_data.training.shuffle import FaceOrder
+from sface_data.training.distributed import ProcessGroup
+from sface_data.training.shuffle import ShuffledIndices
 
 _AHEAD = 3  # batches that are read while one is trained on
 _PROBES = 64  # faces of which the digest of a set is taken
@@ -36,10 +36,12 @@ class FaceBatches:
         threads: that read and decode.
     """
 
-    def __init__(self, source: Source, batch: int, mirror: float, seed: int, team: Team, threads: int = 2) -> None:
+    def __init__(
+        self, source: Source, batch: int, mirror: float, seed: int, team: ProcessGroup, threads: int = 2
+    ) -> None:
         self.source, self.batch, self.team, self.threads = source, batch, team, threads
         self._mirror, self._seed = mirror, seed
-        self._order = FaceOrder(len(source), mirror=False, seed=seed)
+        self._order = ShuffledIndices(len(source), mirror=False, seed=seed)
         self._flips: tuple[int, NDArray[np.bool_]] = (-1, np.empty(0, np.bool_))
 
     def from_image(self, first: int) -> Generator[tuple[Tensor, Tensor], None, None]:
@@ -64,7 +66,7 @@ class FaceBatches:
 
     def _start(self, pool: ThreadPoolExecutor, first: int) -> "_Pending":
         rows = slice(self.team.rank, None, self.team.size)
-        places, _ = self._order.places(first, self.batch)
+        places, _ = self._order.indices(first, self.batch)
         mirrored = self._mirrored(first)[rows]
         places = places[rows]
         pixels = np.empty((len(places), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)

@@ -17,7 +17,7 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}  # with their published sizes
 _EPSILON = 1e-3  # radians that AdaFace keeps from 0 and pi
@@ -60,10 +60,15 @@ class Head(nn.Module):
     norm_std: Tensor
 
     def __init__(
-        self, config: MarginConfig, classes: int, dimensions: int, team: Team | None = None, std: float = 0.01
+        self,
+        config: MarginConfig,
+        classes: int,
+        dimensions: int,
+        team: ProcessGroup | None = None,
+        std: float = 0.01,
     ) -> None:
         super().__init__()
-        self.config, self.team = config, team or Team()
+        self.config, self.team = config, team or ProcessGroup()
         whole = torch.empty(classes, dimensions).normal_(0.0, std)
         self.weight = nn.Parameter(whole[self.team.rank :: self.team.size].clone())
         self.register_buffer("norm_mean", torch.tensor(20.0))  # AdaFace's
@@ -138,7 +143,7 @@ class _ShardedCrossEntropy(torch.autograd.Function):
     """Cross-entropy of logits of which every process holds some columns."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, places: Tensor, team: Team) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, logits: Tensor, places: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
         largest = team.largest(logits.detach().amax(dim=1))  # [N]
         exponents = (logits - largest[:, None]).exp()
         total = team.sum(exponents.sum(dim=1))
@@ -156,7 +161,7 @@ class _ShardedCrossEntropy(torch.autograd.Function):
         return result * (gradient / len(result)), None, None
 
 
-def gather_batch(embeddings: Tensor, team: Team) -> Tensor:
+def gather_batch(embeddings: Tensor, team: ProcessGroup) -> Tensor:
     """The embeddings [n,D] of all processes, in the order of the whole batch: [n * size,D].
 
     Of the batch, process r has rows r, r + size, ... The gradient that comes back is that of the sum of what
@@ -167,7 +172,7 @@ def gather_batch(embeddings: Tensor, team: Team) -> Tensor:
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, embeddings: Tensor, team: Team) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, embeddings: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.team = team
         return team.interleaved(embeddings)
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 
-def share_statistics(network: nn.Module, device: torch.device, team: Team) -> nn.Module:
+def share_statistics(network: nn.Module, device: torch.device, team: ProcessGroup) -> nn.Module:
     """The network with batch normalisation whose statistics are those of all processes; as it is if there is one.
 
     On GPUs that is torch's SyncBatchNorm, which CPUs do not have. Names of tensors stay.
@@ -31,7 +31,7 @@ class _SharedBatchNorm(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, plain: nn.modules.batchnorm._BatchNorm, team: Team) -> None:
+    def __init__(self, plain: nn.modules.batchnorm._BatchNorm, team: ProcessGroup) -> None:
         super().__init__()
         self.weight, self.bias = plain.weight, plain.bias
         for name, buffer in plain.named_buffers():
@@ -61,7 +61,7 @@ class _TeamMean(torch.autograd.Function):
     """The mean of a tensor over processes; its gradient is the mean of theirs."""
 
     @staticmethod
-    def forward(ctx, value: Tensor, team: Team) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, value: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.team = team
         return team.mean(value)
 

@@ -26,9 +26,9 @@ from sface_data.recognition.sync_batchnorm import share_statistics
 from sface_data.recognition.teacher import Teacher
 from sface_data.runtime.devices import DTYPES
 from sface_data.training.checkpoint import read_checkpoint, write_checkpoint
-from sface_data.training.distributed import Team
-from sface_data.training.metrics_log import Report, images_bar, passed
-from sface_data.training.random_numbers import Dice
+from sface_data.training.distributed import ProcessGroup
+from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
+from sface_data.training.random_numbers import BatchRandom
 from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
 
 WEIGHTS = "weights.safetensors"
@@ -87,7 +87,7 @@ class Training:
         source: Source,
         settings: Settings,
         device: torch.device,
-        team: Team,
+        team: ProcessGroup,
         teacher: Teacher | None = None,
         threads: int = 2,
     ) -> None:
@@ -96,7 +96,7 @@ class Training:
         self.settings, self.device, self.team, self.teacher = settings, device, team, teacher
         self.dtype = DTYPES[settings.precision]
         self.batches = FaceBatches(source, recipe.batch, recipe.mirror, settings.seed, team, threads)
-        self.dice = Dice(settings.seed, device, team.rank, team.size)
+        self.dice = BatchRandom(settings.seed, device, team.rank, team.size)
         torch.manual_seed(settings.seed)
         self.network = create_backbone(recipe.backbone, recipe.dimensions, recipe.dropout)
         self.head: Head | None = None
@@ -252,8 +252,8 @@ def run_training(
             training.load(outdir / CHECKPOINT)
         total = training.total
         interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
-        report = Report(outdir / METRICS, team, training.images, _ADVICE)
-        evaluations = Report(outdir / EVALUATIONS, team, training.images, _ADVICE)
+        report = MetricsLog(outdir / METRICS, team, training.images, _ADVICE)
+        evaluations = MetricsLog(outdir / EVALUATIONS, team, training.images, _ADVICE)
         batches = training.batches.from_image(training.images)
         with images_bar(training.images, total, team.rank) as bar:
             while training.images < total:
@@ -261,8 +261,8 @@ def run_training(
                 report.add(training.step(*next(batches)))
                 bar.update(recipe.batch)
                 last = training.images >= total
-                save = last or passed(before, training.images, interval)
-                if save or passed(before, training.images, max(_REPORT, total // _MOST_LINES)):
+                save = last or crossed_multiple(before, training.images, interval)
+                if save or crossed_multiple(before, training.images, max(_REPORT, total // _MOST_LINES)):
                     report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
                 due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
                 if evaluate is not None and due and team.rank == 0:
@@ -299,7 +299,7 @@ def check_teacher(recipe: Recipe, given: bool) -> None:
         )
 
 
-def _check(recipe: Recipe, source: Source, team: Team, teacher: Teacher | None) -> None:
+def _check(recipe: Recipe, source: Source, team: ProcessGroup, teacher: Teacher | None) -> None:
     if recipe.batch % team.size or recipe.batch // team.size < 2:
         raise BadInput(
             f"the batch is {recipe.batch}; it must be a multiple of the {team.size} processes, with at least two "

@@ -8,7 +8,7 @@ import torch
 
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
-from sface_data.training.torch_files import read_saved
+from sface_data.training.torch_files import load_tensors_only
 
 Content = dict[str, Any]
 
@@ -45,7 +45,7 @@ def _read(path: Path, kind: str) -> Content:
     with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
-        content = read_saved(data)
+        content = load_tensors_only(data)
     except ValueError as error:
         raise BadInput(f"{path}: not a complete checkpoint of a training run; start a new run") from error
     if not isinstance(content, dict) or content.get("format") != kind:

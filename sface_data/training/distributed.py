@@ -15,12 +15,12 @@ _LARGEST_GRADIENT = 1e5  # in place of an infinite one
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process among all.
+class ProcessGroup:
+    """The processes of a run, seen from one of them.
 
     Attributes:
-        rank: its number; 0 writes the files.
-        size: how many there are.
+        rank: number of this process; 0 writes the files.
+        size: how many processes there are.
     """
 
     rank: int = 0
@@ -81,14 +81,14 @@ def training_device(name: str) -> torch.device:
 
 
 @contextmanager
-def joined_team(device: torch.device) -> Iterator[Team]:
-    """The team of the processes that torchrun started, by its environment variables; or of this one alone."""
+def process_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """The processes that torchrun started, by its environment variables; or this one alone."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Team()
+        yield ProcessGroup()
         return
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
     try:
-        yield Team(rank, size)
+        yield ProcessGroup(rank, size)
     finally:
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a training run says of itself while it goes on."""
+"""Metrics of a training run, as lines of JSON and a progress bar."""
 
 import json
 import math
@@ -13,13 +13,13 @@ from tqdm import tqdm
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input, write_text
 from sface_data.runtime.progress import progress_bar
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 
-class Report:
+class MetricsLog:
     """Means of what the steps measure, as lines of JSON; and the check that they are finite.
 
-    Lines of steps behind the checkpoint that a run goes on from are dropped.
+    Lines of steps after the checkpoint that a run goes on from are dropped.
 
     Args:
         path: of the lines, in the folder of the run.
@@ -27,14 +27,14 @@ class Report:
         advice: what to do when a mean is not finite.
     """
 
-    def __init__(self, path: Path, team: Team, images: int, advice: str) -> None:
+    def __init__(self, path: Path, group: ProcessGroup, images: int, advice: str) -> None:
         self._path = path
-        self._team = team
+        self._group = group
         self._advice = advice
         self._measured: dict[str, list[Tensor]] = {}
         self._since = images
         self._clock = time.perf_counter()
-        if path.exists() and team.rank == 0:
+        if path.exists() and group.rank == 0:
             with os_errors_as_bad_input(path):
                 lines = path.read_text().splitlines()
             kept = [line for line in lines if round(json.loads(line)["kimg"] * 1000) <= images]
@@ -56,7 +56,7 @@ class Report:
             BadInput: if one of the means is not finite.
         """
         means = {
-            name: self._team.mean(torch.stack(values).mean()).item() for name, values in self._measured.items()
+            name: self._group.mean(torch.stack(values).mean()).item() for name, values in self._measured.items()
         }
         kimg = images / 1000
         wrong = [name for name, value in means.items() if not math.isfinite(value)]
@@ -71,7 +71,7 @@ class Report:
         self._measured = {}
         figures = {"images_per_second": speed, **more, **means}
         line = {"kimg": kimg, **{name: float(f"{value:.6g}") for name, value in figures.items()}}
-        if self._team.rank == 0:
+        if self._group.rank == 0:
             with os_errors_as_bad_input(self._path), self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         return line
@@ -83,6 +83,6 @@ def images_bar(images: int, total: int, rank: int) -> tqdm:
     return progress_bar(total, "images", initial=images, unit_scale=True, disable=rank > 0)
 
 
-def passed(before: int, now: int, interval: int) -> bool:
-    """Whether a multiple of `interval` lies behind `before` and not behind `now`."""
+def crossed_multiple(before: int, now: int, interval: int) -> bool:
+    """Whether a multiple of `interval` was reached between `before` and `now`."""
     return before // interval != now // interval

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 
-class Dice:
+class BatchRandom:
     """Random numbers by image, the same for any number of processes.
 
-    Every process draws those of the whole batch and keeps every so manyth row, so that a run on several
-    devices is the run on one. What was drawn so far is `state`, which resumes exactly.
+    Every process draws those of the whole batch and keeps rows rank, rank + processes, rank + 2 processes, ...,
+    so that a run on several devices is the run on one. `state` is what the next numbers depend on.
 
     Args:
         device: where the numbers are drawn and used; another kind of device has other numbers.

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-class FaceOrder:
+class ShuffledIndices:
     """The order in which faces are shown: pass after pass, each shuffled anew; a function of the seed.
 
     Args:
@@ -18,8 +18,8 @@ class FaceOrder:
         self._pass = -1
         self._shuffled = np.empty(0, np.int64)
 
-    def places(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Faces number `first` and on of the run: places in the source [count], and which are mirrored [count]."""
+    def indices(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Faces number `first` and on of the run: indices int64 [count], and which are mirrored, bool [count]."""
         found = np.array([self._at(position) for position in range(first, first + count)])
         return found % self._faces, found >= self._faces
 

@@ -1,4 +1,4 @@
-"""Figures of a training run for TensorBoard, an extra."""
+"""Metrics of a training run for TensorBoard, an extra."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ from pathlib import Path
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
 
-BOARD = "tensorboard"
+TENSORBOARD = "tensorboard"
 
 
-class Board:
-    """The folder `tensorboard` of a run. What a stopped run showed behind `images` is hidden."""
+class TensorBoardLog:
+    """The folder `tensorboard` of a run. Events that an interrupted run logged after `images` are purged."""
 
     def __init__(self, outdir: Path, images: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        with os_errors_as_bad_input(outdir / BOARD):
-            self._writer = SummaryWriter(str(outdir / BOARD), purge_step=images + 1)
+        with os_errors_as_bad_input(outdir / TENSORBOARD):
+            self._writer = SummaryWriter(str(outdir / TENSORBOARD), purge_step=images + 1)
 
     def add(self, figures: Mapping[str, float], images: int) -> None:
-        """Shows figures by name, at so many images."""
+        """Logs figures by name, after `images` images."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, images)
         self._writer.flush()
@@ -39,13 +39,13 @@ def check_tensorboard() -> None:
 
 
 @contextmanager
-def opened_board(outdir: Path, images: int, wanted: bool) -> Iterator[Board | None]:
-    """The board of a run that has shown `images`, or None where it is not wanted."""
+def tensorboard_log(outdir: Path, images: int, wanted: bool) -> Iterator[TensorBoardLog | None]:
+    """The log of a run that has shown `images`, or None where it is not wanted."""
     if not wanted:
         yield None
         return
-    board = Board(outdir, images)
+    log = TensorBoardLog(outdir, images)
     try:
-        yield board
+        yield log
     finally:
-        board.close()
+        log.close()

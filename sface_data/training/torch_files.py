@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def read_saved(data: bytes, old_formats: bool = False) -> Any:
+def load_tensors_only(data: bytes, old_formats: bool = False) -> Any:
     """What is in the bytes of a file, its tensors on the CPU.
 
     Args:

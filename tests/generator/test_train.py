@@ -24,8 +24,8 @@ from sface_data.generator.recipe import PRESETS, Recipe
 from sface_data.generator.run import CHECKPOINT, METRICS, run_training
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.training_checkpoint import load_training, save_training
-from sface_data.training.distributed import Team
-from sface_data.training.shuffle import FaceOrder
+from sface_data.training.distributed import ProcessGroup
+from sface_data.training.shuffle import ShuffledIndices
 
 CPU = torch.device("cpu")
 TINY = dataclasses.replace(
@@ -61,7 +61,7 @@ def faces(folder: Path) -> TrainingFaces:
     return TrainingFaces(open_source(folder))
 
 
-def training_of(faces: TrainingFaces, recipe: Recipe = TINY, team: Team | None = None) -> Training:
+def training_of(faces: TrainingFaces, recipe: Recipe = TINY, group: ProcessGroup | None = None) -> Training:
     settings = Settings(
         recipe=recipe,
         seed=3,
@@ -72,7 +72,7 @@ def training_of(faces: TrainingFaces, recipe: Recipe = TINY, team: Team | None =
         faces=len(faces),
         faces_sha256=faces.sha256,
     )
-    return Training(faces, settings, CPU, team or Team())
+    return Training(faces, settings, CPU, group or ProcessGroup())
 
 
 def everything(training: Training) -> dict[str, torch.Tensor]:
@@ -83,7 +83,7 @@ def everything(training: Training) -> dict[str, torch.Tensor]:
     for name, optimizer in training.optimizers.items():
         for i, state in optimizer.state_dict()["state"].items():
             found |= {f"{name}.adam.{i}.{key}": value for key, value in state.items()}
-    return found | {"dice": training.dice.state}
+    return found | {"random": training.random.state}
 
 
 def same(a: Training, b: Training) -> None:
@@ -139,7 +139,7 @@ def test_training_starts_from_a_generator(faces: TrainingFaces) -> None:
     trained = training_of(faces)
     trained.step()
     settings = dataclasses.replace(trained.settings, initial_sha256=digest(trained.averaged))
-    again = Training(faces, settings, CPU, Team(), trained.averaged)
+    again = Training(faces, settings, CPU, ProcessGroup(), trained.averaged)
     for network in (again.generator, again.averaged):
         weights = network.state_dict()
         assert all(torch.equal(weights[name], value) for name, value in trained.averaged.state_dict().items())
@@ -152,7 +152,7 @@ def test_a_generator_of_another_architecture_is_no_start(faces: TrainingFaces) -
     other = training_of(faces, dataclasses.replace(TINY, z_dim=16, w_dim=4)).averaged
     settings = training_of(faces).settings
     with pytest.raises(BadInput, match=r"another architecture \(z_dim 16, not 8; w_dim 4, not 8\)"):
-        Training(faces, settings, CPU, Team(), other)
+        Training(faces, settings, CPU, ProcessGroup(), other)
 
 
 def test_strength_of_augmentation_follows_the_discriminator(faces: TrainingFaces) -> None:
@@ -178,20 +178,20 @@ def test_average_has_the_half_life_of_the_recipe(faces: TrainingFaces) -> None:
 def test_a_gradient_that_is_not_finite_is_cleaned() -> None:
     weight = torch.nn.Parameter(torch.zeros(4))
     weight.grad = torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])
-    Team().average_gradients([weight])
+    ProcessGroup().average_gradients([weight])
     assert weight.grad.tolist() == [1.0, 0.0, 1e5, -1e5]
 
 
 def test_every_face_is_shown_once_a_pass_in_an_order_of_its_own() -> None:
-    order = FaceOrder(7, mirror=True, seed=1)
+    order = ShuffledIndices(7, mirror=True, seed=1)
     passes = []
     for number in range(2):
-        places, mirrored = order.places(14 * number, 14)
-        passes.append(list(zip(places.tolist(), mirrored.tolist(), strict=True)))
+        indices, mirrored = order.indices(14 * number, 14)
+        passes.append(list(zip(indices.tolist(), mirrored.tolist(), strict=True)))
         assert sorted(passes[-1]) == sorted((i, m) for i in range(7) for m in (False, True))
     assert passes[0] != passes[1]
-    assert [pair.tolist() for pair in order.places(5, 3)] == [
-        p.tolist() for p in FaceOrder(7, True, 1).places(5, 3)
+    assert [pair.tolist() for pair in order.indices(5, 3)] == [
+        p.tolist() for p in ShuffledIndices(7, True, 1).indices(5, 3)
     ]
 
 
@@ -200,7 +200,7 @@ def test_a_run_goes_on_exactly(faces: TrainingFaces, tmp_path: Path, precision: 
     def fresh() -> Training:
         training = training_of(faces)
         settings = dataclasses.replace(training.settings, precision=precision)
-        return Training(faces, settings, CPU, Team())
+        return Training(faces, settings, CPU, ProcessGroup())
 
     undisturbed, first, second = fresh(), fresh(), fresh()
     for _ in range(10):
@@ -374,12 +374,12 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, TINY, everything, open_source, TrainingFaces, training_of
-from sface_data.training.distributed import joined_team
-with joined_team(CPU) as team:
-    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), team=team)
+from sface_data.training.distributed import process_group
+with process_group(CPU) as group:
+    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), group=group)
     for _ in range(6):
         training.step()
-    if team.rank == 0:
+    if group.rank == 0:
         torch.save(everything(training), sys.argv[3])
 """
 
@@ -393,7 +393,7 @@ def test_two_processes_are_one_with_the_full_batch(
     for _ in range(6):
         alone.step()
     theirs, ours = torch.load(result, weights_only=True), everything(alone)
-    assert torch.equal(theirs.pop("dice"), ours.pop("dice"))
+    assert torch.equal(theirs.pop("random"), ours.pop("random"))
     for name, value in ours.items():
         if ".adam." not in name:
             assert torch.allclose(theirs[name], value, rtol=1e-3, atol=1e-4), name

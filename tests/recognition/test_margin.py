@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from sface_data.recognition.margin import MARGINS, Head, MarginConfig, gather_batch
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 
 SIZES = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}
 
@@ -117,29 +117,29 @@ def test_cross_entropy_is_torchs() -> None:
 
 
 def test_fresh_weights_do_not_depend_on_the_processes() -> None:
-    def fresh(team: Team) -> torch.Tensor:
+    def fresh(team: ProcessGroup) -> torch.Tensor:
         torch.manual_seed(5)
         return Head(MarginConfig(), 7, 4, team).weight.detach()
 
-    whole = fresh(Team())
+    whole = fresh(ProcessGroup())
     for rank in range(3):
-        assert torch.equal(fresh(Team(rank, 3)), whole[rank::3])
+        assert torch.equal(fresh(ProcessGroup(rank, 3)), whole[rank::3])
 
 
 WORKER = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 from test_margin import sharded
-from sface_data.training.distributed import joined_team
+from sface_data.training.distributed import process_group
 torch.set_num_threads(1)
-with joined_team(torch.device("cpu")) as team:
+with process_group(torch.device("cpu")) as team:
     result = sharded(team)
     if team.rank == 0:
         torch.save(result, sys.argv[2])
 """
 
 
-def sharded(team: Team) -> dict[str, torch.Tensor]:
+def sharded(team: ProcessGroup) -> dict[str, torch.Tensor]:
     """Loss and gradients of each head on one batch, put together from all processes."""
     result = {}
     for name in MARGINS:
@@ -160,7 +160,7 @@ def sharded(team: Team) -> dict[str, torch.Tensor]:
 def test_classes_on_two_processes_are_those_on_one(tmp_path: Path, two_processes: Callable[..., None]) -> None:
     result = tmp_path / "result.pt"
     two_processes(WORKER, Path(__file__).parent, result)
-    theirs, ours = torch.load(result, weights_only=True), sharded(Team())
+    theirs, ours = torch.load(result, weights_only=True), sharded(ProcessGroup())
     assert theirs.keys() == ours.keys()
     for name, value in ours.items():
         assert torch.allclose(theirs[name], value, rtol=1e-4, atol=1e-6), name

@@ -25,7 +25,7 @@ from sface_data.recognition.faces import FaceBatches
 from sface_data.recognition.margin import MarginConfig
 from sface_data.recognition.recipe import Recipe, recipe_of
 from sface_data.recognition.train import CURVES, WEIGHTS, Settings, Training, run_training, transfer_loss
-from sface_data.training.distributed import Team
+from sface_data.training.distributed import ProcessGroup
 from sface_data.training.run_folder import CHECKPOINT, METRICS
 
 CPU = torch.device("cpu")
@@ -58,10 +58,10 @@ def small(objective: str, **changes: object) -> Recipe:
     return dataclasses.replace(recipe_of(objective, "tiny"), **{"dimensions": 8, "batch": 8, **changes})
 
 
-def training_of(faces: Source, recipe: Recipe, team: Team | None = None, threads: int = 1) -> Training:
+def training_of(faces: Source, recipe: Recipe, team: ProcessGroup | None = None, threads: int = 1) -> Training:
     settings = Settings(recipe, 3, "fp32", "cpu", len(faces.class_names), len(faces), "digest", "mirror")
     teacher = Mirror() if recipe.teacher_weight else None
-    return Training(faces, settings, CPU, team or Team(), teacher, threads)
+    return Training(faces, settings, CPU, team or ProcessGroup(), teacher, threads)
 
 
 def advance(training: Training, steps: int) -> list[dict[str, torch.Tensor]]:
@@ -176,31 +176,33 @@ def test_every_recipe_learns(faces: Source, objective: str) -> None:
 
 
 def test_every_face_is_shown_once_a_pass(faces: Source) -> None:
-    batches = FaceBatches(faces, 16, 0.0, 1, Team()).from_image(0)
+    batches = FaceBatches(faces, 16, 0.0, 1, ProcessGroup()).from_image(0)
     by_class = [torch.cat([next(batches)[1] for _ in range(3)]).bincount().tolist() for _ in range(2)]
     batches.close()
     assert by_class == [[6] * 8] * 2
 
 
 def test_batches_depend_on_neither_threads_nor_processes(faces: Source) -> None:
-    def first(team: Team, threads: int, begin: int = 0, count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    def first(
+        team: ProcessGroup, threads: int, begin: int = 0, count: int = 8
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         batches = FaceBatches(faces, 10, 0.5, 7, team, threads).from_image(begin)  # passes meet inside a batch
         found = [next(batches) for _ in range(count)]
         batches.close()
         return torch.stack([pixels for pixels, _ in found]), torch.stack([labels for _, labels in found])
 
-    pixels, labels = first(Team(), 1)
-    for other in (first(Team(), 3), tuple(torch.stack(p, 2).flatten(1, 2) for p in zip(
-        first(Team(0, 2), 2), first(Team(1, 2), 1), strict=True))):  # fmt: skip
+    pixels, labels = first(ProcessGroup(), 1)
+    for other in (first(ProcessGroup(), 3), tuple(torch.stack(p, 2).flatten(1, 2) for p in zip(
+        first(ProcessGroup(0, 2), 2), first(ProcessGroup(1, 2), 1), strict=True))):  # fmt: skip
         assert torch.equal(other[0], pixels)
         assert torch.equal(other[1], labels)
-    late = first(Team(), 2, begin=30, count=5)
+    late = first(ProcessGroup(), 2, begin=30, count=5)
     assert torch.equal(late[0], pixels[3:])
 
 
 def test_half_of_the_faces_are_mirrored(faces: Source) -> None:
     def some(mirror: float) -> torch.Tensor:
-        batches = FaceBatches(faces, 48, mirror, 0, Team()).from_image(0)
+        batches = FaceBatches(faces, 48, mirror, 0, ProcessGroup()).from_image(0)
         pixels, _ = next(batches)
         batches.close()
         return pixels
@@ -213,7 +215,7 @@ def test_half_of_the_faces_are_mirrored(faces: Source) -> None:
 
 
 def test_a_batch_is_the_images_themselves(faces: Source) -> None:
-    batches = FaceBatches(faces, 48, 0.0, 0, Team()).from_image(0)
+    batches = FaceBatches(faces, 48, 0.0, 0, ProcessGroup()).from_image(0)
     pixels, labels = next(batches)
     batches.close()
     expected = {
@@ -232,7 +234,7 @@ def test_a_run_goes_on_exactly(faces: Source, tmp_path: Path, precision: str) ->
 
     def fresh() -> Training:
         settings = dataclasses.replace(training_of(faces, recipe).settings, precision=precision)
-        return Training(faces, settings, CPU, Team(), Mirror(), 1)
+        return Training(faces, settings, CPU, ProcessGroup(), Mirror(), 1)
 
     undisturbed, first, second = fresh(), fresh(), fresh()
     advance(undisturbed, 4)
@@ -291,8 +293,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, SHARED, open_source, run_training, training_of
-from sface_data.training.distributed import joined_team
-with joined_team(CPU) as team:
+from sface_data.training.distributed import process_group
+with process_group(CPU) as team:
     run_training(training_of(open_source(Path(sys.argv[2])), SHARED, team), Path(sys.argv[3]))
 """
 SHARED = small("cls-kt", augment="strong", margin=MarginConfig("elasticface"), epochs=1 / 3)  # two steps
@@ -443,7 +445,7 @@ def test_a_broken_face_is_named(tmp_path: Path, run: Run) -> None:
 def test_a_batch_that_does_not_divide_is_refused(faces: Source) -> None:
     for batch, size in ((9, 2), (2, 2)):
         with pytest.raises(BadInput, match=f"the batch is {batch}; it must be a multiple of the 2 processes"):
-            training_of(faces, small("cls", batch=batch), Team(0, size))
+            training_of(faces, small("cls", batch=batch), ProcessGroup(0, size))
 
 
 def test_teachers_that_do_not_fit(rendered_faces: Path, tmp_path: Path, run: Run) -> None:
