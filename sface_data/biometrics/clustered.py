@@ -1,4 +1,4 @@
-"""Shares of images that come in classes: images of one class tend to agree, so they are not independent units."""
+"""Shares of images that come in classes: images of one class tend to agree and are not independent units."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sface_data.biometrics.intervals import CONFIDENCE, FEW_ERRORS, RULE_OF_30, Interval, logit_t
+from sface_data.biometrics.intervals import CONFIDENCE, FEW_ERRORS, RULE_OF_30, Interval, logit_t, rule_of_three
 
 _MOST = 1 - 1e-12  # the logarithm of a share of 1 - 1 is infinite
 _MOST_ODDS = 50.0
@@ -45,11 +45,6 @@ class ClusteredShare:
         low = float(special.betaincinv(hits, n - hits + 1, tail)) if self.hits else 0.0
         high = float(special.betainccinv(hits + 1, n - hits, tail)) if self.hits < self.n else 1.0
         return min(low, self.value), max(high, self.value)
-
-    def interval(self) -> Interval:
-        """The interval of the share."""
-        method = f"Korn-Graubard over {self.clusters:,} classes"
-        return interval_of(self.value, self.bounds, method, self.n, self.hits)
 
 
 def clustered_share(
@@ -166,7 +161,7 @@ def logit_bounds(value: float, low: float, high: float, units: int) -> Bounds:
 def logit_interval(value: float, error: float, units: int, method: str, n: int) -> Interval:
     """A rate with its standard error over subjects; at 0 and 1, where it has none, the rule of 3."""
     if not 0 < value < 1 or error == 0:
-        bound = min(1.0, 3 / max(units, 1))
+        bound = rule_of_three(max(units, 1))
         return Interval(value, max(0.0, value - bound), min(1.0, value + bound), f"rule of 3 over {units}", n)
     return logit_t(value, error, max(units - 1, 1), method, n)
 

@@ -3,10 +3,9 @@
 A comparison is mated if both samples are of one subject. A score at or above the threshold is a match. FMR is
 the share of non-mated comparisons that match, FNMR the share of mated ones that do not, TMR = 1 - FNMR.
 
-Every function takes the mated and the non-mated scores, either as `ScoreHistogram`s or as raw scores. Both walk
-the same path over thresholds and counts: raw scores with a threshold at every score that occurs, histograms
-with one at every edge of a bin. At an edge, the rates of a histogram are exact. What bins blur is bounded by
-`ErrorRates.eer_bounds` and `ErrorRates.auc_error`.
+Mated and non-mated scores come either as `ScoreHistogram`s or raw. Both walk the same path over thresholds and
+counts: raw scores with a threshold at every score that occurs, histograms with one at every edge of a bin. At an
+edge, the rates of a histogram are exact.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sface_data.biometrics.scores import ScoreHistogram, edges
+from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.errors import BadInput
 
 Scores = ScoreHistogram | ArrayLike
@@ -34,13 +33,11 @@ class ErrorRates:
         thresholds: float64 [T], ascending. Nothing is below the first, so that there FMR = 1 and FNMR = 0; at the
             last, which may be infinite, nothing matches.
         mated_counts, nonmated_counts: int64 [T-1], scores from one threshold up to the next.
-        bins: the number of bins, if the thresholds are their edges, else 0.
     """
 
     thresholds: Rates
     mated_counts: NDArray[np.int64]
     nonmated_counts: NDArray[np.int64]
-    bins: int = 0
 
     def __post_init__(self) -> None:
         for counts, name in ((self.mated_counts, "mated"), (self.nonmated_counts, "non-mated")):
@@ -59,14 +56,14 @@ class ErrorRates:
             if mated.bins != nonmated.bins:
                 raise ValueError(f"{mated.bins} bins cannot be compared with {nonmated.bins}")
             # scores of exactly 1 are in the last bin: nothing matches above it
-            return cls(np.append(mated.edges[:-1], np.inf), mated.counts, nonmated.counts, mated.bins)
+            return cls(np.append(mated.edges[:-1], np.inf), mated.counts, nonmated.counts)
         if isinstance(mated, ScoreHistogram) or isinstance(nonmated, ScoreHistogram):
             raise TypeError("two histograms, or two arrays of raw scores")
         first, second = (np.asarray(side, np.float64).reshape(-1) for side in (mated, nonmated))
-        values, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        values, indices = np.unique(np.concatenate([first, second]), return_inverse=True)
         if np.isnan(values).any():
             raise ValueError("a similarity score is not a number")
-        counts = [np.bincount(part, minlength=len(values)) for part in np.split(places.reshape(-1), [len(first)])]
+        counts = [np.bincount(part, minlength=len(values)) for part in np.split(indices.reshape(-1), [len(first)])]
         return cls(np.append(values, np.inf), counts[0], counts[1])
 
     @property
@@ -94,42 +91,10 @@ class ErrorRates:
         """TMR at each threshold [T], from 1 down to 0."""
         return np.append(self.mated_counts[::-1].cumsum()[::-1], 0) / self.mated
 
-    def place(self, threshold: float) -> int:
-        """The place of the lowest threshold at or above this one; for bins, of the edge nearest to it."""
-        if self.bins:
-            return nearest_edge(self.bins, threshold)
-        return int(np.searchsorted(self.thresholds, threshold))
-
-    def fmr_at(self, threshold: float) -> float:
-        """FMR at a threshold; one that is inside a bin is moved to the nearest edge."""
-        return float(self.fmr[self.place(threshold)])
-
-    def fnmr_at(self, threshold: float) -> float:
-        """FNMR at a threshold; one that is inside a bin is moved to the nearest edge."""
-        return float(self.fnmr[self.place(threshold)])
-
-    def threshold_at_fmr(self, fmr: float) -> float:
-        """The lowest threshold with at most this FMR; infinite if none has."""
-        return float(self.thresholds[np.argmax(self.fmr <= fmr)])
-
-    def fnmr_at_fmr(self, fmr: float) -> float:
-        """The lowest FNMR that can be had at this FMR or below: FMR100 for 1 %, FMR1000 for 0.1 %."""
-        return float(self.fnmr[np.argmax(self.fmr <= fmr)])
-
     @property
     def eer(self) -> float:
         """Equal error rate: where the DET curve, straight between its points, crosses FMR = FNMR."""
         return float(equal_error_rates(self.fmr, self.fnmr))
-
-    @property
-    def eer_bounds(self) -> tuple[float, float]:
-        """Between which the EER lies, wherever in their bins the scores are. A point for raw scores."""
-        upper = int(np.argmax(self.fnmr >= self.fmr))  # the curve crosses from the threshold before to this one
-        lower = max(upper - 1, 0)
-        return (
-            float(max(self.fmr[upper], self.fnmr[lower])),
-            float(min(self.fmr[lower], self.fnmr[upper])),
-        )
 
     @property
     def auc(self) -> float:
@@ -138,11 +103,6 @@ class ErrorRates:
         # whole numbers as Python has them: beyond 2**63 for large sets
         wins = 2 * _dot(self.nonmated_counts, above) + _dot(self.nonmated_counts, self.mated_counts)
         return wins / (2 * self.mated * self.nonmated)
-
-    @property
-    def auc_error(self) -> float:
-        """By how much the AUC of binned scores may be off: half the share of pairs that share a bin."""
-        return _dot(self.nonmated_counts, self.mated_counts) / (2 * self.mated * self.nonmated)
 
     def det_curve(self) -> tuple[Rates, Rates, Rates]:
         """FMR, FNMR and thresholds [P] where either rate changes, by rising threshold."""
@@ -164,49 +124,11 @@ def equal_error_rates(fmr: Rates, fnmr: Rates) -> Rates:
     gap = fnmr - fmr
     upper = np.maximum(np.argmax(gap >= 0, axis=-1), 1)[..., None]
     lower = upper - 1
-    before, after = (np.take_along_axis(gap, place, -1) for place in (lower, upper))
-    fmr_before, fmr_after = (np.take_along_axis(fmr, place, -1) for place in (lower, upper))
+    before, after = (np.take_along_axis(gap, index, -1) for index in (lower, upper))
+    fmr_before, fmr_after = (np.take_along_axis(fmr, index, -1) for index in (lower, upper))
     step = after - before
     share = np.divide(-before, step, out=np.zeros_like(step), where=step > 0)
     return (fmr_before + share * (fmr_after - fmr_before))[..., 0]
-
-
-def eer(mated: Scores, nonmated: Scores) -> float:
-    """Equal error rate, see `ErrorRates.eer`."""
-    return ErrorRates.of(mated, nonmated).eer
-
-
-def auc(mated: Scores, nonmated: Scores) -> float:
-    """Area under the ROC curve, see `ErrorRates.auc`."""
-    return ErrorRates.of(mated, nonmated).auc
-
-
-def fmr(nonmated: ScoreHistogram, threshold: float) -> float:
-    """Share of non-mated comparisons at or above the threshold (moved to the nearest edge)."""
-    return share_at(nonmated, threshold, "non-mated")
-
-
-def fnmr(mated: ScoreHistogram, threshold: float) -> float:
-    """Share of mated comparisons below the threshold (moved to the nearest edge)."""
-    return 1 - share_at(mated, threshold, "mated")
-
-
-def count_at(histogram: ScoreHistogram, threshold: float) -> int:
-    """The number of scores at or above the threshold (moved to the nearest edge)."""
-    return int(histogram.counts[nearest_edge(histogram.bins, threshold) :].sum())
-
-
-def share_at(histogram: ScoreHistogram, threshold: float, name: str = "such") -> float:
-    """Share of scores at or above the threshold. Raises NoComparisons."""
-    if not histogram.total:
-        raise NoComparisons(f"there are no {name} comparisons, so rates of errors are not defined")
-    return count_at(histogram, threshold) / histogram.total
-
-
-def nearest_edge(bins: int, threshold: float) -> int:
-    """The place of the edge nearest to a threshold, the lower of two; `bins`, above all scores, beyond 1."""
-    place = int(np.searchsorted(edges(bins)[:-1], threshold - 1 / bins))
-    return min(place, bins - 1) if threshold <= 1 else bins
 
 
 def threshold_at_fmr(nonmated: ScoreHistogram, fmr: float) -> float:
@@ -221,34 +143,11 @@ def threshold_at_fmr(nonmated: ScoreHistogram, fmr: float) -> float:
     return float(np.append(nonmated.edges[:-1], np.inf)[np.argmax(above <= fmr)])
 
 
-def fnmr_at_fmr(mated: Scores, nonmated: Scores, fmr: float) -> float:
-    """FNMR at the lowest threshold with at most this FMR."""
-    return ErrorRates.of(mated, nonmated).fnmr_at_fmr(fmr)
-
-
-def fmr100(mated: Scores, nonmated: Scores) -> float:
-    """The lowest FNMR at FMR <= 1 %."""
-    return fnmr_at_fmr(mated, nonmated, 0.01)
-
-
-def fmr1000(mated: Scores, nonmated: Scores) -> float:
-    """The lowest FNMR at FMR <= 0.1 %."""
-    return fnmr_at_fmr(mated, nonmated, 0.001)
-
-
 def fdr(mated: Scores, nonmated: Scores) -> float:
-    """Fisher's discriminant ratio: squared distance of the means over the sum of the variances."""
-    distance, spread = _distance_and_spread(mated, nonmated)
-    return _ratio(distance**2, spread)
+    """Fisher's discriminant ratio: squared distance of the means over the sum of the variances.
 
-
-def d_prime(mated: Scores, nonmated: Scores) -> float:
-    """Distance of the means over the root of the mean variance; negative if mated scores are the lower ones."""
-    distance, spread = _distance_and_spread(mated, nonmated)
-    return _ratio(distance, (spread / 2) ** 0.5)
-
-
-def _distance_and_spread(mated: Scores, nonmated: Scores) -> tuple[float, float]:
+    0 for scores that are all equal. Raises NoComparisons if either side is empty.
+    """
     moments = []
     for side, name in ((mated, "mated"), (nonmated, "non-mated")):
         if isinstance(side, ScoreHistogram):
@@ -260,14 +159,10 @@ def _distance_and_spread(mated: Scores, nonmated: Scores) -> tuple[float, float]
         if not number:
             raise NoComparisons(f"there are no {name} comparisons, so their mean is not defined")
         moments.append((mean, variance))
-    return moments[0][0] - moments[1][0], moments[0][1] + moments[1][1]
-
-
-def _ratio(a: float, b: float) -> float:
-    """`a / b`, with 0 / 0 = 0: scores that are all equal are not told apart."""
-    if b == 0:
-        return 0.0 if a == 0 else float(np.copysign(np.inf, a))
-    return a / b
+    squared, spread = (moments[0][0] - moments[1][0]) ** 2, moments[0][1] + moments[1][1]
+    if spread == 0:
+        return float(np.inf) if squared else 0.0
+    return squared / spread
 
 
 def _dot(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:

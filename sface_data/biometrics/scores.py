@@ -1,8 +1,6 @@
 """Similarity scores of any number of comparisons, in bins that can be added up."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,11 +47,11 @@ class ScoreHistogram:
             some = np.clip(flat[start : start + _CHUNK].astype(np.float64), -1, 1)
             if np.isnan(some).any():
                 raise ValueError("a similarity score is not a number")
-            places = np.clip(((some + 1) * (bins / 2)).astype(np.int64), 0, bins - 1)
+            indices = np.clip(((some + 1) * (bins / 2)).astype(np.int64), 0, bins - 1)
             # the product may round across an edge: compare with the edges themselves
-            places -= (some < borders[places]) & (places > 0)
-            places += (some >= borders[places + 1]) & (places < bins - 1)
-            counts += np.bincount(places, minlength=bins)
+            indices -= (some < borders[indices]) & (indices > 0)
+            indices += (some >= borders[indices + 1]) & (indices < bins - 1)
+            counts += np.bincount(indices, minlength=bins)
             total += int(np.rint(some * _UNIT).astype(np.int64).sum())
             squares += int(np.rint(some * some * _UNIT).astype(np.int64).sum())
         return cls(counts, total, squares)
@@ -101,25 +99,6 @@ class ScoreHistogram:
         # in whole numbers until the last division: nothing cancels
         return max(self.square_sum * total * _UNIT - self.score_sum**2, 0) / (total * _UNIT) ** 2
 
-    @property
-    def standard_deviation(self) -> float:
-        return self.variance**0.5
-
     def coarser(self, bins: int) -> NDArray[np.int64]:
         """The counts in fewer bins [bins]; their number must divide that of the bins."""
         return self.counts.reshape(bins, -1).sum(axis=1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the bins that are not empty, as pairs of place and count."""
-        filled = np.flatnonzero(self.counts)
-        return {
-            "bins": self.bins,
-            "counts": [[int(place), int(self.counts[place])] for place in filled],
-            "score_sum": self.score_sum,
-            "square_sum": self.square_sum,
-        }
-
-
-def merged(histograms: Iterable[ScoreHistogram], bins: int = BINS) -> ScoreHistogram:
-    """The sum of any number of histograms."""
-    return sum(histograms, start=ScoreHistogram.empty(bins))

@@ -3,6 +3,7 @@
 from sface_data.audit.evidence import Evidence
 from sface_data.audit.verdict import Finding
 from sface_data.biometrics.intervals import Interval
+from sface_data.biometrics.rates import fdr
 from sface_data.biometrics.subjects import SubjectScores
 
 NAME, RELEASE = "judge", "judge-release"
@@ -46,7 +47,7 @@ def _measured(finding: Finding, scores: SubjectScores) -> Finding:
         "eer_high": eer.high,
         "mated": scores.mated.total,
         "nonmated": scores.nonmated.total,
-        "fdr": scores.fdr().value,
+        "fdr": fdr(scores.mated, scores.nonmated),
     }
     return Finding(
         finding.name,

@@ -17,6 +17,7 @@ from sface_data.biometrics.clustered import (
     ratio,
 )
 from sface_data.biometrics.intervals import FEW_ERRORS, Interval
+from sface_data.biometrics.rates import fdr, threshold_at_fmr
 
 NO_LABELS = "the labels of the release are said to have nothing to do with the training identities"
 NO_NAMESAKES = "too few classes share a name with a training identity"
@@ -49,7 +50,7 @@ def separability(scene: Scene, name: str) -> Finding:
     facts = {
         "same_label": evidence.cross.mated.total,
         "different_label": evidence.cross.nonmated.total,
-        "fdr": evidence.cross.fdr().value,
+        "fdr": fdr(evidence.cross.mated, evidence.cross.nonmated),
         "power": "by its interval; it speaks of the bulk and is not asked to see planted images",
     }
     return replace(
@@ -77,7 +78,7 @@ def match_ratio(scene: Scene, name: str) -> Finding:
     cross, authentic = evidence.cross, evidence.authentic
     bins = cross.mated_by_subject.shape[1]
     # At an edge of the coarse bins, at which the matches of every subject are known exactly.
-    edge, often = (_edge(authentic.threshold_at_fmr(rate), bins) for rate in (fmr, _OFTEN))
+    edge, often = (_edge(threshold_at_fmr(authentic.nonmated, rate), bins) for rate in (fmr, _OFTEN))
     if edge >= bins:
         return replace(finding, obstacle=f"no threshold has an FMR of {fmr:g} or less")
     same, same_often, same_all = (_tails(cross.mated_by_subject, place) for place in (edge, often, 0))

@@ -67,7 +67,7 @@ class PairScores:
     nonmated_by_class_a: NDArray[np.int64]
     nonmated_by_class_b: NDArray[np.int64]
 
-    def subjects(self, seed: int = 0, replicates: int = REPLICATES, confidence: float = 0.95) -> SubjectScores:
+    def subjects(self, seed: int = 0, replicates: int = REPLICATES) -> SubjectScores:
         """The same for statistics with intervals over subjects: classes of one name on both sides are one."""
         place = {name: index for index, name in enumerate(dict.fromkeys([*self.names_a, *self.names_b]))}
         mated = np.zeros((len(place), SUBJECT_BINS), np.int64)
@@ -79,7 +79,7 @@ class PairScores:
         ):
             sums[[place[name] for name in names]] += counts
         sides = [len(place) // 2, len(self.names_a), *([len(self.names_b)] if self.names_b else [])]
-        return SubjectScores(self.mated, self.nonmated, mated, nonmated, min(sides), confidence, replicates, seed)
+        return SubjectScores(self.mated, self.nonmated, mated, nonmated, min(sides), replicates, seed)
 
 
 @dataclass(frozen=True, eq=False)
