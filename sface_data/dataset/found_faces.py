@@ -40,8 +40,8 @@ class FoundFaces:
 
     def landmarks_of(self, spec: SampleSpec) -> NDArray[np.float32]:
         """The landmarks [5,2] of an image that is among these."""
-        place = int(np.searchsorted(self.classes, spec.class_index))
-        return self.landmarks[place, int(np.searchsorted(self.indices[place], spec.index))]
+        row = int(np.searchsorted(self.classes, spec.class_index))
+        return self.landmarks[row, int(np.searchsorted(self.indices[row], spec.index))]
 
     def save(self, path: Path, plan: SamplePlan, scratch: Path | None = None) -> None:
         """Writes a safetensors file, atomically; the same faces give the same bytes."""

@@ -120,7 +120,7 @@ class SamplePlan:
     """A data set before it exists; a pure function of its fields.
 
     Samples are ordered by index, then by class: every stretch of a shard mixes the classes, as training on a
-    stream wants it, and more samples per class come behind those that there were.
+    stream wants it, and more samples per class come after those that there were.
 
     Attributes:
         generator_sha256: digest of configuration and weights of the generator.
@@ -212,9 +212,9 @@ class SamplePlan:
             raise ValueError("indices are given with plans that align, and only with those")
         first = shard * self.samples_per_shard
         for position in range(first, first + self.shard_size(shard)):
-            number, place = divmod(position, len(self.classes))
-            index = number if indices is None else int(indices[place, number])
-            yield spec_of(self.base_seed, self.classes[place], index)
+            number, row = divmod(position, len(self.classes))
+            index = number if indices is None else int(indices[row, number])
+            yield spec_of(self.base_seed, self.classes[row], index)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values, the classes as ranges; `align` only where there is some."""

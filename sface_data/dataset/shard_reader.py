@@ -39,7 +39,7 @@ class ShardSample:
 def scan_shard(path: Path) -> Iterator[Entry]:
     """Yields the samples of a tar in order, headers only.
 
-    As in WebDataset, the key is the name up to the first dot of its last part, the extension all behind that
+    As in WebDataset, the key is the name up to the first dot of its last part, the extension all after that
     dot, in lower case.
 
     Raises:
@@ -76,8 +76,8 @@ def scan_shard(path: Path) -> Iterator[Entry]:
             # tarfile takes a broken header, or none, for the end of the archive.
             file.seek(end)
             if file.read(_BLOCK) != bytes(_BLOCK):
-                behind = "" if key is None else f" behind {key!r}"
-                raise BadInput(f"{path}: ends early or is broken{behind}; get or make the file again")
+                after = "" if key is None else f" after {key!r}"
+                raise BadInput(f"{path}: ends early or is broken{after}; get or make the file again")
     except BadInput:
         raise
     except (tarfile.TarError, ValueError, OverflowError) as error:  # what tarfile makes of hostile headers

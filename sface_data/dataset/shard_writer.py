@@ -11,30 +11,42 @@ from sface_data.io.files import atomic_write, canonical_json
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class EncodedSample:
     """One sample as it goes into a shard: what it is, and its image as bytes of a file."""
 
     spec: SampleSpec
     image: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """Number of samples and bytes of a finished shard, and its hex SHA-256."""
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard.
 
+    Attributes:
+        filename: its path below the folder of the data set.
+        num_samples, num_bytes: what it holds, and its size.
+        sha256: hex digest of its bytes.
+        environment: which of the manifest's environments made it.
+    """
+
+    filename: str
     num_samples: int
     num_bytes: int
     sha256: str
+    environment: int = 0
 
 
-def write_shard(path: Path, records: Iterable[Record], extension: str, scratch: Path) -> WrittenFile:
+def write_shard(
+    directory: Path, filename: str, samples: Iterable[EncodedSample], extension: str, scratch: Path
+) -> ShardInfo:
     """Writes a tar with the members `KEY.cls`, `KEY.<extension>` and `KEY.json` of each sample, atomically.
 
     USTAR, time 0, owner 0, mode 0644, so that nothing but the samples shows in the bytes.
 
     Args:
-        path: the tar; its folder must exist.
-        records: the samples, in order.
+        directory: the folder of the data set.
+        filename: the tar's path below it; its folder must exist.
+        samples: what goes in, in order.
         extension: `jpg`, `png` or `webp`.
         scratch: folder for the unfinished file, on the same file system.
 
@@ -43,9 +55,9 @@ def write_shard(path: Path, records: Iterable[Record], extension: str, scratch: 
     """
     num_samples = num_bytes = 0
     sha = hashlib.sha256()
-    with atomic_write(path, scratch) as file:
-        for record in records:
-            sample = _packed(record, extension)
+    with atomic_write(directory / filename, scratch) as file:
+        for encoded in samples:
+            sample = _packed(encoded, extension)
             sha.update(sample)
             num_bytes += file.write(sample)
             num_samples += 1
@@ -53,16 +65,16 @@ def write_shard(path: Path, records: Iterable[Record], extension: str, scratch: 
         end = bytes(blocks + -(num_bytes + blocks) % tarfile.RECORDSIZE)
         sha.update(end)
         num_bytes += file.write(end)
-    return WrittenFile(num_samples, num_bytes, sha.hexdigest())
+    return ShardInfo(filename, num_samples, num_bytes, sha.hexdigest())
 
 
-def _packed(record: Record, extension: str) -> bytes:
+def _packed(encoded: EncodedSample, extension: str) -> bytes:
     """The stretch of a tar that holds one sample."""
-    spec = record.spec
+    spec = encoded.spec
     facts = {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
     members = (
         ("cls", str(spec.class_index).encode()),
-        (extension, record.image),
+        (extension, encoded.image),
         ("json", canonical_json(facts).encode()),
     )
     parts = []

@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
+from sface_data.dataset.manifest import MANIFEST, Environment, Manifest
 from sface_data.dataset.plan import SamplePlan
+from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.locks import locked
@@ -18,12 +20,7 @@ _NAME = ".sface-data-build"
 _PLAN = "plan.json"
 
 
-@dataclasses.dataclass(frozen=True)
-class FinishedShard:
-    """A shard that is there, whole and of this plan, and what made it."""
-
-    info: ShardInfo
-    environment: Environment
+FinishedShard = tuple[ShardInfo, Environment]  # whole and of this plan, and what made it
 
 
 class Workspace:
@@ -49,12 +46,11 @@ class Workspace:
             if manifest.aligned is not None and manifest.aligned.sha256 != self._alignment_sha256():
                 return {}
             recorded = {
-                i: FinishedShard(shard, manifest.environments[shard.environment])
-                for i, shard in enumerate(manifest.shards)
+                i: (shard, manifest.environments[shard.environment]) for i, shard in enumerate(manifest.shards)
             }
         else:
             recorded = dict(self._records())
-        return {i: shard for i, shard in recorded.items() if self._is_whole(shard.info)}
+        return {i: made for i, made in recorded.items() if self._is_whole(made[0])}
 
     def has_centers(self) -> bool:
         """Whether the centres of truncation that the manifest lists are there and have the digest."""
@@ -79,9 +75,10 @@ class Workspace:
         path = self.directory / ALIGNMENT
         return sha256_of_file(path) if self.plan.align is not None and path.is_file() else None
 
-    def record(self, number: int, shard: FinishedShard) -> None:
+    def record(self, number: int, shard: ShardInfo, environment: Environment) -> None:
         """Notes that a shard is finished."""
-        value = {"plan_fingerprint": self.plan.fingerprint, **dataclasses.asdict(shard)}
+        made: dict[str, Any] = {"info": dataclasses.asdict(shard), "environment": environment}
+        value = {"plan_fingerprint": self.plan.fingerprint, **made}
         if self.plan.align is not None:
             value["alignment_sha256"] = self._alignment_sha256()
         write_text(self._record_path(number), pretty_json(value))
@@ -101,7 +98,7 @@ class Workspace:
                 value = read_json(path)
                 made_by = (value["plan_fingerprint"], value.get("alignment_sha256"))
                 if made_by == (self.plan.fingerprint, alignment):
-                    yield number, FinishedShard(ShardInfo(**value["info"]), value["environment"])
+                    yield number, (ShardInfo(**value["info"]), value["environment"])
             except (BadInput, KeyError, TypeError):
                 continue  # a record that cannot be read vouches for nothing: the shard is made again
 
@@ -127,8 +124,8 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
     workspace = Workspace(directory, plan)
     with os_errors_as_bad_input(directory):
         held = _plan_in(directory)
-        strangers = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
-    if held is None and strangers:
+        foreign_files = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
+    if held is None and foreign_files:
         raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
     if held is not None and held != plan and not overwrite:
         raise BadInput(

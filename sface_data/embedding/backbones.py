@@ -179,7 +179,7 @@ class _GlobalDepthwise(_Layers):
 
 
 class Tiny(nn.Module):
-    """A few dense convolutions behind a stem of stride 4, which is what CPUs do fast.
+    """A few dense convolutions after a stem of stride 4, which is what CPUs do fast.
 
     Per stage a convolution of stride 2 (the stem in the first) and residual blocks of two convolutions.
 

@@ -144,24 +144,24 @@ def embed_part(
     kept: list[int] = []
     left_out: list[LeftOut] = []
     for batch in _prepared(source, first, faces, embedding):
-        if batch.places:
+        if batch.indices:
             try:
                 vectors.append(embedder.embed(np.stack(batch.images)))
             except NoVector as error:
-                names = [source[first + batch.places[place]].where for place in error.places]
-                raise NoVector(error.name, error.places, names) from error
-        kept += batch.places
+                names = [source[first + batch.indices[row]].where for row in error.indices]
+                raise NoVector(error.name, error.indices, names) from error
+        kept += batch.indices
         left_out += batch.left_out
         if progress is not None:
-            progress(len(batch.places) + len(batch.left_out))
+            progress(len(batch.indices) + len(batch.left_out))
     return EmbeddingSet(
-        keys=tuple(faces.keys[place] for place in kept),
+        keys=tuple(faces.keys[index] for index in kept),
         class_names=faces.class_names,
         class_index=faces.class_index[kept],
         vectors=np.concatenate(vectors) if vectors else np.zeros((0, embedder.dimensions), np.float32),
         embedder_sha256=embedder.sha256,
         source_sha256=faces.sha256,
-        image_sha256=tuple(faces.image_sha256[place] for place in kept),
+        image_sha256=tuple(faces.image_sha256[index] for index in kept),
         detector_sha256=embedding.detector_sha256,
         left_out=tuple(left_out),
     )
@@ -169,7 +169,7 @@ def embed_part(
 
 @dataclass(frozen=True)
 class _Batch:
-    places: list[int]  # in the list of faces
+    indices: list[int]  # in the list of faces
     images: list[Pixels]  # [R,R,3] each
     left_out: list[LeftOut]
 
@@ -178,8 +178,8 @@ def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding)
     """Batches of decoded images in order, made in threads ahead of their use."""
 
     def prepare(start: int) -> _Batch:
-        places = range(start, min(start + embedding.batch, len(faces)))
-        return _prepare(source, first, places, faces, embedding)
+        indices = range(start, min(start + embedding.batch, len(faces)))
+        return _prepare(source, first, indices, faces, embedding)
 
     cores = os.cpu_count() or 1
     threads = max(cores // 2, 1) if embedding.aligner is None else cores  # a detector is work
@@ -187,11 +187,11 @@ def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding)
         yield from prefetch(pool, prepare, range(0, len(faces), embedding.batch), _BATCHES_AHEAD)
 
 
-def _prepare(source: Source, first: int, places: range, faces: FaceList, embedding: Embedding) -> _Batch:
+def _prepare(source: Source, first: int, indices: range, faces: FaceList, embedding: Embedding) -> _Batch:
     batch = _Batch([], [], [])
-    for place in places:
-        face = source[first + place]
-        if hashlib.sha256(face.data).hexdigest() != faces.image_sha256[place]:
+    for index in indices:
+        face = source[first + index]
+        if hashlib.sha256(face.data).hexdigest() != faces.image_sha256[index]:
             raise BadInput(f"{face.where}: was changed while it was read; run the command again")
         found: Pixels | str | None
         try:
@@ -205,9 +205,9 @@ def _prepare(source: Source, first: int, places: range, faces: FaceList, embeddi
                 raise
             found = str(error).removeprefix(f"{face.where}: ")
         if found is None or isinstance(found, str):
-            name = faces.class_names[int(faces.class_index[place])]
-            batch.left_out.append(LeftOut(face.key, name, faces.image_sha256[place], found or NO_FACE))
+            name = faces.class_names[int(faces.class_index[index])]
+            batch.left_out.append(LeftOut(face.key, name, faces.image_sha256[index], found or NO_FACE))
         else:
-            batch.places.append(place)
+            batch.indices.append(index)
             batch.images.append(found)
     return batch

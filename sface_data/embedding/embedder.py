@@ -58,12 +58,12 @@ class Embedder(Protocol):
 
 
 class NoVector(BadInput):
-    """The network gives values that are not finite, or nothing but zeros, for the images at `places`."""
+    """The network gives values that are not finite, or nothing but zeros, for the images at `indices`."""
 
-    def __init__(self, name: str, places: Sequence[int], images: Sequence[str] | None = None) -> None:
+    def __init__(self, name: str, indices: Sequence[int], images: Sequence[str] | None = None) -> None:
         self.name = name
-        self.places = tuple(places)
-        which = f"{len(self.places)} images" if images is None else _list(images)
+        self.indices = tuple(indices)
+        which = f"{len(self.indices)} images" if images is None else _list(images)
         super().__init__(
             f"{name}: gives values that are not finite, or only zeros, for {which}; "
             "the file is broken, or its input is prepared in another way"

@@ -202,14 +202,14 @@ def _from_table(table: Any, facts: dict[str, Any]) -> EmbeddingSet:
         raise BadInput("it has gaps; make it again")
     vectors = table["vector"].combine_chunks()
     names = tuple(facts["class_names"])
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     labels = table["class_name"].combine_chunks().dictionary_encode()
-    places = np.array([place[name] for name in labels.dictionary.to_pylist()], np.int64)
+    indices = np.array([index_of[name] for name in labels.dictionary.to_pylist()], np.int64)
     detector = facts["detector_sha256"]
     return EmbeddingSet(
         keys=tuple(table["key"].to_pylist()),
         class_names=names,
-        class_index=places[labels.indices.to_numpy()] if len(table) else np.zeros(0, np.int64),
+        class_index=indices[labels.indices.to_numpy()] if len(table) else np.zeros(0, np.int64),
         vectors=vectors.flatten().to_numpy().reshape(len(table), vectors.type.list_size),
         embedder_sha256=str(facts["embedder_sha256"]),
         source_sha256=str(facts["source_sha256"]),

@@ -45,23 +45,23 @@ class Source(ABC, Sequence[Face]):
         return len(self.class_indices)
 
     @overload
-    def __getitem__(self, place: int) -> Face: ...
+    def __getitem__(self, index: int) -> Face: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[Face]: ...
+    def __getitem__(self, index: slice) -> list[Face]: ...
 
-    def __getitem__(self, place: int | slice) -> Face | list[Face]:
-        if isinstance(place, slice):
-            return [self._face(each) for each in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        return self._face(int(place) % len(self))
+    def __getitem__(self, index: int | slice) -> Face | list[Face]:
+        if isinstance(index, slice):
+            return [self._face(each) for each in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self._face(int(index) % len(self))
 
     def __iter__(self) -> Iterator[Face]:
-        return (self._face(place) for place in range(len(self)))
+        return (self._face(index) for index in range(len(self)))
 
     @abstractmethod
-    def _face(self, place: int) -> Face: ...
+    def _face(self, index: int) -> Face: ...
 
 
 def number_classes(
@@ -77,8 +77,8 @@ def number_classes(
     if order is None:
         order = sorted(present, key=lambda label: (isinstance(label, str), label))
     order = [label for label in order if label in present]
-    index = {label: place for place, label in enumerate(order)}
-    return tuple(str(label) for label in order), np.array([index[label] for label in labels], np.int64)
+    number = {label: index for index, label in enumerate(order)}
+    return tuple(str(label) for label in order), np.array([number[label] for label in labels], np.int64)
 
 
 def canonical_class(name: str) -> str:

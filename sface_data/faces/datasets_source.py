@@ -31,9 +31,9 @@ class DatasetsSource(Source):
         names = getattr(rows.features[label], "names", None)  # of a ClassLabel
         super().__init__(path, [names[value] for value in values] if names else values, names)
 
-    def _face(self, place: int) -> Face:
-        value = self._rows[place][self._image]
-        where = f"{self.path}: row {place}"
+    def _face(self, index: int) -> Face:
+        value = self._rows[index][self._image]
+        where = f"{self.path}: row {index}"
         if value is None:
             raise BadInput(f"{where} has no image")
         data = value["bytes"]
@@ -41,7 +41,7 @@ class DatasetsSource(Source):
             file = Path(value["path"])
             with os_errors_as_bad_input(file):
                 data = file.read_bytes()
-        return Face(f"{place:08d}", int(self.class_indices[place]), data, where)
+        return Face(f"{index:08d}", int(self.class_indices[index]), data, where)
 
 
 def _load(path: Path) -> Any:

@@ -102,7 +102,7 @@ def _find(name: str) -> Path:
         raise BadInput(f"{name}: no detector; give an .onnx file, or the name of a model of insightface")
     models = Path("~/.insightface/models").expanduser()
     if not name or path.name != name or not (models / name).is_dir():
-        raise BadInput(f"{name}: no such detector, and no such folder in {models}; {_WEIGHTS}")
+        raise BadInput(f"{name}: no detector of this name: there is no such folder in {models}; {_WEIGHTS}")
     files = sorted(
         file for kind in ("det_", "scrfd_", "retinaface_") for file in (models / name).glob(f"{kind}*.onnx")
     )

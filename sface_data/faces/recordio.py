@@ -4,7 +4,7 @@ A `.rec` file is a sequence of records, each at a multiple of 4 bytes: the magic
 continuation flag in its upper 3 bits and a length in its lower 29, that many bytes, padding to 4 bytes. Where
 the magic number occurs in the data at a multiple of 4, it is taken out and the data goes on in another record
 (flags 1 first, 2 middle, 3 last; 0 whole). The data begins with a header: flag, label, two identifiers; with
-a flag above 0 so many labels follow, then the encoded image. The `.idx` file lists number and offset of each
+a flag above 0 as many labels follow, then the encoded image. The `.idx` file lists number and offset of each
 record. In InsightFace's files record 0 has no image but two labels, a and b: records 1 to a - 1 are images,
 records a to b - 1 name the images of one identity each, and are not needed.
 """
@@ -28,7 +28,7 @@ _LENGTH_MASK = (1 << 29) - 1
 
 
 @dataclass(frozen=True)
-class Record:
+class RecordIORecord:
     """The data of one record."""
 
     labels: tuple[float, ...]
@@ -43,30 +43,30 @@ class RecordFile:
     numbers: NDArray[np.int64]  # [N] as the `.idx` calls the records
     offsets: NDArray[np.int64]  # [N] bytes
 
-    def read(self, place: int) -> Record:
-        """The record at `place` of the list.
+    def read(self, index: int) -> RecordIORecord:
+        """The record at `index` of the list.
 
         Raises:
             BadInput: if there is none at its offset, or it is cut off.
         """
-        where = f"{self.file.path}: record {self.numbers[place]}"
-        data = self._join(int(self.offsets[place]), where)
+        where = f"{self.file.path}: record {self.numbers[index]}"
+        data = self._join(int(self.offsets[index]), where)
         if len(data) < _HEADER.size:
             raise BadInput(f"{where} is too short for a header; get or make the file again")
         flag, label, _, _ = _HEADER.unpack_from(data)
         if not flag:
-            return Record((label,), data[_HEADER.size :])
+            return RecordIORecord((label,), data[_HEADER.size :])
         end = _HEADER.size + 4 * flag
         if len(data) < end:
             raise BadInput(f"{where} is too short for its {flag} labels; get or make the file again")
-        return Record(struct.unpack_from(f"<{flag}f", data, _HEADER.size), data[end:])
+        return RecordIORecord(struct.unpack_from(f"<{flag}f", data, _HEADER.size), data[end:])
 
-    def label(self, place: int) -> float:
-        """The first label of the record at `place`, without reading its image. Raises as `read` does."""
-        offset = int(self.offsets[place])
-        _, length = self._words(offset, f"{self.file.path}: record {self.numbers[place]}")
-        if length < _HEADER.size + 4:  # no room for a label behind the header: odd, or in parts
-            return self.read(place).labels[0]
+    def label(self, index: int) -> float:
+        """The first label of the record at `index`, without reading its image. Raises as `read` does."""
+        offset = int(self.offsets[index])
+        _, length = self._words(offset, f"{self.file.path}: record {self.numbers[index]}")
+        if length < _HEADER.size + 4:  # no room for a label after the header: odd, or in parts
+            return self.read(index).labels[0]
         start = self.file.read(offset + _WORDS.size, _HEADER.size + 4)
         flag, label, _, _ = _HEADER.unpack_from(start)
         return struct.unpack_from("<f", start, _HEADER.size)[0] if flag else label
@@ -107,9 +107,9 @@ def open_records(path: Path) -> RecordFile:
     file = MappedFile.at(path)
     if file.size == 0:
         raise BadInput(f"{path}: is empty; get or make the file again")
-    index = path.with_suffix(".idx")
-    if index.exists():
-        numbers, offsets = _read_index(index)
+    listing = path.with_suffix(".idx")
+    if listing.exists():
+        numbers, offsets = _read_index(listing)
         return RecordFile(file, numbers, offsets)
     nothing = np.zeros(0, np.int64)
     offsets = _walk(RecordFile(file, nothing, nothing))
@@ -149,7 +149,7 @@ class LabelledRecords:
 
     records: RecordFile
     labels: NDArray[np.int64]  # [N]
-    places: NDArray[np.int64]  # [N] in `records`
+    indices: NDArray[np.int64]  # [N] in `records`
 
 
 def open_labelled(path: Path) -> LabelledRecords:
@@ -161,24 +161,24 @@ def open_labelled(path: Path) -> LabelledRecords:
     """
     records = open_records(path)
     first = records.read(0)
-    places = np.arange(len(records.offsets))
+    indices = np.arange(len(records.offsets))
     if len(first.labels) == 2 and not first.image:  # where the images end
-        places = places[(records.numbers > records.numbers[0]) & (records.numbers < first.labels[0])]
-    labels = np.array([_label(records, int(place)) for place in places], np.int64)
+        indices = indices[(records.numbers > records.numbers[0]) & (records.numbers < first.labels[0])]
+    labels = np.array([_label(records, int(index)) for index in indices], np.int64)
     classes = _number_of_classes(path.with_name("property"))
     if classes is not None and len(labels) and labels.max() >= classes:
-        number = records.numbers[places[labels.argmax()]]
+        number = records.numbers[indices[labels.argmax()]]
         raise BadInput(
-            f"{path}: record {number} has label {labels.max()}, but `property` tells of {classes} classes"
+            f"{path}: record {number} has label {labels.max()}, but `property` says there are {classes} classes"
         )
-    return LabelledRecords(records, labels, places)
+    return LabelledRecords(records, labels, indices)
 
 
-def _label(records: RecordFile, place: int) -> int:
-    label = records.label(place)
+def _label(records: RecordFile, index: int) -> int:
+    label = records.label(index)
     if not (0 <= label < _MOST_CLASSES and label.is_integer()):
         raise BadInput(
-            f"{records.file.path}: record {records.numbers[place]} has label {label}, not a class number"
+            f"{records.file.path}: record {records.numbers[index]} has label {label}, not a class number"
         )
     return int(label)
 

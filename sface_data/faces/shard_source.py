@@ -27,7 +27,7 @@ class ShardSource(Source):
     def __init__(self, path: Path, shards: Sequence[Path]) -> None:
         self._files = [MappedFile.at(shard) for shard in shards]
         self._keys: list[str] = []
-        places: list[tuple[int, int, int]] = []
+        locations: list[tuple[int, int, int]] = []
         labels: list[Label] = []
         shard_of: dict[str, Path] = {}
         label_of: Callable[[Entry, MappedFile], Label] | None = None
@@ -40,14 +40,14 @@ class ShardSource(Source):
                 labels.append(label_of(entry, file))
                 image = _image_member(entry, file)
                 self._keys.append(entry.key)
-                places.append((number, image.offset, image.size))
-        self._places = np.array(places, np.int64).reshape(-1, 3)  # number of the shard, offset, size
+                locations.append((number, image.offset, image.size))
+        self._locations = np.array(locations, np.int64).reshape(-1, 3)  # number of the shard, offset, size
         super().__init__(path, labels)
 
-    def _face(self, place: int) -> Face:
-        number, offset, size = self._places[place].tolist()
-        key, file = self._keys[place], self._files[number]
-        return Face(key, int(self.class_indices[place]), file.read(offset, size), f"{file.path}: {key}")
+    def _face(self, index: int) -> Face:
+        number, offset, size = self._locations[index].tolist()
+        key, file = self._keys[index], self._files[number]
+        return Face(key, int(self.class_indices[index]), file.read(offset, size), f"{file.path}: {key}")
 
 
 def _image_member(entry: Entry, file: MappedFile) -> Member:

@@ -46,12 +46,12 @@ class FolderSource(Source):
                 labels += [child.name] * len(images)
         super().__init__(path, labels)
 
-    def _face(self, place: int) -> Face:
-        key = self._files[place]
+    def _face(self, index: int) -> Face:
+        key = self._files[index]
         file = self.path / key
         with os_errors_as_bad_input(file):
             data = file.read_bytes()
-        return Face(key, int(self.class_indices[place]), data, str(file))
+        return Face(key, int(self.class_indices[index]), data, str(file))
 
 
 def _images_below(folder: Path) -> Iterator[str]:
@@ -80,11 +80,11 @@ class RecordSource(Source):
         self._images: LabelledRecords = open_labelled(path)
         super().__init__(path, self._images.labels.tolist())
 
-    def _face(self, place: int) -> Face:
-        records, at = self._images.records, int(self._images.places[place])
+    def _face(self, index: int) -> Face:
+        records, at = self._images.records, int(self._images.indices[index])
         number = records.numbers[at]
         where = f"{self.path}: record {number}"
-        return Face(f"{number:08d}", int(self.class_indices[place]), records.read(at).image, where)
+        return Face(f"{number:08d}", int(self.class_indices[index]), records.read(at).image, where)
 
 
 def open_source(path: Path | str, min_classes: int = 2) -> Source:

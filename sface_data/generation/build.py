@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
 from sface_data.dataset.images import encode
-from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest, ShardInfo
+from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest
 from sface_data.dataset.plan import ImageFormat, SamplePlan, format_ranges, spec_of
-from sface_data.dataset.shard_writer import Record, write_shard
+from sface_data.dataset.shard_writer import EncodedSample, write_shard
 from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
 from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector
@@ -80,24 +80,23 @@ def build(
             done = workspace.finished()
             missing = [number for number in missing if number not in done]
         indices = None if faces is None else faces.indices
-        found = sum(shard.info.num_samples for shard in done.values())
+        found = sum(shard.num_samples for shard, _ in done.values())
         with (
             progress_bar(plan.num_samples, "images", initial=found, smoothing=0.05) as bar,
             ThreadPoolExecutor(_encoders()) as encoders,
         ):
             for number in missing:
                 batches = _counted(sampler.batches(plan.shard(number, indices)), bar)
-                filename = plan.shard_filename(number)
-                written = write_shard(
-                    workspace.directory / filename,
+                shard = write_shard(
+                    workspace.directory,
+                    plan.shard_filename(number),
                     encoded(batches, plan.image, encoders, faces),
                     plan.image.format,
                     workspace.scratch,
                 )
-                info = ShardInfo(filename, written.num_samples, written.num_bytes, written.sha256)
-                done[number] = FinishedShard(info, environment)
-                workspace.record(number, done[number])
-    return _index(workspace, done, detector)
+                done[number] = shard, environment
+                workspace.record(number, shard, environment)
+    return _manifest(workspace, done, detector)
 
 
 def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, images: int = 8) -> Estimate:
@@ -137,17 +136,17 @@ def describe_environment(
 
 def encoded(
     batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
-) -> Iterator[Record]:
+) -> Iterator[EncodedSample]:
     """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
     for records in prefetch(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
         yield from records
 
 
-def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[Record]:
+def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[EncodedSample]:
     records = []
     for spec, image in zip(batch.specs, batch.images, strict=True):
         shown = image if faces is None else warp(image, faces.landmarks_of(spec), form.size)
-        records.append(Record(spec, encode(shown, form)))
+        records.append(EncodedSample(spec, encode(shown, form)))
     return records
 
 
@@ -172,15 +171,13 @@ def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor
     return centers
 
 
-def _index(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> Manifest:
+def _manifest(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> Manifest:
     environments: list[Environment] = []
     shards = []
-    for _, shard in sorted(done.items()):
-        if shard.environment not in environments:
-            environments.append(shard.environment)
-        info = shard.info
-        place = environments.index(shard.environment)
-        shards.append(ShardInfo(info.filename, info.num_samples, info.num_bytes, info.sha256, place))
+    for _, (shard, environment) in sorted(done.items()):
+        if environment not in environments:
+            environments.append(environment)
+        shards.append(replace(shard, environment=environments.index(environment)))
     centers = workspace.directory / CENTERS
     kept = None
     if workspace.plan.truncation.center == "class":

@@ -29,7 +29,7 @@ def find_faces(workspace: Workspace, sampler: Sampler, detector: Detector, progr
     batch, shards, nor of how often the work was stopped. Images are made for this and again for their shards.
 
     Args:
-        progress: told of so many classes more.
+        progress: told how many classes more are done.
 
     Raises:
         BadInput: if a class has too few after `SamplePlan.most_draws` images.

@@ -201,7 +201,7 @@ class _Machine:
 
     def append_items(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise Refused("a list that is none")
+            raise Refused("an append to something that is not a list")
         self.stack[-1].extend(items)
 
     def find_persistent(self) -> None:
@@ -227,7 +227,7 @@ _COMPOUND: dict[str, Callable[[_Machine], None]] = {
 
 
 def read_pickle(file: BinaryIO, functions: Functions, persistent: Callable[[Any], Any] | None = None) -> Any:
-    """The value of the pickle that starts where `file` stands; leaves `file` behind it.
+    """The value of the pickle that starts where `file` stands; leaves `file` right after it.
 
     Sets are read as lists.
 

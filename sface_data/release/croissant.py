@@ -3,7 +3,8 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from sface_data.dataset.manifest import Manifest, ShardInfo
+from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.release.card import claims
 from sface_data.release.templates import LICENCES, render, sections
 

@@ -24,7 +24,7 @@ ROWS = HEAD_ROWS + CURTAIN_ROWS
 class Atlas:
     """The layout of the head's part of the texture; the same for all identities."""
 
-    place: Floats  # [V,2] x, y of each vertex in texels, the first texel's centre at (0.5, 0.5)
+    uv: Floats  # [V,2] x, y of each vertex in texels, the first texel's centre at (0.5, 0.5)
     rest: Floats  # [N,3] rest coordinates of the N texels that lie on the head, in decimetres
     teeth: NDArray[np.bool_]  # [N] whether the texel lies on a tooth
     lips: Floats  # [N] 0..1
@@ -36,11 +36,11 @@ def load() -> Atlas:
     """The layout, made once per process."""
     pack = headpack.load()
     u, v = pack.texcoords.T
-    place = np.stack([np.interp(u, _U, _COLUMN), np.interp(v, _V, _ROW)], axis=1).astype(np.float32)
+    uv = np.stack([np.interp(u, _U, _COLUMN), np.interp(v, _V, _ROW)], axis=1).astype(np.float32)
     drawn = np.isin(pack.part, (headpack.BODY, headpack.TEETH))
     painted = pack.triangles[drawn]
     either_side = np.concatenate([painted, painted[:, ::-1]])  # mirrored islands are painted too
-    fragments = rasterise(place, np.zeros(len(place), np.float32), either_side, HEAD_ROWS)
+    fragments = rasterise(uv, np.zeros(len(uv), np.float32), either_side, HEAD_ROWS)
     column = fragments.pixel % HEAD_ROWS  # a square of HEAD_ROWS; no island lies beyond COLUMNS
     texel = fragments.pixel // HEAD_ROWS * COLUMNS + column
     order = np.full(HEAD_ROWS * COLUMNS, -1)
@@ -53,7 +53,7 @@ def load() -> Atlas:
     on_mask = (np.array([0, 1], np.float32) + values[:, 3:] * np.array([1, -1], np.float32)) * np.float32(side)
     lips = sample(pack.lips[..., None] / np.float32(255), on_mask)
     return Atlas(
-        place=place,
+        uv=uv,
         rest=values[:, :3],
         teeth=tooth[fragments.triangle],
         lips=lips[:, 0],
@@ -61,11 +61,11 @@ def load() -> Atlas:
     )
 
 
-def sample(texture: Floats, place: Floats) -> Floats:
-    """The texture [H,W,C] at `place` [P,2] (x, y in texels), interpolated bilinearly: [P,C]."""
+def sample(texture: Floats, uv: Floats) -> Floats:
+    """The texture [H,W,C] at `uv` [P,2] (x, y in texels), interpolated bilinearly: [P,C]."""
     height, width, channels = texture.shape
-    x = (place[:, 0] - 0.5).clip(0, width - 1.001).astype(np.float32)
-    y = (place[:, 1] - 0.5).clip(0, height - 1.001).astype(np.float32)
+    x = (uv[:, 0] - 0.5).clip(0, width - 1.001).astype(np.float32)
+    y = (uv[:, 1] - 0.5).clip(0, height - 1.001).astype(np.float32)
     column, row = x.astype(np.int64), y.astype(np.int64)
     right, down = (x - column).astype(np.float32)[:, None], (y - row).astype(np.float32)[:, None]
     texels = texture.reshape(-1, channels)

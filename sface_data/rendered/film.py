@@ -29,8 +29,8 @@ def paint_backdrop(backdrop: Backdrop, size: int) -> Floats:
 
 def _linear_weights(cells: int, size: int) -> Floats:
     """What each of `cells` knots spread over the side counts at each of `size` pixels: [size, cells]."""
-    place = (np.arange(size, dtype=np.float32)[:, None] + 0.5) / size * (cells - 1)
-    return (1 - np.abs(place - np.arange(cells, dtype=np.float32))).clip(0)
+    position = (np.arange(size, dtype=np.float32)[:, None] + 0.5) / size * (cells - 1)
+    return (1 - np.abs(position - np.arange(cells, dtype=np.float32))).clip(0)
 
 
 def develop(linear: Floats, film: Film) -> NDArray[np.uint8]:

@@ -66,7 +66,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BlockResult:
     """A finished block."""
 
     new: int  # images that were not there before
@@ -78,8 +78,8 @@ def image_name(identity: int, index: int) -> str:
     return f"{identity:06d}/{index:06d}.jpg"
 
 
-def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
-    """Makes the images that are missing in `outdir`, in so many processes; yields after each block.
+def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockResult]:
+    """Makes the images that are missing in `outdir`, in `workers` processes; yields after each block.
 
     Image by image the folder is the same however often the work was interrupted and whatever `workers` is.
 
@@ -91,7 +91,7 @@ def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[
     return _fill(outdir, request, workers)
 
 
-def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[Progress]:
+def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockResult]:
     with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     with locked(outdir / LOCK, f"{outdir}: another process is filling this folder; wait for it"):
@@ -129,7 +129,7 @@ def _record(request: RenderRequest) -> dict[str, int | float]:
     return {"renderer": RENDERER, **asdict(request)}
 
 
-def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[list[Floats], Progress]]:
+def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[list[Floats], BlockResult]]:
     workers = min(workers, request.identities * -(-request.images_per_identity // _BLOCK))
     if workers <= 1:
         yield from (_make_block(outdir, request, block) for block in _blocks(request))
@@ -181,7 +181,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[list[Floats], Progress]:
+def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[list[Floats], BlockResult]:
     """Makes what is missing of a block; gives the landmarks of all its images."""
     head = _head(request.seed, block.identity)
     with os_errors_as_bad_input(outdir):
@@ -198,7 +198,7 @@ def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[lis
             file.write(simplejpeg.encode_jpeg(picture.image, QUALITY, "RGB", "444"))
         landmarks.append(picture.landmarks)
         new += 1
-    return landmarks, Progress(new, block.count - new)
+    return landmarks, BlockResult(new, block.count - new)
 
 
 def _is_whole(path: Path) -> bool:
@@ -218,8 +218,8 @@ def _landmarks_table(request: RenderRequest, landmarks: list[Floats]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["file", *(f"{point}_{axis}" for point in POINTS for axis in "xy")])
-    for place, points in enumerate(landmarks):
-        name = image_name(*divmod(place, request.images_per_identity))
+    for number, points in enumerate(landmarks):
+        name = image_name(*divmod(number, request.images_per_identity))
         writer.writerow([name, *(f"{value:.3f}" for value in points.ravel())])
     return table.getvalue()
 

@@ -64,7 +64,7 @@ class Curtain:
 
     vertices: Floats  # [C,3] decimetres, as the head's
     triangles: Ints  # [K,3] into `vertices`, seen from outside
-    place: Floats  # [C,2] x, y in texels
+    uv: Floats  # [C,2] x, y in texels
     texture: Floats  # [CURTAIN_ROWS, COLUMNS, 5] colour, gloss, hair's share
     occlusion: Floats  # [C] share of the sky seen
 
@@ -89,7 +89,7 @@ def hang_curtain(hair: Hair, skull: Floats, noise: ValueNoise) -> Curtain:
     middle, depth = (front + back) / 2, (front - back) / 2
     x = np.sin(angle) * (half_width * spread + wave)
     z = middle - np.cos(angle) * (depth * spread + wave)
-    place = np.stack(
+    uv = np.stack(
         [
             (angles + 1) / 2 * (atlas.COLUMNS - 1) + 0.5,
             down * (atlas.CURTAIN_ROWS - 2) + atlas.HEAD_ROWS + 1,
@@ -99,7 +99,7 @@ def hang_curtain(hair: Hair, skull: Floats, noise: ValueNoise) -> Curtain:
     return Curtain(
         vertices=np.stack([x, y, z], axis=-1).reshape(-1, 3).astype(np.float32),
         triangles=_grid(_CURTAIN_RINGS, _CURTAIN_COLUMNS),
-        place=place.reshape(-1, 2).astype(np.float32),
+        uv=uv.reshape(-1, 2).astype(np.float32),
         texture=_paint_curtain(hair, noise),
         occlusion=(1 - 0.45 * smoothstep(0.5, 1.6, below)).ravel().astype(np.float32),
     )

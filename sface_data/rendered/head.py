@@ -50,11 +50,11 @@ class Head:
             eye = pack.vertices_of(part)
             around = self.vertices[eye, :2] - self.vertices[eye, :2].mean(0)
             offset[eye] = around / np.sqrt((around**2).sum(1)).max()
-        head = np.concatenate([atlas.load().place, pack.occlusion[:, None], offset, pack.rest[:, 1:2]], axis=1)
+        head = np.concatenate([atlas.load().uv, pack.occlusion[:, None], offset, pack.rest[:, 1:2]], axis=1)
         if self.curtain is None:
             return head
-        none = np.zeros((len(self.curtain.place), 3), np.float32)
-        sheet = np.concatenate([self.curtain.place, self.curtain.occlusion[:, None], none], axis=1)
+        none = np.zeros((len(self.curtain.uv), 3), np.float32)
+        sheet = np.concatenate([self.curtain.uv, self.curtain.occlusion[:, None], none], axis=1)
         return np.concatenate([head, sheet])
 
     @cached_property

@@ -16,8 +16,8 @@ class ValueNoise:
 
     def at(self, points: Floats, cells_per_unit: float | tuple[float, float, float]) -> Floats:
         """Values [N] in -0.5..0.5 at `points` [N,3]; the lattice has that many cells per unit of length."""
-        places = (points * np.asarray(cells_per_unit, np.float32)).T % _LATTICE
-        return map_coordinates(self._lattice, places, np.float32, order=1, mode="grid-wrap")
+        positions = (points * np.asarray(cells_per_unit, np.float32)).T % _LATTICE
+        return map_coordinates(self._lattice, positions, np.float32, order=1, mode="grid-wrap")
 
 
 def smoothstep(start: float, end: float, values: Floats) -> Floats:

@@ -87,6 +87,6 @@ def _boxes(
     """Every pixel of the boxes around the triangles `drawn`: triangle, column and row, each [total]."""
     sizes = count[drawn]
     owner = np.repeat(drawn, sizes)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    down = place // width[owner]
-    return owner, x0[owner] + place - down * width[owner], y0[owner] + down
+    offset = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    down = offset // width[owner]
+    return owner, x0[owner] + offset - down * width[owner], y0[owner] + down

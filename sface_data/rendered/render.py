@@ -61,9 +61,9 @@ def _colour(head: Head, variation: Variation, posed: Posed, fragments: Fragments
     normals = vertex_normals(posed.vertices, surface.outside, surface.touching)
     by_vertex = np.concatenate([head.fixed, normals, to_light], axis=1)
     values = fragments.interpolate(surface.triangles, by_vertex)  # [P,12]
-    place, sky, offset, height = values[:, :2], values[:, 2].clip(0, 1), values[:, 3:5], values[:, 5]
+    uv, sky, offset, height = values[:, :2], values[:, 2].clip(0, 1), values[:, 3:5], values[:, 5]
     normal, in_light = unit(values[:, 6:9]), values[:, 9:12]
-    painted = atlas.sample(head.texture, place)
+    painted = atlas.sample(head.texture, uv)
     albedo, gloss, hairy = painted[:, :3], painted[:, 3], painted[:, 4]
     power = 14 + 10 * hairy
     shirt = smoothstep(*_SHIRT, height)

@@ -1,4 +1,4 @@
-"""How far a work is, told to whoever waits for it."""
+"""Progress bars."""
 
 import sys
 from collections.abc import Callable

@@ -288,7 +288,7 @@ def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_
     shard.write_bytes(bytes(10240))
     assert f"{shard}: 000000_000000.jpg is missing" in fails(*preview)
     shard.write_bytes(data[:20_000])
-    assert f"{shard}: ends early or is broken behind '000003_000000'" in fails(*preview)
+    assert f"{shard}: ends early or is broken after '000003_000000'" in fails(*preview)
     shard.unlink()
     assert f"{shard}: No such file" in fails(*preview)
 

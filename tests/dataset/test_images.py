@@ -59,9 +59,9 @@ def test_an_image_cut_short_does_not_decode(picture: np.ndarray, form: str) -> N
 @pytest.mark.parametrize("form", ["jpg", "png", "webp"])
 def test_no_flipped_byte_ends_in_another_error(picture: np.ndarray, form: str) -> None:
     data = encode(picture, ImageFormat(48, form, None if form == "png" else 95))
-    for place in range(0, len(data), 7):
+    for index in range(0, len(data), 7):
         changed = bytearray(data)
-        changed[place] ^= 0xFF
+        changed[index] ^= 0xFF
         try:
             assert decode(bytes(changed)).ndim == 3
         except BadInput as error:

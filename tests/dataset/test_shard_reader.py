@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sface_data.dataset.plan import spec_of
 from sface_data.dataset.shard_reader import ShardSample, read_member, read_shard, scan_shard
-from sface_data.dataset.shard_writer import Record, write_shard
+from sface_data.dataset.shard_writer import EncodedSample, write_shard
 from sface_data.errors import BadInput
 
 
@@ -34,8 +34,8 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     """Three samples, as the writer writes them."""
-    records = [Record(spec_of(0, i, 0), bytes([i]) * (600 * i + 1)) for i in range(3)]
-    write_shard(tmp_path / "ours.tar", records, "jpg", tmp_path)
+    records = [EncodedSample(spec_of(0, i, 0), bytes([i]) * (600 * i + 1)) for i in range(3)]
+    write_shard(tmp_path, "ours.tar", records, "jpg", tmp_path)
     return tmp_path / "ours.tar"
 
 
@@ -166,25 +166,25 @@ def test_a_flipped_byte_in_any_header_is_found(shard: Path, tmp_path: Path) -> N
     data, broken = shard.read_bytes(), tmp_path / "broken.tar"
     starts = [m.offset - 512 for entry in scan_shard(shard) for m in entry.members.values()]
     for start in starts:
-        for place in (0, 5, 100, 124, 130, 150, 156, 300, 511):
+        for index in (0, 5, 100, 124, 130, 150, 156, 300, 511):
             changed = bytearray(data)
-            changed[start + place] ^= 0x11
+            changed[start + index] ^= 0x11
             broken.write_bytes(changed)
             with pytest.raises(BadInput, match=r"broken\.tar: "):
                 list(read_shard(broken))
 
 
 @settings(max_examples=150, deadline=None)
-@given(place=st.integers(0, 10239), byte=st.integers(0, 255), length=st.integers(0, 10240))
+@given(index=st.integers(0, 10239), byte=st.integers(0, 255), length=st.integers(0, 10240))
 def test_no_damage_ends_in_another_error(
-    tmp_path_factory: pytest.TempPathFactory, place: int, byte: int, length: int
+    tmp_path_factory: pytest.TempPathFactory, index: int, byte: int, length: int
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "damaged"
     folder.mkdir(exist_ok=True)
-    records = [Record(spec_of(0, i, 0), b"image" * 100) for i in range(2)]
-    write_shard(folder / "a.tar", records, "jpg", folder)
+    records = [EncodedSample(spec_of(0, i, 0), b"image" * 100) for i in range(2)]
+    write_shard(folder, "a.tar", records, "jpg", folder)
     data = bytearray((folder / "a.tar").read_bytes())
-    data[place] = byte
+    data[index] = byte
     (folder / "a.tar").write_bytes(data[:length])
     try:
         samples = list(read_shard(folder / "a.tar"))

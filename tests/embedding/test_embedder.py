@@ -62,7 +62,7 @@ def test_vectors_without_direction_are_refused(value: float) -> None:
     mirrored = straight.copy()
     with pytest.raises(NoVector, match="m: gives values that are not finite, or only zeros") as raised:
         flip_sum(straight, mirrored, "m")
-    assert raised.value.places == (1,)
+    assert raised.value.indices == (1,)
 
 
 @given(st.integers(1, 11))

@@ -112,10 +112,10 @@ def test_what_lies_beyond_the_image_is_black() -> None:
     assert (found[62:] == 255).all()
 
 
-def marked(*places: tuple[int, int], side: int = 64, cell: int = 8) -> np.ndarray:
+def marked(*corners: tuple[int, int], side: int = 64, cell: int = 8) -> np.ndarray:
     """A grey image with green squares at x, y."""
     image = np.full((side, side, 3), 90, np.uint8)
-    for x, y in places:
+    for x, y in corners:
         image[y : y + cell, x : x + cell] = GREEN
     return image
 
@@ -206,7 +206,9 @@ def test_detectors_are_found_by_name_and_never_downloaded(
     tmp_path: Path, detector_file: Make, embedder_file: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(BadInput, match=r"buffalo_l: no such detector.*model_zoo.*non-commercial research only"):
+    with pytest.raises(
+        BadInput, match=r"buffalo_l: no detector of this name.*model_zoo.*non-commercial research only"
+    ):
         open_detector("buffalo_l")
     assert not (tmp_path / ".insightface").exists()
     pack = tmp_path / ".insightface" / "models" / "buffalo_l"
@@ -220,7 +222,7 @@ def test_detectors_are_found_by_name_and_never_downloaded(
     with pytest.raises(BadInput, match=r"has 2 detectors .*name the file itself"):
         open_detector("buffalo_l")
     for name in ("", "../models/buffalo_l", "other"):
-        with pytest.raises(BadInput, match="no such detector"):
+        with pytest.raises(BadInput, match="no detector of this name"):
             open_detector(name)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BadInput, match=r"give an .onnx file"):

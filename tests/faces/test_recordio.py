@@ -32,8 +32,8 @@ def test_data_with_the_magic_number_in_it_comes_back_whole(tmp_path_factory: obj
     image = b"".join(pieces)
     path.write_bytes(split_record(packed(b"before", 3)) + split_record(packed(image, 5)) + record(packed(b"", 6)))
     records = open_records(path)
-    assert [records.read(place).labels for place in range(3)] == [(3,), (5,), (6,)]
-    assert [records.label(place) for place in range(3)] == [3, 5, 6]
+    assert [records.read(i).labels for i in range(3)] == [(3,), (5,), (6,)]
+    assert [records.label(i) for i in range(3)] == [3, 5, 6]
     assert records.read(1).image == image
 
 
@@ -42,7 +42,7 @@ def test_only_the_images_of_insightfaces_file_are_listed(tmp_path: Path, index: 
     write_records(tmp_path / "train.rec", FACES, index)
     images = open_labelled(tmp_path / "train.rec")
     assert images.labels.tolist() == [0, 1, 0, 2]
-    assert [images.records.read(place).image for place in images.places] == [image for _, image in FACES]
+    assert [images.records.read(i).image for i in images.indices] == [image for _, image in FACES]
 
 
 def test_a_plain_file_without_insightfaces_header_is_all_images(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_damaged_file_is_one_sentence(
     damage(path)
     with pytest.raises(BadInput, match=rf"train\.rec.*{sentence}"):
         images = open_labelled(path)
-        for place in range(len(images.records.offsets)):
-            images.records.read(place)
+        for i in range(len(images.records.offsets)):
+            images.records.read(i)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_index_of_another_file_is_one_sentence(tmp_path: Path, index: str, se
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("2,112,112", "label 2, but `property` tells of 2 classes"),
+        ("2,112,112", "label 2, but `property` says there are 2 classes"),
         ("x", "should hold"),
         ("9" * 5000, "should hold"),
     ],

@@ -46,7 +46,7 @@ def test_faces_are_read_in_any_order(forms: dict[str, Path], labelled: list[tupl
     assert source[47].data == labelled[47][1]
     assert source[5].data == labelled[5][1]
     assert source[-48] == source[0]
-    assert [face.data for face in source[3:9:2]] == [labelled[place][1] for place in (3, 5, 7)]
+    assert [face.data for face in source[3:9:2]] == [labelled[index][1] for index in (3, 5, 7)]
     with pytest.raises(IndexError):
         source[48]
 

@@ -145,7 +145,7 @@ def test_a_detector_that_is_missing_leaves_nothing_behind(
     monkeypatch.setenv("HOME", str(tmp_path))
     code, _, errors = run(*command, "--detector", "buffalo_l", "--outdir", tmp_path / "faces")
     assert code == 2
-    assert "no such detector" in errors
+    assert "no detector of this name" in errors
     assert "non-commercial research" in errors
     assert list(tmp_path.iterdir()) == []
 
