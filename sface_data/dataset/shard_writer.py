@@ -1,13 +1,20 @@
 """Writing shards: the same samples always give the same bytes."""
 
 import hashlib
+import io
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sface_data.dataset.plan import SampleSpec
+import simplejpeg
+from PIL import Image
+
+from sface_data.dataset.plan import ImageFormat, SampleSpec
 from sface_data.io.files import atomic_write, canonical_json
+from sface_data.io.images import Pixels
+
+_WEBP_METHOD = 4  # the encoder's own balance of time and size
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,18 @@ class ShardInfo:
     num_bytes: int
     sha256: str
     environment: int = 0
+
+
+def encode(image: Pixels, form: ImageFormat) -> bytes:
+    """The file that holds an image [H,W,3], RGB; `jpg` keeps full colour resolution (4:4:4)."""
+    if form.format == "jpg":
+        return simplejpeg.encode_jpeg(image, quality=form.quality, colorspace="RGB", colorsubsampling="444")
+    buffer = io.BytesIO()
+    if form.format == "png":
+        Image.fromarray(image).save(buffer, "png")
+    else:
+        Image.fromarray(image).save(buffer, "webp", quality=form.quality, method=_WEBP_METHOD)
+    return buffer.getvalue()
 
 
 def write_shard(

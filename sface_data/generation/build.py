@@ -11,10 +11,9 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.images import encode
 from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest
 from sface_data.dataset.plan import ImageFormat, SamplePlan, format_ranges, spec_of
-from sface_data.dataset.shard_writer import EncodedSample, write_shard
+from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
 from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
 from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector

@@ -1,7 +1,9 @@
-"""Encoded images to pixels: always RGB, 8 bits, whatever they were; hostile ones are refused."""
+"""Encoded images to pixels: always RGB, 8 bits, upright, whatever they were; hostile ones are refused."""
 
 import io
+import threading
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
@@ -10,58 +12,99 @@ from PIL import Image, UnidentifiedImageError
 
 from sface_data.errors import BadInput
 
+Pixels = NDArray[np.uint8]
+
 MAX_PIXELS = 50_000_000  # nobody's face is larger; a few kilobytes can decode to far more
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "WEBP")
+MAX_SCANS = 500  # of a progressive JPEG, each of which takes as long as all pixels do
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "WEBP")  # as Pillow calls them; it hands some others to programs outside
+FORMAT_OF = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}  # those that data sets are made of
 EXTENSIONS = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "webp"))
-_JPEG = b"\xff\xd8\xff"
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_JPEG, _SCAN, _EXIF = b"\xff\xd8\xff", b"\xff\xda", b"Exif\0\0"
+_HARMLESS = "extraneous bytes before marker"  # what libjpeg skips, as everybody's decoders do; no pixel is lost
+_ORIENTATION = 0x0112  # number of the EXIF field
+# What turns pixels as they are stored into the picture, by the value of the field (EXIF 2.3, 4.6.4).
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+_opening = threading.Lock()  # the filters of warnings are those of the whole process
 
 
 class BrokenImage(BadInput):
     """An image that cannot be decoded: the one kind of bad input that may be skipped."""
 
 
-def decode_image(data: bytes, where: str) -> NDArray[np.uint8]:
-    """The pixels [H,W,3] of an encoded image.
+def decode_image(data: bytes, where: str, form: str | None = None) -> Pixels:
+    """The pixels [H,W,3] of an encoded image, upright as its EXIF orientation says.
 
     Grey becomes three equal channels; 16 bits become their upper 8; CMYK and palettes are converted;
-    transparent parts are laid on black. The orientation that a camera noted is not applied.
+    transparent parts are laid on black. Stray bytes before a marker of a JPEG are passed over, as by Pillow and
+    OpenCV; damage that costs pixels is not.
 
     Args:
         where: names the image in errors.
+        form: `jpg`, `png` or `webp`, if it has to be that.
 
     Raises:
-        BrokenImage: if it cannot be decoded, is truncated or has more than MAX_PIXELS.
+        BrokenImage: if it cannot be decoded, is of another format, damaged or truncated, or has more than
+            MAX_PIXELS or MAX_SCANS.
     """
-    if data.startswith(_JPEG):
-        try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            _check_size(width, height, where)
-            if colours in ("YCbCr", "Gray"):
-                return simplejpeg.decode_jpeg(data, "RGB")
-        except ValueError as error:
-            if isinstance(error, BrokenImage):
-                raise
-            raise _broken(where, error) from error
-    return _decode_with_pillow(data, where)
+    formats = FORMATS if form is None else (FORMAT_OF[form],)
+    if data.startswith(_JPEG) and "JPEG" in formats:
+        _check_scans(data, where)
+        pixels = _decode_jpeg(data, where)
+        if pixels is not None:
+            return _upright(pixels, lambda: _open(data, formats)) if _EXIF in data else pixels
+    return _decode_with_pillow(data, where, formats)
 
 
-def _decode_with_pillow(data: bytes, where: str) -> NDArray[np.uint8]:
+def _decode_jpeg(data: bytes, where: str) -> Pixels | None:
+    """The pixels as they are stored; None where Pillow has to look at them."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("error", UserWarning)  # Pillow's about damaged files
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(*image.size, where)
-            return np.asarray(_to_rgb(image))
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _check_size(width, height, where)
+        return simplejpeg.decode_jpeg(data, "RGB") if colours in ("YCbCr", "Gray") else None
+    except ValueError as error:
+        if isinstance(error, BrokenImage):
+            raise
+        if _HARMLESS in str(error):
+            return None
+        raise _broken(where, error) from error
+
+
+def _decode_with_pillow(data: bytes, where: str, formats: tuple[str, ...]) -> Pixels:
+    try:
+        image = _open(data, formats)
+        _check_size(*image.size, where)
+        return _upright(np.asarray(_to_rgb(image)), lambda: image)
     except UnidentifiedImageError as error:
-        raise BrokenImage(f"{where}: not an image of a known format ({', '.join(FORMATS)})") from error
-    except _BOMBS as error:
+        raise BrokenImage(f"{where}: not an image of the format {' or '.join(formats)}") from error
+    except Image.DecompressionBombError as error:
         raise BrokenImage(f"{where}: more than {MAX_PIXELS:,} pixels; not a picture of a face") from error
     except BrokenImage:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, UserWarning) as error:  # what Pillow's decoders raise
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise
         raise _broken(where, error) from error
+
+
+def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes, which are checked next, and of metadata, which nobody reads
+        return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _upright(pixels: Pixels, opened: Callable[[], Image.Image]) -> Pixels:
+    """The pixels turned as the camera noted; as they are where its note cannot be read."""
+    try:
+        turn = _UPRIGHT.get(opened().getexif().get(_ORIENTATION, 1))
+    except Exception:  # whatever Pillow makes of a broken note: it says nothing of the pixels
+        return pixels
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -74,6 +117,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         on_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return Image.alpha_composite(on_black, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
+
+
+def _check_scans(data: bytes, where: str) -> None:
+    if data.count(_SCAN) > MAX_SCANS:
+        raise BrokenImage(f"{where}: a JPEG of more than {MAX_SCANS} scans; not a picture of a face")
 
 
 def _check_size(width: int, height: int, where: str) -> None:

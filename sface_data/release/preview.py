@@ -6,12 +6,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sface_data.dataset.found_faces import found_faces
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import SamplePlan, key_of
 from sface_data.dataset.shard_reader import read_member, scan_shard
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, os_errors_as_bad_input
+from sface_data.io.images import decode_image
 
 PREVIEW = "preview.png"
 _ROWS, _COLUMNS = 8, 8
@@ -84,10 +84,8 @@ def read_images(
         with os_errors_as_bad_input(path), path.open("rb") as file:
             for entry in scan_shard(path):
                 if entry.key in keys and plan.image.format in entry.members:
-                    try:
-                        images[wanted[entry.key]] = decode(read_member(file, entry.members[plan.image.format]))
-                    except BadInput as error:
-                        raise BadInput(f"{path}: {entry.key}: {error}") from error
+                    data = read_member(file, entry.members[plan.image.format])
+                    images[wanted[entry.key]] = decode_image(data, f"{path}: {entry.key}", plan.image.format)
                     if len(keys := keys - {entry.key}) == 0:
                         break
         if keys:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from sface_data.audit.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.dataset.shard_reader import ShardSample, read_shard
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input, read_json, sha256_of_file
+from sface_data.io.images import decode_image
 from sface_data.io.seal import unedited
 from sface_data.release.card import CARD, CITATION, LICENSE, claims, front_matter, read_front_matter
 from sface_data.release.contents import held_licence
@@ -198,9 +198,9 @@ def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) ->
 def _image_problems(data: bytes, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
     name = f"{spec.key}.{plan.image.format}"
     try:
-        height, width, _ = decode(data, plan.image.format).shape
+        height, width, _ = decode_image(data, name, plan.image.format).shape
     except BadInput as error:
-        yield f"{name}: {error}"
+        yield str(error)
         return
     if (height, width) != (plan.image.size, plan.image.size):
         yield f"{name}: {width}x{height} pixels, not {plan.image.size}x{plan.image.size}"

@@ -284,7 +284,7 @@ def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_
     preview = ["preview", faces, "--out", tmp_path / "grid.png"]
     start = data.index(b"\xff\xd8\xff")
     shard.write_bytes(data[:start] + b"XXX" + data[start + 3 :])
-    assert f"{shard}: 000000_000000: not an image that can be decoded" in fails(*preview)
+    assert f"{shard}: 000000_000000: not an image of the format JPEG" in fails(*preview)
     shard.write_bytes(bytes(10240))
     assert f"{shard}: 000000_000000.jpg is missing" in fails(*preview)
     shard.write_bytes(data[:20_000])

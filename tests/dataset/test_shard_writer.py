@@ -11,16 +11,55 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from sface_data.dataset.plan import spec_of
-from sface_data.dataset.shard_writer import EncodedSample, write_shard
+from sface_data.dataset.plan import ImageFormat, spec_of
+from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
 from sface_data.errors import BadInput
+from sface_data.io.images import decode_image
 
 
 def records(count: int = 4) -> Iterator[EncodedSample]:
     for i in range(count):
         yield EncodedSample(spec_of(0, i % 2, i // 2), bytes([i]) * (400 + 300 * i))
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Smooth in all three channels, with one hard edge in colour only."""
+    y, x = np.mgrid[0:48, 0:48]
+    picture = np.stack([5 * x, 5 * y, 240 - 2 * x - 2 * y], axis=2).astype(np.uint8)
+    picture[:, 25:] = picture[:, 25:, ::-1]
+    return picture
+
+
+def test_png_is_exact(picture: np.ndarray) -> None:
+    data = encode(picture, ImageFormat(48, "png", None))
+    assert data.startswith(b"\x89PNG")
+    assert np.array_equal(decode_image(data, "it", "png"), picture)
+
+
+@pytest.mark.parametrize(("form", "bound"), [("jpg", 2.0), ("webp", 6.0)])
+def test_jpg_and_webp_are_close(picture: np.ndarray, form: str, bound: float) -> None:
+    decoded = decode_image(encode(picture, ImageFormat(48, form, 95)), "it", form)
+    assert (decoded.shape, decoded.dtype) == ((48, 48, 3), np.uint8)
+    difference = np.abs(decoded.astype(int) - picture)
+    assert 0 < difference.mean() < bound
+
+
+def test_jpg_keeps_full_colour_resolution(picture: np.ndarray) -> None:
+    with Image.open(io.BytesIO(encode(picture, ImageFormat(48, "jpg", 95)))) as image:
+        assert image.format == "JPEG"
+        assert [component[1:3] for component in image.layer] == [(1, 1)] * 3  # sampling of Y, Cb, Cr
+
+
+@pytest.mark.parametrize("form", ["jpg", "webp"])
+def test_quality_matters_and_the_same_image_gives_the_same_bytes(picture: np.ndarray, form: str) -> None:
+    low, high = (encode(picture, ImageFormat(48, form, quality)) for quality in (30, 95))
+    assert len(low) < len(high)
+    assert encode(picture, ImageFormat(48, form, 95)) == high
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:

@@ -120,10 +120,10 @@ def test_encoding_keeps_order_and_passes_errors_on(tmp_path: Path) -> None:
 
     import numpy as np
 
-    from sface_data.dataset.images import decode
     from sface_data.dataset.plan import ImageFormat, spec_of
     from sface_data.generation.build import encoded
     from sface_data.generator.sampler import SampleBatch
+    from sface_data.io.images import decode_image
 
     form = ImageFormat(8, "png", None)
     batches = [
@@ -132,7 +132,7 @@ def test_encoding_keeps_order_and_passes_errors_on(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         records = list(encoded(batches, form, pool))
         assert [record.spec for record in records] == [spec for batch in batches for spec in batch.specs]
-        assert all((decode(record.image) == record.spec.class_index).all() for record in records)
+        assert all((decode_image(record.image, "it") == record.spec.class_index).all() for record in records)
         broken = SampleBatch(batches[0].specs, np.zeros((3, 8, 8, 3), np.float64))
         with pytest.raises(TypeError):
             list(encoded([broken], form, pool))

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import Alignment, ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import read_shard
@@ -21,6 +20,7 @@ from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.sampler import Sampler
+from sface_data.io.images import decode_image
 from sface_data.release.contents import release_files, strangers
 
 Make = Callable[..., Path]
@@ -63,7 +63,7 @@ def aligned(tmp_path_factory: pytest.TempPathFactory, command: list[object]) -> 
 
 def images_in(directory: Path) -> dict[str, np.ndarray]:
     return {
-        sample.key: decode(sample.members["png"]).astype(int)
+        sample.key: decode_image(sample.members["png"], "it").astype(int)
         for path in sorted((directory / "data").glob("*.tar"))
         for sample in read_shard(path)
     }

@@ -1,12 +1,13 @@
+import contextlib
 import io
 import warnings
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from sface_data.io.images import MAX_PIXELS, BrokenImage, decode_image
+from sface_data.io.images import FORMAT_OF, MAX_PIXELS, BrokenImage, decode_image
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -105,3 +106,83 @@ def test_a_huge_jpeg_is_refused_before_it_is_decoded() -> None:
     data[frame + 5 : frame + 9] = (60_000).to_bytes(2, "big") * 2
     with pytest.raises(BrokenImage, match="60000 x 60000"):
         decode_image(bytes(data), "it")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_picture_stored_sideways_is_upright(format: str, orientation: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    note = Image.Exif()
+    note[0x0112] = orientation
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = encoded(Image.fromarray(noise), format, exif=note, **options)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(decode_image(data, "it"), expected)
+
+
+def test_the_same_photograph_turned_and_noted_so_is_the_same() -> None:
+    picture = Image.fromarray(np.stack([RAMP, RAMP.T, RAMP], axis=-1))
+    note = Image.Exif()
+    note[0x0112] = 6  # to be turned clockwise
+    sideways = encoded(picture.transpose(Image.Transpose.ROTATE_90), exif=note)
+    np.testing.assert_array_equal(decode_image(sideways, "it"), decode_image(encoded(picture), "it"))
+
+
+def test_a_broken_note_of_orientation_says_nothing() -> None:
+    note = Image.Exif()
+    note[0x0112] = 6
+    data = encoded(Image.fromarray(RAMP), "JPEG", exif=note)
+    broken = data.replace(b"Exif\0\0MM", b"Exif\0\0ZZ").replace(b"Exif\0\0II", b"Exif\0\0ZZ")
+    assert broken != data
+    np.testing.assert_array_equal(
+        decode_image(broken, "it"), decode_image(encoded(Image.fromarray(RAMP), "JPEG"), "it")
+    )
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xda", b"\xff\xd9"])
+def test_stray_bytes_before_a_marker_are_passed_over(marker: bytes) -> None:
+    data = encoded(Image.fromarray(RAMP), "JPEG")
+    at = data.index(marker)
+    stray = data[:at] + b"\x00\x12\x34" + data[at:]
+    np.testing.assert_array_equal(
+        decode_image(stray, "it"), np.asarray(Image.open(io.BytesIO(stray)).convert("RGB"))
+    )
+    with pytest.raises(BrokenImage):
+        decode_image(stray[:-40], "it")
+
+
+@pytest.mark.parametrize("end", [0, 2])
+def test_a_jpeg_that_has_lost_pixels_is_broken(end: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG")
+    with pytest.raises(BrokenImage, match="the image is broken"):
+        decode_image(data[: len(data) // 2] + data[len(data) - end :], "it")
+
+
+@pytest.mark.parametrize("form", ["jpg", "png", "webp"])
+def test_no_flipped_byte_ends_in_another_error(form: str) -> None:
+    data = encoded(Image.fromarray(np.stack([RAMP, RAMP.T, RAMP], axis=-1)), FORMAT_OF[form])
+    for at in range(0, len(data), 3):
+        changed = bytearray(data)
+        changed[at] ^= 0xFF
+        with contextlib.suppress(BrokenImage):
+            assert decode_image(bytes(changed), "it", form).ndim == 3
+
+
+@pytest.mark.parametrize("format", ["GIF", "TIFF", "EPS"])
+def test_other_formats_are_refused(format: str) -> None:
+    with pytest.raises(BrokenImage, match="it: not an image of the format BMP or JPEG or PNG or PPM or WEBP"):
+        decode_image(encoded(Image.fromarray(RAMP), format), "it")
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP"])
+def test_a_data_set_takes_its_own_format_only(format: str) -> None:
+    with pytest.raises(BrokenImage, match="it: not an image of the format JPEG"):
+        decode_image(encoded(Image.fromarray(RAMP), format), "it", "jpg")
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
+    data = encoded(Image.fromarray(RAMP), "JPEG", progressive=True)
+    at = data.rindex(b"\xff\xda")
+    with pytest.raises(BrokenImage, match="scans"):
+        decode_image(data[:at] + data[at:-2] * 1000 + data[-2:], "it")

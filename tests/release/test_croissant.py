@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
+from sface_data.io.images import decode_image
 
 # In a process of its own: mlcroissant caches what it unpacks by the name of the file, for all data sets.
 READ = """
@@ -50,7 +50,7 @@ def test_labels_and_pixels_are_those_of_the_shards(dataset: Path, read: tuple[st
     expected = {}
     for shard in Manifest.load(dataset).shards:
         for sample in read_shard(dataset / shard.filename):
-            expected[sample.key] = int(sample.members["cls"]), decode(sample.members["jpg"])
+            expected[sample.key] = int(sample.members["cls"]), decode_image(sample.members["jpg"], "it")
     assert sorted(found["keys"]) == sorted(expected)
     for key, label, image in zip(found["keys"], found["labels"], found["images"], strict=True):
         assert label == expected[key][0]

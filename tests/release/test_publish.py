@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from sface_data.audit.policy import load_policy, policy_path
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
+from sface_data.io.images import decode_image
 from sface_data.release.card import NOTICE
 from sface_data.release.datasheet import MARKER
 from sface_data.release.publish import prepare
@@ -389,7 +389,7 @@ def check_loaded(hub: LoopbackHub, folder: Path, tmp_path: Path) -> None:
     expected = {}
     for shard in Manifest.load(folder).shards:
         for sample in read_shard(folder / shard.filename):
-            expected[sample.key] = int(sample.members["cls"]), decode(sample.members["jpg"])
+            expected[sample.key] = int(sample.members["cls"]), decode_image(sample.members["jpg"], "it")
     loaded = np.load(tmp_path / "loaded.npz")
     for way in "01":
         assert sorted(loaded[f"keys{way}"]) == sorted(expected)

@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sface_data.dataset.images import decode
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
+from sface_data.io.images import decode_image
 
 pytestmark = [
     # webdataset leaves the closing of shards to the garbage collector.
@@ -61,7 +61,7 @@ def expected(folder: Path, manifest: Manifest) -> Samples:
     for shard in manifest.shards:
         for sample in read_shard(folder / shard.filename):
             members = sample.members
-            pixels = decode(members[manifest.plan.image.format])
+            pixels = decode_image(members[manifest.plan.image.format], "it")
             samples[sample.key] = int(members["cls"]), json.loads(members["json"]), pixels
     assert len(samples) == manifest.num_samples
     return samples
@@ -233,5 +233,6 @@ def test_parts_made_separately_fit_together(
     for sample in found:
         assert sample.members["cls"] == whole[sample.key].members["cls"]
         assert sample.members["json"] == whole[sample.key].members["json"]
-        difference = decode(sample.members["jpg"]).astype(int) - decode(whole[sample.key].members["jpg"])
+        image, same = (decode_image(each.members["jpg"], "it") for each in (sample, whole[sample.key]))
+        difference = image.astype(int) - same
         assert np.abs(difference).max() <= 8  # at most one grey level before the JPEG

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sface_data.dataset.images import encode
 from sface_data.dataset.plan import ImageFormat
 from sface_data.dataset.shard_reader import scan_shard
+from sface_data.dataset.shard_writer import encode
 
 Run = Callable[..., tuple[int, str, str]]
 SHARD = "data/train-000001.tar"
@@ -155,14 +155,14 @@ CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
         replaced(f"{KEY}.jpg", encode(IMAGE[:31, :30], ImageFormat())),
         f"{KEY}.jpg: 30x31 pixels, not 32x32",
     ),
-    "no image": (replaced(f"{KEY}.jpg", b"hello"), f"{KEY}.jpg: not an image that can be decoded"),
+    "no image": (replaced(f"{KEY}.jpg", b"hello"), f"{KEY}.jpg: not an image of the format JPEG"),
     "image cut short": (
         lambda m: [(n, d[:-900] if n == f"{KEY}.jpg" else d) for n, d in m],
-        f"{KEY}.jpg: not an image that can be decoded",
+        f"{KEY}.jpg: the image is broken (Premature end of JPEG file)",
     ),
     "other format": (
         replaced(f"{KEY}.jpg", encode(IMAGE, ImageFormat(32, "png", None))),
-        f"{KEY}.jpg: not an image that can be decoded (no jpg)",
+        f"{KEY}.jpg: not an image of the format JPEG",
     ),
     "facts edited": (
         replaced(f"{KEY}.json", b'{"class_index":5,"index":2,"seed":1}'),
