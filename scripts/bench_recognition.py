@@ -35,9 +35,10 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from sface_data.embedding.backbones import create_backbone
-from sface_data.embedding.embed import Embedding, FaceList, embed_source
-from sface_data.embedding.embedder import OnnxEmbedder, _planes
+from sface_data.embedding.embed import Embedding, embed_source
+from sface_data.embedding.onnx_embedder import OnnxEmbedder, _planes
 from sface_data.embedding.torch_embedder import network_input
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 from sface_data.recognition.faces import FaceBatches
 from sface_data.recognition.recipe import recipe_of

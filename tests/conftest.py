@@ -16,6 +16,7 @@ from sface_data.embedding.embed import listed_sha256
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.io.files import sha256_of_file
 from sface_data.rendered.folder import RenderRequest, fill_folder
+from tests.forms import forms, labelled, tar  # noqa: F401 (fixtures)
 
 GOLDEN = Path(__file__).parent / "golden"
 RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)

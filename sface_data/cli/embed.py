@@ -54,10 +54,11 @@ def embed(
     Example:
       sface-data embed faces --model judge.onnx --out embeddings
     """
-    from sface_data.embedding.embed import NO_FACE, Embedding, FaceList
+    from sface_data.embedding.embed import NO_FACE, Embedding
     from sface_data.embedding.embeddings_folder import INDEX, check_folder, embed_into
     from sface_data.embedding.open import open_embedder
     from sface_data.faces.detector import open_detector
+    from sface_data.faces.face_list import FaceList
     from sface_data.faces.sources import open_source
     from sface_data.runtime.progress import progress_bar
 

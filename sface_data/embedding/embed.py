@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +14,7 @@ from sface_data.embedding.embedder import Embedder, NoVector, Pixels, resized
 from sface_data.embedding.embeddings import EmbeddingSet, LeftOut
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.io.files import canonical_json
+from sface_data.faces.face_list import FaceList, faces_sha256
 from sface_data.io.images import BrokenImage
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
@@ -35,69 +35,11 @@ class Aligner(Protocol):
         """The face of an image [H,W,3] as [size,size,3]; None if there is none."""
 
 
-@dataclass(frozen=True)
-class FaceList:
-    """What there is in a source, by digests: everything that embeddings of it depend on.
-
-    Attributes:
-        keys: [N].
-        class_names: by class index.
-        class_index: int64 [N].
-        image_sha256: [N] hex digest of each encoded image.
-    """
-
-    keys: tuple[str, ...]
-    class_names: tuple[str, ...]
-    class_index: NDArray[np.int64]
-    image_sha256: tuple[str, ...]
-
-    @classmethod
-    def of(cls, source: Source, progress: Progress | None = None) -> "FaceList":
-        """Reads every face of a source once, without decoding it.
-
-        Raises:
-            BadInput: if one cannot be read, or two have the same key.
-        """
-        keys, digests = [], []
-        for face in source:
-            keys.append(face.key)
-            digests.append(hashlib.sha256(face.data).hexdigest())
-            if progress is not None:
-                progress(1)
-        if len(set(keys)) != len(keys):
-            raise BadInput(f"{source.path}: two faces have the same key; give each its own")
-        return cls(tuple(keys), source.class_names, source.class_indices, tuple(digests))
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def sha256(self) -> str:
-        """Over key, name of the class and digest of the image of every face, whatever their order."""
-        names = (self.class_names[index] for index in self.class_index.tolist())
-        return faces_sha256(zip(self.keys, names, self.image_sha256, strict=True))
-
-    def part(self, first: int, count: int) -> "FaceList":
-        """Some of the faces."""
-        last = first + count
-        return FaceList(
-            self.keys[first:last], self.class_names, self.class_index[first:last], self.image_sha256[first:last]
-        )
-
-
-def faces_sha256(faces: Iterable[tuple[str, str, str]]) -> str:
-    """Digest over key, name of the class and digest of the image of every face, whatever their order."""
-    digest = hashlib.sha256()
-    for row in sorted(faces):
-        digest.update(canonical_json(row).encode() + b"\n")
-    return digest.hexdigest()
-
-
 def listed_sha256(embeddings: EmbeddingSet) -> str:
     """What `source_sha256` should be by the faces that are listed, with those left out."""
     names = (embeddings.class_names[index] for index in embeddings.class_index.tolist())
-    left_out = ((face.key, face.class_name, face.image_sha256) for face in embeddings.left_out)
-    return faces_sha256([*zip(embeddings.keys, names, embeddings.image_sha256, strict=True), *left_out])
+    left_out = ((face.class_name, face.image_sha256) for face in embeddings.left_out)
+    return faces_sha256([*zip(names, embeddings.image_sha256, strict=True), *left_out])
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sface_data.embedding.embed import NO_FACE, Embedding, FaceList, embed_part, listed_sha256
+from sface_data.embedding.embed import NO_FACE, Embedding, embed_part, listed_sha256
 from sface_data.embedding.embeddings import EmbeddingSet, joined
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import EMBEDDINGS_INDEX
 from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.locks import locked
@@ -16,6 +17,8 @@ from sface_data.runtime.progress import Progress
 INDEX, LOCK = EMBEDDINGS_INDEX, ".lock"
 FACES_PER_PART = 10_000
 _FORMAT = "sface-data embeddings folder 1"
+
+Row = tuple[str, str, str]  # key, name of the class and digest of the image of a face
 
 
 def embed_into(
@@ -187,12 +190,22 @@ def _trusted(path: Path, wanted: FaceList, embedding: Embedding) -> EmbeddingSet
         return None  # what cannot be read vouches for nothing: it is made again
     if (part.embedder_sha256, part.detector_sha256) != (embedding.embedder.sha256, embedding.detector_sha256):
         return None
-    if part.source_sha256 != wanted.sha256 or part.class_names != wanted.class_names:
+    if part.class_names != wanted.class_names or _rows_of(part) != _rows(wanted):
         return None
-    kept = set(part.keys) | {face.key for face in part.left_out}
-    if kept != set(wanted.keys) or (part.left_out and not _still_left_out(part, embedding)):
+    if part.left_out and not _still_left_out(part, embedding):
         return None
     return part
+
+
+def _rows_of(part: EmbeddingSet) -> set[Row]:
+    names = (part.class_names[index] for index in part.class_index.tolist())
+    left_out = {(face.key, face.class_name, face.image_sha256) for face in part.left_out}
+    return left_out | set(zip(part.keys, names, part.image_sha256, strict=True))
+
+
+def _rows(faces: FaceList) -> set[Row]:
+    names = (faces.class_names[index] for index in faces.class_index.tolist())
+    return set(zip(faces.keys, names, faces.image_sha256, strict=True))
 
 
 def _still_left_out(part: EmbeddingSet, embedding: Embedding) -> bool:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sface_data.embedding.embedder import Embedder, OnnxEmbedder
+from sface_data.embedding.embedder import Embedder
+from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.embedding.torch_embedder import TorchEmbedder
 from sface_data.errors import BadInput
 

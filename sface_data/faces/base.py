@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.images import BrokenImage, decode_image
+from sface_data.io.images import decode_image
 
 Label = int | str
 
@@ -88,42 +88,3 @@ def canonical_class(name: str) -> str:
     """
     number = name.removeprefix("class_")
     return (number.lstrip("0") or "0") if number.isascii() and number.isdigit() else name
-
-
-@dataclass
-class Images:
-    """The decoded images of a source, in its order.
-
-        images = Images(source, skip_broken=True)
-        for face, pixels in images: ...
-        images.skipped  # one sentence for each broken image that the last pass left out
-
-    Raises, when iterated:
-        BrokenImage: for an image that cannot be decoded, unless they are skipped.
-        BadInput: for an image of another size than the first, if they must be of one size.
-    """
-
-    source: Source
-    skip_broken: bool = False
-    one_size: bool = False
-    skipped: list[str] = field(default_factory=list, init=False)
-
-    def __iter__(self) -> Iterator[tuple[Face, NDArray[np.uint8]]]:
-        self.skipped.clear()
-        size: tuple[int, ...] | None = None
-        for face in self.source:
-            try:
-                pixels = face.decode()
-            except BrokenImage as error:
-                if not self.skip_broken:
-                    raise
-                self.skipped.append(str(error))
-                continue
-            size = size or pixels.shape
-            if self.one_size and pixels.shape != size:
-                height, width, _ = pixels.shape
-                first = f"{size[1]} x {size[0]}"
-                raise BadInput(
-                    f"{face.where}: {width} x {height} pixels, but the first has {first}; make all one size"
-                )
-            yield face, pixels

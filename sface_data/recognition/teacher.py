@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sface_data.embedding.backbone_file import load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE, on_device
-from sface_data.embedding.embedder import OnnxEmbedder
+from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
 
 

@@ -13,12 +13,14 @@ import pytest
 from filelock import FileLock
 
 from sface_data.embedding import embeddings_folder
-from sface_data.embedding.embed import Embedding, FaceList, embed_source
-from sface_data.embedding.embedder import NoVector, OnnxEmbedder, resized
+from sface_data.embedding.embed import Embedding, embed_source
+from sface_data.embedding.embedder import NoVector, resized
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import cached_embeddings, embed_into, open_embeddings
+from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source, canonical_class
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
 
@@ -86,19 +88,6 @@ def test_every_form_has_the_same_vectors(forms: dict[str, Path], embedder: OnnxE
         np.testing.assert_array_equal(each.vectors, sets["folder"].vectors)
         assert each.image_sha256 == sets["folder"].image_sha256
         assert [canonical_class(c) for c in each.class_names] == [str(number) for number in range(8)], name
-
-
-def test_the_digest_of_a_source_is_of_keys_classes_and_images() -> None:
-    made = FaceList(("a", "b"), ("0", "1"), np.array([0, 1]), ("1" * 64, "2" * 64))
-    turned = FaceList(("b", "a"), ("1", "0"), np.array([0, 1]), ("2" * 64, "1" * 64))
-    assert made.sha256 == turned.sha256
-    for change in (
-        {"keys": ("a", "c")},
-        {"class_names": ("0", "2")},
-        {"class_index": np.array([1, 0])},
-        {"image_sha256": ("1" * 64, "3" * 64)},
-    ):
-        assert replace(made, **change).sha256 != made.sha256
 
 
 def test_stopped_anywhere_it_ends_in_the_same_files(

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from sface_data.embedding.embedder import NoVector, OnnxEmbedder, flip_sum, resized
+from sface_data.embedding.embedder import NoVector, flip_sum, resized
+from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
 from sface_data.runtime.onnx_session import check_given

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from sface_data.embedding.embed import NO_FACE, Embedding, FaceList, embed_source
-from sface_data.embedding.embedder import OnnxEmbedder
+from sface_data.embedding.embed import NO_FACE, Embedding, embed_source
 from sface_data.embedding.embeddings_folder import embed_into, open_embeddings
+from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
 from sface_data.faces.alignment import TEMPLATE, similarity, template_in, warp
 from sface_data.faces.detector import Detector, open_detector
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 
 Make = Callable[..., Path]

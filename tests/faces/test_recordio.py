@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
 from sface_data.faces.recordio import open_labelled, open_records
-
-from .conftest import MAGIC, packed, record, write_records
+from tests.forms import MAGIC, packed, record, write_records
 
 FACES = [(0, b"one"), (1, b"two!"), (0, b"three"), (2, b"")]
 

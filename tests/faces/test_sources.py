@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sface_data.errors import BadInput
-from sface_data.faces.base import Images, number_classes
+from sface_data.faces.base import Face, number_classes
 from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
 
@@ -36,8 +36,7 @@ def test_every_form_gives_the_same_faces(
     assert len({face.key for face in source}) == 48
     expected = [f"{number:06d}" if form in NAMED else str(number) for number in range(8)]
     assert source.class_names == tuple(expected)
-    pixels = [image for _, image in Images(source)]
-    np.testing.assert_array_equal(pixels[7], Image.open(io.BytesIO(labelled[7][1])).convert("RGB"))
+    np.testing.assert_array_equal(source[7].decode(), Image.open(io.BytesIO(labelled[7][1])).convert("RGB"))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -198,33 +197,12 @@ def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
         open_source(one)
 
 
-def test_broken_images_are_an_error_or_counted_and_named(tmp_path: Path) -> None:
-    make_folder(tmp_path, ann_1=picture(), ann_2=b"no image", bob_1=picture()[:45], bob_2=picture(9))
-    source = open_source(tmp_path)
-    with pytest.raises(BrokenImage, match=r"ann/2\.png"):
-        list(Images(source))
-    images = Images(source, skip_broken=True)
-    for _ in range(2):  # a second pass counts anew
-        assert [face.key for face, _ in images] == ["ann/1.png", "bob/2.png"]
-        assert len(images.skipped) == 2
-        assert "ann/2.png" in images.skipped[0]
-        assert "bob/1.png" in images.skipped[1]
-
-
-def test_images_of_mixed_sizes_are_an_error_where_one_size_is_needed(tmp_path: Path) -> None:
-    make_folder(tmp_path, ann_1=picture(), bob_1=picture(size=9))
-    source = open_source(tmp_path)
-    assert [pixels.shape for _, pixels in Images(source)] == [(8, 8, 3), (9, 9, 3)]
-    with pytest.raises(BadInput, match=r"bob/1\.png: 9 x 9 pixels, but the first has 8 x 8"):
-        list(Images(source, skip_broken=True, one_size=True))
-
-
 def test_a_record_that_is_no_image_is_named(tmp_path: Path, forms: dict[str, Path]) -> None:
     data = (forms["records"] / "train.rec").read_bytes()
     (tmp_path / "train.rec").write_bytes(data.replace(b"\xff\xd8\xff", b"\0\0\0", 1))
     source = open_source(tmp_path / "train.rec")
     with pytest.raises(BrokenImage, match=r"train\.rec: record 1: "):
-        list(Images(source))
+        list(map(Face.decode, source))
 
 
 def test_two_record_files_in_a_folder_are_not_guessed_between(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from sface_data.audit.sets.altered_copies import AlteredSource, simulated_copies
 from sface_data.audit.sets.contamination import check_digests
 from sface_data.audit.sets.pixel_embedder import PixelEmbedder
 from sface_data.dataset.manifest import Manifest
-from sface_data.embedding.embed import Embedding, FaceList
+from sface_data.embedding.embed import Embedding
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
 from sface_data.embedding.embeddings_folder import INDEX as EMBEDDINGS
 from sface_data.embedding.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source, canonical_class
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.sources import open_source
 from sface_data.runtime.progress import Progress
