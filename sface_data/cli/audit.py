@@ -112,8 +112,8 @@ def audit(
     from sface_data.audit.run import audit as run
     from sface_data.dataset.manifest import MANIFEST, Manifest
     from sface_data.io.files import os_errors_as_bad_input
+    from sface_data.release.check_shards import shard_problems
     from sface_data.release.contents import adopt_audit
-    from sface_data.release.validate import shard_problems
 
     key = None if sign is None else load_private_key(sign)
     request = Request(

@@ -143,7 +143,8 @@ def generate(
     from sface_data.generation.build import build, estimate
     from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
     from sface_data.generator.sampler import check_plan, default_batch
-    from sface_data.release.contents import check_licence, finish
+    from sface_data.release.contents import finish
+    from sface_data.release.licences import check_licence
     from sface_data.runtime.devices import choose_device
 
     where = choose_device(device)

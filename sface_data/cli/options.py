@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from sface_data.release.templates import DEFAULT_LICENCE, LICENCES
+from sface_data.errors import shown
+from sface_data.release.licences import DEFAULT_LICENCE, DEMO_LICENCE, LICENCES
+
+
+def say(sentence: str) -> None:
+    """Prints a sentence on standard error, with nothing of a file's name acting on the terminal."""
+    click.echo(shown(sentence), err=True)
 
 
 class NamedPath(click.Path):
@@ -22,7 +28,8 @@ DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Pa
 LICENCE = click.option(
     "--licence",
     type=click.Choice(list(LICENCES)),
-    help=f"Licence of the data set.  [default: the one it has, else {DEFAULT_LICENCE}, that of SFace]",
+    help=f"Licence of the data set.  [default: the one it has, else {DEMO_LICENCE} for images of the generator "
+    f"that ships, {DEFAULT_LICENCE} (that of SFace) for others]",
 )
 ALIGN = click.option(
     "--align",

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET, NamedPath
-from sface_data.errors import BadInput
+from sface_data.cli.options import DATASET, NamedPath, say
 
 
 @click.command()
@@ -18,10 +17,7 @@ def preview(directory: Path, out: Path) -> None:
     Example:
       sface-data preview faces --out grid.png
     """
-    from sface_data.dataset.manifest import Manifest
-    from sface_data.release.preview import write_preview
+    from sface_data.release.preview import preview as draw
 
-    if out.suffix.lower() != ".png":
-        raise BadInput(f"{out}: the name of the picture must end in .png")
-    write_preview(directory, Manifest.load(directory), out)
-    click.echo(f"{out}: written", err=True)
+    draw(directory, out)
+    say(f"{out}: written")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET
+from sface_data.cli.options import DATASET, say
+from sface_data.errors import shown
 
 
 @click.command()
@@ -40,23 +41,16 @@ def publish(
       sface-data publish faces --repo org/name --dry-run
       sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
     """
-    from sface_data.release.publish import Destination, find_token, prepare
     from sface_data.release.publish import publish as upload
 
-    destination = Destination(repo, revision, private)
-    token = "" if dry_run else find_token()  # before anything that takes time
-    click.echo(f"{directory}: checking every byte", err=True)
-    release = prepare(directory, without_certificate)
-    seen = "private" if private else "public"
-    if dry_run:
-        for name in release.files:
-            click.echo(f"{(directory / name).stat().st_size:>16,}  {name}")
-        click.echo(
-            f"{directory}: {len(release.files):,} files, {release.num_bytes:,} bytes would go to {repo}, "
-            f"branch {revision}, {seen}; nothing was uploaded",
-            err=True,
-        )
+    done = upload(directory, repo, private, revision, dry_run, without_certificate)
+    if done.url is not None:
+        say(f"{directory}: published, {done.url}")
         return
-    click.echo(f"{directory}: uploading {len(release.files):,} files, {release.num_bytes / 1e6:,.1f} MB", err=True)
-    url = upload(release, destination, token)
-    click.echo(f"{directory}: published, {url}", err=True)
+    for name, num_bytes in done.files.items():
+        click.echo(f"{num_bytes:>16,}  {shown(name)}")
+    seen = "private" if private else "public"
+    say(
+        f"{directory}: {len(done.files):,} files, {sum(done.files.values()):,} bytes would go to {repo}, "
+        f"branch {revision}, {seen}; nothing was uploaded"
+    )

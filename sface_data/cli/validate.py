@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET, NamedPath
+from sface_data.cli.options import DATASET, NamedPath, say
 from sface_data.errors import CheckFailed
 
 
@@ -41,11 +41,10 @@ def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
         }
         click.echo(json.dumps(value, indent=2))
     for problem in outcome.problems:
-        click.echo(f"{directory / problem.file}: {problem.sentence}", err=True)
+        say(f"{directory / problem.file}: {problem.sentence}")
     if not outcome.valid:
         raise CheckFailed(f"{directory}: not valid: {len(outcome.problems)} problems")
-    click.echo(
+    say(
         f"{directory}: valid: {outcome.num_samples:,} samples in {outcome.num_shards:,} shards, "
-        f"manifest {outcome.manifest_sha256[:12]}",
-        err=True,
+        f"manifest {outcome.manifest_sha256[:12]}"
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sface_data.dataset.plan import SamplePlan
@@ -120,10 +120,6 @@ class Manifest:
         }
         return {"splits": {self.plan.split: split}}
 
-    def open_clip_sizes(self) -> dict[str, int]:
-        """The contents of `sizes.json`, which open_clip looks for beside the shards."""
-        return {_name(shard): shard.num_samples for shard in self.shards}
-
 
 def _check(manifest: Manifest) -> None:
     """Raises TypeError where a manifest that came from a file has other types than it should."""
@@ -147,7 +143,3 @@ def _check(manifest: Manifest) -> None:
         names = (aligned.filename, aligned.sha256, aligned.detector)
         if not all(isinstance(name, str) for name in names) or type(aligned.drawn) is not int:
             raise TypeError(f"{aligned}")
-
-
-def _name(shard: ShardInfo) -> str:
-    return PurePosixPath(shard.filename).name

@@ -54,7 +54,7 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     """
     if not path.parent.is_dir():
         raise BadInput(f"{path}: cannot be written, as {path.parent} is no folder; make it first")
-    temporary = (scratch or path.parent) / f".{path.name}.part"
+    temporary = _unfinished(path, scratch)
     with os_errors_as_bad_input(path):
         try:
             with temporary.open("wb") as file:
@@ -66,6 +66,16 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
             raise
         _fsync_folder(path.parent)
+
+
+def remove_unfinished(path: Path, scratch: Path | None = None) -> None:
+    """Removes what an `atomic_write` left that was killed."""
+    with os_errors_as_bad_input(path):
+        _unfinished(path, scratch).unlink(missing_ok=True)
+
+
+def _unfinished(path: Path, scratch: Path | None) -> Path:
+    return (scratch or path.parent) / f".{path.name}.part"
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_writer import ShardInfo
-from sface_data.release.card import claims
-from sface_data.release.templates import LICENCES, render, sections
+from sface_data.release.card import counts
+from sface_data.release.licences import LICENCES
+from sface_data.release.templates import render, sections
 
 CROISSANT = "croissant.json"
 _MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
@@ -57,7 +58,7 @@ def croissant(manifest: Manifest, licence: str) -> dict[str, Any]:
     Every shard is a file with its SHA-256; images and labels are two sets of files inside the shards. The record
     set `images` holds both: its key, the name of a file up to the dot, refers to the key of `labels`.
     """
-    texts = sections(render("dataset_rai.md.j2", plan=manifest.plan, counts=claims(manifest)["counts"]))
+    texts = sections(render("dataset_rai.md.j2", plan=manifest.plan, counts=counts(manifest)))
     description, citation = texts.pop("description"), texts.pop("citation")
     return {
         "@context": _CONTEXT,

@@ -2,55 +2,40 @@
 
 import re
 
-from sface_data.dataset.manifest import Manifest
-from sface_data.io.seal import MARKDOWN, sealed, unedited
-from sface_data.release.templates import LICENCES, render
+from sface_data.release.card import Facts, counts
+from sface_data.release.licences import LICENCES
+from sface_data.release.templates import render
 
 DATASHEET = "DATASHEET.md"
 MARKER = "> **To be answered by the publisher:**"
-# A question is a heading of the third level; its answer ends where the next heading or the seal begins.
-_ANSWER = re.compile(r"^### ([^\n]*)\n(.*?)(?=^#{1,3} |^<!-- written by sface-data|\Z)", re.MULTILINE | re.DOTALL)
+ABOUT_THE_GENERATOR = "What data was the generator trained on, and with what right?"
+# A question is a heading of the third level; its answer ends where the next heading begins.
+_ANSWER = re.compile(r"^### +([^\r\n]*?)[ \t]*\r?\n(.*?)(?=^#{1,3} |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def datasheet_text(manifest: Manifest, licence: str, counts: str) -> str:
-    """The datasheet of a data set, with a marked line wherever the publisher has to write."""
-    values = {"plan": manifest.plan, "licence": LICENCES[licence], "counts": counts, "marker": MARKER}
-    return sealed(render("dataset_datasheet.md.j2", **values), MARKDOWN)
+def datasheet_text(facts: Facts) -> str:
+    """The datasheet of a data set, as it is when nobody has edited it: a marked line wherever somebody has to."""
+    values = {"plan": facts.manifest.plan, "licence": LICENCES[facts.licence], "marker": MARKER}
+    return render("dataset_datasheet.md.j2", counts=counts(facts.manifest), **values)
 
 
-def unanswered(text: str) -> list[str]:
-    """The questions of a datasheet that wait for their publisher, or have nothing below them."""
-    return [question for question, answer in _answers(text).items() if MARKER in answer or not answer]
+def unanswered(text: str, facts: Facts) -> list[str]:
+    """The questions of a datasheet that wait for their publisher: marked, without a word below them, or gone.
 
-
-def with_answers(new: str, old: bytes) -> str:
-    """A new datasheet with what the publisher answered in an old one. Its seal stays that of the new one."""
-    answers, waiting = _answers(old.decode("utf-8", "replace")), unanswered(new)
-    return _replaced(new, {question: answers[question] for question in waiting if question in answers})
-
-
-def unedited_but_for_answers(old: bytes, new: str) -> bool:
-    """Whether nothing but answers was written by hand into an old datasheet.
-
-    Args:
-        new: a datasheet without answers, as this version writes it.
+    What is said of the generator must name it by its first twelve digits, as the blank sheet does: an answer about
+    another network is none about this one.
     """
-    answers = _answers(new)
-    blank = _replaced(
-        old.decode("utf-8", "replace"), {question: answers[question] for question in unanswered(new)}
-    )
-    return unedited(blank.encode())
+    answers, blank = _answers(text), _answers(datasheet_text(facts))
+    generator = facts.manifest.plan.generator_sha256[:12]
+    waiting = []
+    for question in (question for question, answer in blank.items() if MARKER in answer):
+        answer = answers.get(question, "")
+        if MARKER in answer or not answer.removeprefix(f"Generator `{generator}`:").strip():
+            waiting.append(question)
+        elif question == ABOUT_THE_GENERATOR and generator not in answer:
+            waiting.append(f"{question} (the answer must name the generator `{generator}`)")
+    return waiting
 
 
 def _answers(text: str) -> dict[str, str]:
     return {question: answer.strip() for question, answer in _ANSWER.findall(text)}
-
-
-def _replaced(text: str, answers: dict[str, str]) -> str:
-    """The text with other answers, the rest to the byte."""
-
-    def replace(found: re.Match[str]) -> str:
-        question = found[1]
-        return f"### {question}\n\n{answers[question]}\n\n" if question in answers else found[0]
-
-    return _ANSWER.sub(replace, text)

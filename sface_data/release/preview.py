@@ -24,8 +24,23 @@ _INK, _PALE, _PAPER = (24, 24, 27), (82, 82, 91), (255, 255, 255)
 _TITLE, _TEXT, _NUMBER = 34, 19, 22  # sizes of type: the smallest can be read at half the size
 
 
+def preview(directory: Path, out: Path) -> None:
+    """Draws a contact sheet of a data set: rows are classes, columns are images of the class, at most 8 x 8.
+
+    Args:
+        directory: a finished data set.
+        out: the PNG to write.
+
+    Raises:
+        BadInput: if it is no data set, an image is missing or broken, or the name does not end in `.png`.
+    """
+    if out.suffix.lower() != ".png":
+        raise BadInput(f"{out}: the name of the picture must end in .png")
+    write_preview(directory, Manifest.load(directory), out)
+
+
 def write_preview(directory: Path, manifest: Manifest, path: Path) -> None:
-    """Draws images of the data set in `directory` into a PNG, at most eight classes by eight images."""
+    """Draws the contact sheet of the data set in `directory` into a PNG."""
     image = draw_preview(directory, manifest)
     with atomic_write(path) as file:
         image.save(file, "png", optimize=True)
@@ -47,8 +62,8 @@ def draw_preview(directory: Path, manifest: Manifest) -> Image.Image:
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _MARGIN), title, font=_font(_TITLE), fill=_INK, anchor="lt")
-    for place, line in enumerate(lines):
-        y = _MARGIN + int(1.3 * _TITLE) + place * int(1.5 * _TEXT)
+    for row, line in enumerate(lines):
+        y = _MARGIN + int(1.3 * _TITLE) + row * int(1.5 * _TEXT)
         draw.text((_MARGIN, y), line, font=_font(_TEXT), fill=_PALE, anchor="lt")
     for row, c in enumerate(classes):
         y = top + row * (_CELL + _ROW_GAP)
@@ -70,12 +85,12 @@ def read_images(
         BadInput: if one is missing or broken.
     """
     faces = found_faces(directory, plan)
-    places = {c: place for place, c in enumerate(plan.classes)}
+    rows = {c: row for row, c in enumerate(plan.classes)}
     by_shard: dict[int, dict[str, tuple[int, int]]] = {}
     for number in range(images_per_class):
         for c in classes:
-            shard = (number * len(plan.classes) + places[c]) // plan.samples_per_shard
-            index = number if faces is None else int(faces.indices[places[c], number])
+            shard = (number * len(plan.classes) + rows[c]) // plan.samples_per_shard
+            index = number if faces is None else int(faces.indices[rows[c], number])
             by_shard.setdefault(shard, {})[key_of(c, index)] = (c, number)
     images = {}
     for shard, wanted in sorted(by_shard.items()):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.io.files import read_json
+from sface_data.io.files import read_json, sha256_of_file
 from sface_data.recognition.benchmarks import PUBLISHED
 from sface_data.recognition.evaluation import EVALUATION, FORMAT
 
@@ -29,11 +29,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Results:
-    """The accuracies of one network of faces, by the name of its file and its digest."""
+    """The accuracies of one network of faces.
+
+    Attributes:
+        network, sha256: its file, and the file's digest.
+        rows: one for each benchmark.
+        file_sha256: digest of `evaluation.json`.
+    """
 
     network: str
     sha256: str
     rows: tuple[Result, ...]
+    file_sha256: str
 
 
 def read_results(directory: Path) -> Results | None:
@@ -52,7 +59,7 @@ def read_results(directory: Path) -> Results | None:
                 f"{path}: a record of another version; measure again with `sface-data recognition eval`"
             )
         network, sha256 = _text(value["embedder"]["file"]), _text(value["embedder"]["sha256"])
-        return Results(network, sha256, tuple(map(_result, value["benchmarks"])))
+        return Results(network, sha256, tuple(map(_result, value["benchmarks"])), sha256_of_file(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, BadInput):
             raise

@@ -1,21 +1,15 @@
-"""The texts that people edit: templates and licences, in `cards/`."""
+"""The texts that people edit: templates, in `cards/`."""
 
+import re
 from typing import Any
 
-from sface_data.io.files import cards_folder, os_errors_as_bad_input
-
-LICENCES = {
-    "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
-    "cc-by-nc-4.0": "CC-BY-NC-4.0",
-    "cc-by-4.0": "CC-BY-4.0",
-    "cc0-1.0": "CC0-1.0",
-}  # as the hub writes them: as SPDX does
-DEFAULT_LICENCE = "cc-by-nc-sa-4.0"  # that of SFace
+from sface_data.errors import shown
+from sface_data.io.files import cards_folder
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of `cards/` with its values; a value that is missing is an error, not an empty string."""
-    import jinja2  # here, because the command line reads LICENCES to print its help
+    """A template of `cards/` with its values, each `shown`. One that is missing is an error, not empty."""
+    import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(cards_folder()),
@@ -24,7 +18,9 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # Markdown and YAML, not HTML
+        finalize=shown,
     )
+    environment.filters["code"] = code
     return environment.get_template(template).render(**values)
 
 
@@ -34,8 +30,6 @@ def sections(text: str) -> dict[str, str]:
     return {name.strip(): " ".join(body.split()) for name, _, body in parts}
 
 
-def licence_text(licence: str) -> str:
-    """The full text of a licence."""
-    path = cards_folder() / "licences" / f"{licence}.txt"
-    with os_errors_as_bad_input(path):
-        return path.read_text(encoding="utf-8")
+def code(text: object) -> str:
+    """Text of others as code in Markdown, also in a table."""
+    return "`" + re.sub(r"[`|<>]", lambda found: f"\\x{ord(found[0]):02x}", shown(text)) + "`"

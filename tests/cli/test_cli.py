@@ -144,7 +144,7 @@ def test_what_is_damaged_is_made_again_and_nothing_else(run: Run, faces: Path, a
         for path in touched:
             path.write_bytes(b"")
     else:
-        touched = [faces / "_info.json", faces / "data" / "sizes.json", faces / "preview.png", faces / "LICENSE"]
+        touched = [faces / "_info.json", faces / "croissant.json", faces / "preview.png", faces / "LICENSE"]
         touched[0].write_text("{}")
         for path in touched[1:]:
             path.unlink()
@@ -161,44 +161,58 @@ def test_edits_of_the_card_survive(run: Run, faces: Path, again) -> None:
     (faces / "data" / "train-000000.tar").unlink()
     assert run(*again(faces))[0] == 0
     assert (faces / "README.md").read_text() == text
-    assert not (faces / "README.md.old").exists()
     assert run("validate", faces)[0] == 0
 
 
-def test_a_new_card_keeps_the_old_one(run: Run, faces: Path, dataset: Path) -> None:
-    text = (faces / "README.md").read_text() + "\nEdited by hand.\n"
+def test_a_new_card_keeps_the_words_of_people(run: Run, faces: Path, dataset: Path) -> None:
+    mine = "\nEdited by hand.\n"
+    text = (faces / "README.md").read_text() + mine
     (faces / "README.md").write_text(text)
     code, output, errors = run("card", faces, "--licence", "cc-by-4.0")
     assert (code, output) == (0, "")
     names = ["README.md", "DATASHEET.md", "CITATION.cff", "LICENSE", "croissant.json"]
     assert errors.splitlines() == [f"{faces / name}: written" for name in names]
-    assert (faces / "README.md.old").read_text() == text
     card = (faces / "README.md").read_text()
+    assert card.endswith(mine)
     assert "\nlicense: cc-by-4.0\n" in card
-    assert "\nCC-BY-4.0, see `LICENSE`." in card
+    assert "\n- **Licence:** CC-BY-4.0, see `LICENSE`\n" in card
     assert "\nlicense: CC-BY-4.0\n" in (faces / "CITATION.cff").read_text()
     assert (faces / "LICENSE").read_text().startswith("Creative Commons Attribution 4.0 International")
     assert run("validate", faces)[0] == 0
     assert run("card", faces, "--licence", "cc-by-4.0")[2] == f"{faces}: everything is up to date\n"
-    # Without --licence it stays, and what the command itself wrote is no edit to keep.
-    assert run("card", faces)[2] == f"{faces}: everything is up to date\n"
+    assert run("card", faces)[2] == f"{faces}: everything is up to date\n"  # without --licence it stays
     assert run("card", faces, "--licence", "cc-by-nc-sa-4.0")[0] == 0
-    left = tree(faces)
-    left.pop("README.md.old")
-    assert left == tree(dataset)
+    (faces / "README.md").write_text((faces / "README.md").read_text().removesuffix(mine))
+    assert tree(faces) == tree(dataset)
 
 
-def test_every_edit_is_kept(run: Run, faces: Path) -> None:
-    edits = {name: f"{name} edited" for name in ("README.md", "CITATION.cff", "LICENSE")}
-    for name, text in edits.items():
-        (faces / name).write_text(text)
-    assert run("card", faces)[0] == 0
+def test_texts_of_which_nothing_is_left_but_a_persons_words(run: Run, faces: Path) -> None:
+    for name in ("README.md", "DATASHEET.md", "CITATION.cff"):
+        (faces / name).write_text(f"# {name}, all mine\n")
+    for licence in ("cc-by-nc-sa-4.0", "cc0-1.0"):
+        assert run("card", faces, "--licence", licence)[0] == 0
+        for name in ("README.md", "DATASHEET.md", "CITATION.cff"):
+            assert (
+                (faces / name)
+                .read_text()
+                .endswith(
+                    f"-->\n# {name}, all mine\n".replace(
+                        "-->", "# sface-data:end" if name == "CITATION.cff" else "-->"
+                    )
+                )
+            )
+        assert run("validate", faces)[0] == 0
+
+
+def test_a_licence_of_somebody_else_stays(run: Run, faces: Path) -> None:
+    (faces / "LICENSE").write_text("All rights reserved.")
     assert run("card", faces, "--licence", "cc0-1.0")[0] == 0
-    (faces / "README.md").write_text("edited again")
-    assert run("card", faces)[0] == 0
-    assert {name: (faces / f"{name}.old").read_text() for name in edits} == edits
-    assert (faces / "README.md.old2").read_text() == "edited again"
-    assert run("validate", faces)[0] == 0
+    assert (faces / "LICENSE").read_text() == "All rights reserved."
+    code, _, errors = run("validate", faces)
+    assert code == 1
+    assert (
+        f"{faces / 'LICENSE'}: not the text of cc0-1.0, the licence that the card names; delete it first" in errors
+    )
 
 
 def test_a_shard_made_again_elsewhere_keeps_the_licence(run: Run, golden: Path, tmp_path: Path) -> None:
@@ -209,15 +223,16 @@ def test_a_shard_made_again_elsewhere_keeps_the_licence(run: Run, golden: Path, 
     (folder / "data" / "train-000001.tar").unlink()
     assert run(*command, "--batch", 3)[0] == 0
     assert "\nlicense: cc0-1.0\n" in (folder / "README.md").read_text()
-    assert not list(folder.glob("*.old*"))
     assert run("validate", folder)[0] == 0
 
 
-def test_a_card_that_is_no_text_is_replaced(run: Run, faces: Path, dataset: Path) -> None:
+def test_a_card_that_is_no_text(run: Run, faces: Path) -> None:
     (faces / "README.md").write_bytes(b"\xff\xfe")
-    assert run("card", faces)[0] == 0
-    assert (faces / "README.md").read_bytes() == (dataset / "README.md").read_bytes()
-    assert (faces / "README.md.old").read_bytes() == b"\xff\xfe"
+    before = tree(faces)
+    code, _, errors = run("card", faces, "--licence", "cc0-1.0")
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert errors.startswith(f"sface-data: {faces / 'README.md'}: not a text in UTF-8 (")
+    assert tree(faces) == before
 
 
 def test_preview(run: Run, dataset: Path, tmp_path: Path) -> None:

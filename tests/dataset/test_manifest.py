@@ -37,11 +37,10 @@ def test_sums(manifest: Manifest) -> None:
 
 
 def test_what_other_readers_look_for(manifest: Manifest) -> None:
-    """timm joins the names with the folder that `_info.json` is in, open_clip looks up their last part."""
+    """timm joins the names with the folder that `_info.json` is in."""
     names = ["data/train-000000.tar", "data/train-000001.tar"]
     split = {"name": "train", "num_samples": 10, "filenames": names, "shard_lengths": [6, 4]}
     assert manifest.timm_info() == {"splits": {"train": split}}
-    assert manifest.open_clip_sizes() == {"train-000000.tar": 6, "train-000001.tar": 4}
 
 
 def test_the_manifest_tells_what_is_on_disk(dataset: Path) -> None:

@@ -21,7 +21,7 @@ from sface_data.faces.detector import Detector
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.sampler import Sampler
 from sface_data.io.images import decode_image
-from sface_data.release.contents import release_files, strangers
+from sface_data.release.contents import foreign_files, release_files
 
 Make = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
@@ -87,7 +87,7 @@ def test_each_class_has_its_first_images_with_a_face(
         drawn += kept[-1][0].index + 1
     assert set(images) == set(keys)
     assert manifest.aligned is not None
-    assert not strangers(aligned, release_files(aligned, manifest))
+    assert not foreign_files(aligned, release_files(aligned, manifest))
     assert (manifest.aligned.drawn, manifest.aligned.detector) == (drawn, "det.onnx")
     assert drawn > 28, "no image was without a face, and nothing is tested"
     assert run("validate", aligned)[0] == 0

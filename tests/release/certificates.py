@@ -30,5 +30,5 @@ def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path
     predicate["certificate_sha256"] = module._own_digest(statement)
     path = folder / module.CERTIFICATE
     module.write_certificate(path.parent, module.Certificate(statement, ""))
-    write_card(folder, manifest, None)
+    write_card(folder)
     return path

@@ -183,14 +183,6 @@ def test_what_timm_looks_for(folder: Path, manifest: Manifest) -> None:
     assert sum(counts) == split["num_samples"] == manifest.num_samples
 
 
-def test_what_open_clip_looks_for(folder: Path, manifest: Manifest) -> None:
-    """open_clip reads `sizes.json` in the folder of the shards and looks up the last part of their names."""
-    sizes = json.loads((folder / "data" / "sizes.json").read_text())
-    shards = sorted((folder / "data").glob("*.tar"))
-    assert sizes == {path.name: sum(1 for _ in read_shard(path)) for path in shards}
-    assert len(shards) == len(manifest.shards)
-
-
 def test_the_lines_of_the_card_work(folder: Path, tmp_path: Path, expected: Samples) -> None:
     """Each block of Python as it stands, in the folder, in a process of its own, then a look at what it leaves."""
     blocks = re.findall(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)

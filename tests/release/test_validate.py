@@ -76,10 +76,9 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "
 
 def renew_card(folder: Path) -> None:
     """Lets the card agree with the manifest, so that it does not give anything away."""
-    from sface_data.dataset.manifest import Manifest
     from sface_data.release.contents import write_card
 
-    write_card(folder, Manifest.load(folder), "cc-by-nc-sa-4.0")
+    write_card(folder, "cc-by-nc-sa-4.0")
 
 
 def replaced(name: str, data: bytes) -> Callable[[Members], Members]:
@@ -179,7 +178,7 @@ def test_changed_samples(folder: Path, run: Run, case: str, listed: bool) -> Non
     rewrite(folder, change, listed)
     found = problems(run, folder)
     assert {file for file, _ in found} == {SHARD}
-    assert any(sentence.startswith("its SHA-256 is") for _, sentence in found) != listed
+    assert any("its SHA-256 is" in sentence or "bytes, not" in sentence for _, sentence in found) != listed
     assert any(sentence.startswith(expected) for _, sentence in found), found
 
 
@@ -238,23 +237,52 @@ def test_an_edited_card(folder: Path, run: Run, old: str, new: str, field: str) 
     text = (folder / "README.md").read_text()
     assert text.count(old) == 1
     (folder / "README.md").write_text(text.replace(old, new))
-    assert problems(run, folder) == [("README.md", f"`{field}` in its front matter is not what the manifest says")]
+    wrong = f"`{field}` in its front matter is not what the manifest says; `sface-data card` writes it"
+    assert problems(run, folder) == [("README.md", wrong)]
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("name", "old", "new", "block"),
     [
-        ("60 images of 10 classes", "6,000 images of 10 classes"),
-        ("**No certificate yet.**", "**Certified private.**"),
+        ("README.md", "60 images of 10 classes", "6,000 images of 10 classes", "counts"),
+        ("README.md", "**No certificate yet.**", "**Certified private.**", "certificate"),
+        ("README.md", "- **Licence:** CC-BY-NC-SA-4.0", "- **Licence:** CC0-1.0", "details"),
+        ("README.md", "| base seed | 0 |", "| base seed | 1 |", "creation"),
+        ("README.md", "begin notice -->\n", "begin notice -->\nFine.\n", "notice"),
+        ("DATASHEET.md", "60 images of 10 classes", "600 images of 10 classes", "counts"),
+        ("CITATION.cff", "license: CC-BY-NC-SA-4.0", "license: CC0-1.0", "identity"),
     ],
 )
-def test_a_claim_of_the_card_that_was_edited(folder: Path, run: Run, old: str, new: str) -> None:
-    text = (folder / "README.md").read_text()
+def test_a_block_that_was_edited(folder: Path, run: Run, name: str, old: str, new: str, block: str) -> None:
+    text = (folder / name).read_text()
     assert text.count(old) == 1
-    (folder / "README.md").write_text(text.replace(old, new))
-    [(name, sentence)] = problems(run, folder)
-    assert name == "README.md"
-    assert old in sentence
+    (folder / name).write_text(text.replace(old, new))
+    wrong = f"its block `{block}` is not what manifest and certificate say; `sface-data card` writes it"
+    assert problems(run, folder) == [(name, wrong)]
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+    assert (folder / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["README.md", "DATASHEET.md"])
+def test_blocks_that_were_deleted_or_doubled(folder: Path, run: Run, name: str) -> None:
+    text = (folder / name).read_text()
+    begin, end = "<!-- sface-data:begin counts -->\n", "<!-- sface-data:end -->\n"
+    before, _, rest = text.partition(begin)
+    content, _, after = rest.partition(end)
+    (folder / name).write_text(before + after)
+    assert problems(run, folder) == [(name, "its block `counts` is missing; `sface-data card` writes it")]
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+    (folder / name).write_text(text + begin + content + end)
+    assert problems(run, folder) == [(name, "its block `counts` comes twice; delete one of the two")]
+    code, _, errors = run("card", folder, "--licence", "cc0-1.0")
+    assert (code, errors) == (
+        2,
+        f"sface-data: {folder / name}: its block `counts` comes twice; delete one of the two\n",
+    )
+    (folder / name).write_text(text + begin.replace("counts", "praise") + end)
+    assert problems(run, folder) == [(name, "its block `praise` is none of sface-data; delete it")]
 
 
 def test_a_licence_that_was_edited(folder: Path, run: Run) -> None:
@@ -262,10 +290,18 @@ def test_a_licence_that_was_edited(folder: Path, run: Run) -> None:
     (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: mit"))
     assert "is none of" in problems(run, folder)[0][1]
     (folder / "README.md").write_text(text.replace("license: cc-by-nc-sa-4.0", "license: cc0-1.0"))
-    assert problems(run, folder) == [
-        ("LICENSE", "not the text of cc0-1.0, the licence that the card names"),
-        ("croissant.json", "not what the manifest says; `sface-data card` makes it anew"),
-    ]
+    found = problems(run, folder)
+    assert ("croissant.json", "not what the manifest says; `sface-data card` writes it") in found
+    assert {file for file, _ in found} == {
+        "README.md",
+        "DATASHEET.md",
+        "CITATION.cff",
+        "LICENSE",
+        "croissant.json",
+    }
+    assert any(sentence.startswith("not the text of cc0-1.0, the licence that the card") for _, sentence in found)
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
 
 
 def test_edited_prose_is_no_problem(folder: Path, run: Run) -> None:
@@ -279,8 +315,8 @@ def test_edited_prose_is_no_problem(folder: Path, run: Run) -> None:
     [
         (b"---\nconfigs: [\n---\n", "its front matter cannot be parsed (while parsing"),
         (b"---\njust text\n---\n", "its front matter cannot be parsed"),
-        (b"\xff\xfe", "its front matter cannot be parsed"),
-        (b"# No front matter\n", "`configs` in its front matter is not what the manifest says"),
+        (b"\xff\xfe", "not a text in UTF-8"),
+        (b"# No front matter\n", "`license` in its front matter is none of"),
     ],
 )
 def test_a_card_that_cannot_be_used(folder: Path, run: Run, data: bytes, sentence: str) -> None:
@@ -294,30 +330,53 @@ def test_a_card_that_cannot_be_used(folder: Path, run: Run, data: bytes, sentenc
     ("name", "sentence"),
     [
         ("README.md", "No such file or directory"),
-        ("_info.json", "missing; `sface-data card` makes it"),
-        ("data/sizes.json", "missing; `sface-data card` makes it"),
-        ("croissant.json", "missing; `sface-data card` makes it"),
-        ("CITATION.cff", "missing; `sface-data card` makes it"),
-        ("DATASHEET.md", "missing; `sface-data card` makes it"),
-        ("preview.png", "missing; `sface-data preview` makes it"),
-        ("LICENSE", "not the text of cc-by-nc-sa-4.0, the licence that the card names"),
+        ("_info.json", "missing; `sface-data card` writes it"),
+        ("croissant.json", "missing; `sface-data card` writes it"),
+        ("CITATION.cff", "missing; `sface-data card` writes it"),
+        ("DATASHEET.md", "missing; `sface-data card` writes it"),
+        ("preview.png", "missing; `sface-data card` draws it anew"),
+        ("LICENSE", "missing; `sface-data card` writes it"),
     ],
 )
 def test_a_missing_file(folder: Path, run: Run, name: str, sentence: str) -> None:
+    before = (folder / name).read_bytes()
     (folder / name).unlink()
     assert problems(run, folder) == [(name, sentence)]
+    assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+    assert (folder / name).read_bytes() == before
 
 
 def test_edited_indexes_of_other_readers(folder: Path, run: Run) -> None:
     edit(folder, lambda value: value["splits"]["train"].update(num_samples=61), "_info.json")
-    edit(folder, lambda value: value.update({"train-000001.tar": 24}), "data/sizes.json")
     edit(folder, lambda value: value["distribution"][1].update(sha256="0" * 64), "croissant.json")
-    wrong = "not what the manifest says; `sface-data card` makes it anew"
-    names = ("_info.json", "data/sizes.json", "croissant.json")
-    assert problems(run, folder) == [(name, wrong) for name in names]
+    wrong = "not what the manifest says; `sface-data card` writes it"
+    assert problems(run, folder) == [("croissant.json", wrong), ("_info.json", wrong)]
     (folder / "_info.json").write_text("{")
-    assert problems(run, folder)[0][1].startswith("not a JSON file")
+    assert problems(run, folder)[1] == ("_info.json", wrong)
     assert run("card", folder)[0] == 0
+    assert problems(run, folder) == []
+
+
+@pytest.mark.parametrize("name", ["preview.png", "LICENSE", "croissant.json", "_info.json"])
+def test_one_flipped_byte_around_the_shards(folder: Path, run: Run, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    for offset in (0, len(whole) // 2, len(whole) - 1):
+        (folder / name).write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
+        assert [file for file, _ in problems(run, folder)] == [name]
+
+
+def test_a_preview_of_other_images(folder: Path, run: Run) -> None:
+    """It is drawn anew from the shards; the command does not take what is there for the truth."""
+    from PIL import Image
+
+    path = folder / "preview.png"
+    whole = path.read_bytes()
+    Image.new("RGB", (9, 9)).save(path)
+    [(file, sentence)] = problems(run, folder)
+    assert file == "preview.png" and sentence.startswith("its SHA-256 is ")
+    assert run("card", folder) == (0, "", f"{path}: written\n")
+    assert path.read_bytes() == whole
     assert problems(run, folder) == []
 
 
@@ -326,17 +385,10 @@ def test_a_folder_from_before_there_were_datasheets(folder: Path, run: Run) -> N
     (folder / "DATASHEET.md").unlink()
     (folder / "croissant.json").unlink()
     before = (folder / "README.md").read_bytes()
-    assert [name for name, _ in problems(run, folder)] == ["croissant.json", "DATASHEET.md"]
+    assert [name for name, _ in problems(run, folder)] == ["DATASHEET.md", "croissant.json"]
     assert run("card", folder)[0] == 0
     assert problems(run, folder) == []
     assert (folder / "README.md").read_bytes() == before
-
-
-def test_a_datasheet_of_another_data_set(folder: Path, run: Run) -> None:
-    text = (folder / "DATASHEET.md").read_text()
-    (folder / "DATASHEET.md").write_text(text.replace("60 images of 10 classes", "600 images of 10 classes"))
-    [(name, sentence)] = problems(run, folder)
-    assert (name, sentence) == ("DATASHEET.md", "does not say '60 images of 10 classes', as the manifest has it")
 
 
 def test_a_plan_that_was_edited(folder: Path, run: Run) -> None:
@@ -369,12 +421,13 @@ def test_centres_of_truncation(tmp_path: Path, golden: Path, run: Run) -> None:
     centers = folder / "class_w_avg.safetensors"
     whole = centers.read_bytes()
     centers.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert problems(run, folder) == [(centers.name, "its SHA-256 is not that of the manifest")]
+    [(name, sentence)] = problems(run, folder)
+    assert name == centers.name and sentence.startswith("its SHA-256 is ")
     # The same command mends it, and does not take the damage for the truth.
     assert run(*generate)[0] == 0
     assert centers.read_bytes() == whole
     centers.unlink()
-    assert problems(run, folder) == [(centers.name, "missing")]
+    assert problems(run, folder) == [(centers.name, "missing; `sface-data generate` makes it")]
     assert run(*generate)[0] == 0
     assert centers.read_bytes() == whole
     assert (folder / "manifest.json").read_bytes() == manifest

@@ -32,7 +32,7 @@ from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.biometrics.subjects import SubjectScores
 from sface_data.faces.base import Source
 from sface_data.io.files import cards_folder, write_text
-from sface_data.io.seal import HTML, sealed
+from sface_data.io.seal import sealed
 
 TEMPLATE = "report.html.j2"
 PAIRS = "pairs.html"  # the only page with photographs
@@ -130,7 +130,7 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         show_pairs=show_pairs,
         no_pairs=show_pairs and not any(page.pairs for page in pages),
     )
-    return sealed(page, HTML)
+    return sealed(page)
 
 
 def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage:

@@ -1,0 +1,193 @@
+"""What must hold before a data set is published, and the proof that it still does when it is uploaded."""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sface_data.audit.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
+from sface_data.audit.policy import load_policy
+from sface_data.dataset.manifest import Manifest
+from sface_data.errors import BadInput, CheckFailed, shown
+from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes, sha256_of_file, write_text
+from sface_data.release.card import Facts, counts, notice
+from sface_data.release.contents import facts_of, foreign_files, release_files, updated_card
+from sface_data.release.datasheet import DATASHEET, unanswered
+from sface_data.release.front_matter import read_card
+from sface_data.release.validate import validate
+
+POLICY = "strict"  # that a certificate must pass
+_PICTURES = re.compile(
+    rb"data:\s*image/|<\s*(img|image|picture|object|embed|iframe|video|canvas)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A file as it was when it was checked.
+
+    Attributes:
+        num_bytes: its size.
+        sha256: hex digest of its bytes.
+        state: inode, size and times, by which a change shows.
+    """
+
+    num_bytes: int
+    sha256: str
+    state: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CheckedRelease:
+    """A folder that may be published, file by file.
+
+    Attributes:
+        directory: the folder.
+        files: by name below it.
+        summary: the data set in a few words.
+    """
+
+    directory: Path
+    files: dict[str, CheckedFile]
+    summary: str
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.num_bytes for file in self.files.values())
+
+    def check_unchanged(self) -> None:
+        """Raises CheckFailed if a file is not as it was when it was checked."""
+        for name, file in self.files.items():
+            if _state(self.directory / name) != file.state:
+                raise _changed(self.directory / name)
+
+    def git_sha1(self, name: str) -> str:
+        """The digest under which git knows a file, of the bytes that were checked."""
+        path, file = self.directory / name, self.files[name]
+        sha256, sha1 = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % file.num_bytes)
+        with os_errors_as_bad_input(path), open_regular(path) as opened:
+            while chunk := opened.read(1 << 20):
+                sha256.update(chunk)
+                sha1.update(chunk)
+        if sha256.hexdigest() != file.sha256:
+            raise _changed(path)
+        return sha1.hexdigest()
+
+    def with_text(self, name: str, text: str) -> "CheckedRelease":
+        """The release with another text in one of its files, which is written."""
+        if text.encode() == read_bytes(self.directory / name):
+            return self
+        write_text(self.directory / name, text)
+        return replace(self, files=self.files | {name: _checked(self.directory / name)})
+
+
+def check_release(directory: Path, reason: str | None = None) -> tuple[CheckedRelease, str]:
+    """Checks everything about a folder, and changes nothing.
+
+    Args:
+        reason: why it is published without a certificate that passes under `strict`.
+
+    Returns:
+        What was checked, and the card that it shall have: with the reason in its first lines, or without one.
+
+    Raises:
+        CheckFailed: with the first thing that is in the way: foreign files, links, no certificate, one of other
+            bytes, with another verdict or under another policy, a report with pictures, open questions in the
+            datasheet, a folder that is not valid, a file that changes meanwhile.
+        BadInput: if it is no data set, or the reason is empty or not needed.
+    """
+    manifest = Manifest.load(directory)
+    if reason is not None and not (reason := shown(" ".join(reason.split()))):
+        raise BadInput("--without-certificate needs a reason, which the card will give")
+    names = release_files(directory, manifest)
+    _check_files(directory, names)
+    states = {name: _state(directory / name) for name in names}
+    _check_certificate(directory, manifest, reason)
+    _check_report(directory)
+    facts = replace(facts_of(directory, manifest), notice=notice(reason) if reason else "")
+    _check_datasheet(directory, facts)
+    outcome = validate(directory)
+    if not outcome.valid:
+        first = outcome.problems[0]
+        raise CheckFailed(
+            f"{directory}: not valid, so not published: {first.file}: {first.sentence} "
+            f"(problem 1 of {len(outcome.problems)}; `sface-data validate {directory}` names all)"
+        )
+    digests = {shard.filename: shard.sha256 for shard in manifest.shards}
+    files = {name: _checked(directory / name, digests.get(name)) for name in names}
+    release = CheckedRelease(directory, files, f"{counts(manifest)}, manifest {outcome.manifest_sha256[:12]}")
+    replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
+    return release, updated_card(read_card(directory), facts)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    with os_errors_as_bad_input(path):
+        found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _checked(path: Path, sha256: str | None = None) -> CheckedFile:
+    """The file as it is; with the digest that its bytes were found to have, if they were just read."""
+    state = _state(path)
+    return CheckedFile(state[1], sha256 or sha256_of_file(path), state)
+
+
+def _changed(path: Path) -> CheckFailed:
+    return CheckFailed(f"{path}: changed after it was checked; the upload has stopped: run the same command again")
+
+
+def _check_files(directory: Path, names: list[str]) -> None:
+    for name in names:
+        path = directory / name
+        if path.is_symlink():
+            raise CheckFailed(f"{path}: a link; put the file itself there")
+        if not path.is_file():
+            raise CheckFailed(f"{path}: missing; `sface-data validate {directory}` names all problems")
+    found = foreign_files(directory, names)
+    if found:
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise CheckFailed(f"{directory / found[0]}{others}: not part of the data set; move it out of the folder")
+
+
+def _check_certificate(directory: Path, manifest: Manifest, reason: str | None) -> None:
+    path = directory / CERTIFICATE
+    if not path.exists():
+        if reason is None:
+            raise CheckFailed(
+                f"{directory}: no certificate; run `sface-data audit`, or say with --without-certificate why not"
+            )
+        return
+    for problem in certificate_problems(directory, manifest):
+        raise CheckFailed(f"{path}: {problem}; audit the data set again, or remove {path.parent}")
+    certificate, demanded = load_certificate(path), load_policy(POLICY)
+    verdict, strict = certificate.verdict, certificate.policy_sha256 == demanded.sha256
+    if reason is not None:
+        if verdict == "pass" and strict:
+            raise BadInput(f"{path}: passes; leave out --without-certificate")
+        return
+    if verdict != "pass":
+        raise CheckFailed(
+            f"{path}: the verdict is `{verdict}`, not `pass`; to publish all the same, say why with "
+            "--without-certificate"
+        )
+    if not strict:
+        raise CheckFailed(
+            f"{path}: passes under {certificate.policy_in_words} ({certificate.policy_sha256[:12]}), not under "
+            f"the `{POLICY}` of this version ({demanded.sha256[:12]}); audit the data set under that, or say with "
+            "--without-certificate why not"
+        )
+
+
+def _check_report(directory: Path) -> None:
+    # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
+    path = directory / REPORT
+    if path.exists() and _PICTURES.search(read_bytes(path)):
+        raise CheckFailed(f"{path}: shows pictures, which may be of people; run `sface-data audit` again")
+
+
+def _check_datasheet(directory: Path, facts: Facts) -> None:
+    path = directory / DATASHEET
+    questions = unanswered(read_bytes(path).decode("utf-8", "replace"), facts)
+    if questions:
+        raise CheckFailed(f"{path}: {len(questions)} questions wait for an answer, the first: {questions[0]}")
