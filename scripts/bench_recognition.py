@@ -2,7 +2,7 @@
 """How fast the parts of recognition are, each against a named baseline in the same run.
 
     scripts/bench_recognition.py                     all sections
-    scripts/bench_recognition.py embedder --model judge.onnx
+    scripts/bench_recognition.py embedder --embedder judge.onnx
 
 Prints images/s and the ratio to the baseline. Ratios hold on other machines better than figures.
 
@@ -58,7 +58,7 @@ def main() -> None:
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", choices=[*sections, []], help="[default: all]")
-    parser.add_argument("--model", type=Path, help="embedder as .onnx  [default: random convolutions]")
+    parser.add_argument("--embedder", type=Path, help="embedder as .onnx  [default: random convolutions]")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--images", type=int, default=512)
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def bench_embedder(arguments: argparse.Namespace, folder: Path) -> None:
-    model = arguments.model or convolutions(folder / "convolutions.onnx")
+    model = arguments.embedder or convolutions(folder / "convolutions.onnx")
     embedder = OnnxEmbedder(model, arguments.device)
     source = open_source(write_faces(folder / "faces", arguments.images))
     faces = FaceList.of(source)

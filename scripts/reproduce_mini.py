@@ -194,11 +194,11 @@ def reproduce(steps: Steps, size: Size, network: Path | None) -> None:
             steps.python("train-untrained", lambda weights=weights: make_untrained(weights))
         steps.sface_data(
             f"export-{each.name}",
-            *("recognition", "export", "--weights", weights, "--out", exported, "--overwrite"),
+            *("recognition", "export", "--embedder", weights, "--out", exported, "--overwrite"),
         )
         steps.sface_data(
             f"eval-{each.name}",
-            *("recognition", "eval", "--weights", exported, "--benchmarks", benchmarks),
+            *("recognition", "eval", "--embedder", exported, "--benchmarks", benchmarks),
             *("--outdir", out / "eval" / each.name),
         )
 

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
+from sface_data.embedding.backbone_names import BACKBONES
+from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 
 
 @click.command()
@@ -26,13 +28,13 @@ from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 )
 @click.option(
     "--recipe",
-    type=click.Choice(["cls", "kt", "cls-kt"]),
+    type=click.Choice(list(RECIPES)),
     required=True,
     help="What is learned: the classes, the embeddings of a teacher, or both.",
 )
 @click.option(
     "--preset",
-    type=click.Choice(["sface", "tiny"]),
+    type=click.Choice(list(PRESETS)),
     default="sface",
     show_default=True,
     help="How: as published (iResNet-50, 64 epochs, for GPUs), or small, for two CPU cores.",
@@ -52,7 +54,7 @@ from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 )
 @click.option(
     "--backbone",
-    type=click.Choice(["iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet", "tiny"]),
+    type=click.Choice(list(BACKBONES)),
     help="The network.  [default: that of the preset]",
 )
 @click.option(
@@ -63,7 +65,7 @@ from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 )
 @click.option(
     "--margin",
-    type=click.Choice(["cosface", "arcface", "elasticface", "adaface"]),
+    type=click.Choice(list(MARGINS)),
     help="Of the head: CosFace 0.35, ArcFace 0.5, ElasticFace-Cos 0.35 and 0.05, AdaFace 0.4.  [default: cosface]",
 )
 @click.option(
@@ -86,7 +88,7 @@ from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
 )
 @click.option(
     "--augment",
-    type=click.Choice(["none", "strong"]),
+    type=click.Choice(list(AUGMENTATIONS)),
     default="none",
     show_default=True,
     help="On top of mirroring: strong changes pose, light, resolution and compression.",
@@ -123,29 +125,14 @@ from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
     help="Of the backbone. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
 )
 @click.option(
-    "--workers",
+    "--threads",
     metavar="N",
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
     help="Threads that read and decode ahead, in each process.",
 )
-def train(
-    data: Path,
-    outdir: Path,
-    recipe: str,
-    preset: str,
-    teacher: Path | None,
-    teacher_channels: str,
-    seed: int,
-    checkpoint_epochs: float,
-    benchmarks: Path | None,
-    eval_every: int,
-    device: str,
-    precision: str,
-    workers: int,
-    **changes: Any,
-) -> None:
+def train(**options: Any) -> None:
     """Train a network that embeds faces, on labelled faces.
 
     It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
@@ -157,40 +144,8 @@ def train(
       sface-data recognition train --data out --outdir run2 --recipe cls-kt --teacher teacher.onnx
       torchrun --nproc-per-node 4 -m sface_data recognition train --data set --outdir run --recipe cls
     """
-    from sface_data.errors import BadInput
-    from sface_data.faces.sources import open_source
-    from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
-    from sface_data.recognition.check_dataset import check_declared
-    from sface_data.recognition.faces import faces_sha256
-    from sface_data.recognition.recipe import adjusted, recipe_of
-    from sface_data.recognition.teacher import open_teacher
-    from sface_data.recognition.train import Settings, Training, check_teacher, run_training
-    from sface_data.runtime.devices import choose_precision
-    from sface_data.training.distributed import process_group, training_device
+    from sface_data.recognition.run import train_recognition
 
-    chosen = adjusted(recipe_of(recipe, preset), changes)
-    check_teacher(chosen, teacher is not None)
-    where = training_device(device)
-    source = open_source(data)
-    check_declared(data, source)
-    opened = None if teacher is None else open_teacher(teacher, where, teacher_channels)
-    measure = None
-    if benchmarks is not None:
-        measure = accuracy_on([open_benchmark(path) for path in find_benchmarks(benchmarks)], where)
-    elif eval_every:
-        raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
-    settings = Settings(
-        recipe=chosen,
-        seed=seed,
-        precision=choose_precision(precision, where),
-        device=where.type,
-        classes=len(source.class_names),
-        faces=len(source),
-        faces_sha256=faces_sha256(source),
-        teacher_sha256="" if opened is None else opened.sha256,
-    )
-    with process_group(where) as team:
-        training = Training(source, settings, where, team, opened, workers)
-        run_training(training, outdir, checkpoint_epochs, measure, eval_every)
-    if team.rank == 0:
-        click.echo(f"{outdir}: {training.epoch:g} epochs; weights.safetensors is the network", err=True)
+    run = train_recognition(**options)
+    if run.rank == 0:
+        click.echo(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network", err=True)

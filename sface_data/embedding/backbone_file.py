@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sface_data.embedding.backbones import BACKBONES, create_backbone
+from sface_data.embedding.backbone_names import BACKBONES
+from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
 from sface_data.training.torch_files import is_state_dict, load_tensors_only

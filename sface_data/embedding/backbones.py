@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from sface_data.embedding.backbone_names import BACKBONES, IRESNETS
 from sface_data.errors import BadInput
 
 INPUT_SIZE = 112  # pixels
@@ -243,16 +244,6 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-BACKBONES: dict[str, Callable[[int, float], nn.Module]] = {
-    "iresnet18": lambda dimensions, dropout: IResNet((2, 2, 2, 2), dimensions, dropout),
-    "iresnet34": lambda dimensions, dropout: IResNet((3, 4, 6, 3), dimensions, dropout),
-    "iresnet50": lambda dimensions, dropout: IResNet((3, 4, 14, 3), dimensions, dropout),
-    "iresnet100": lambda dimensions, dropout: IResNet((3, 13, 30, 3), dimensions, dropout),
-    "mobilefacenet": lambda dimensions, dropout: MobileFaceNet(dimensions),
-    "tiny": lambda dimensions, dropout: Tiny((32, 64, 128), (0, 1, 1), dimensions),
-}
-
-
 def create_backbone(name: str, dimensions: int = 512, dropout: float = 0.0) -> nn.Module:
     """A backbone with fresh weights from torch's global random numbers.
 
@@ -264,6 +255,10 @@ def create_backbone(name: str, dimensions: int = 512, dropout: float = 0.0) -> n
     Raises:
         BadInput: if there is none of this name.
     """
-    if name not in BACKBONES:
-        raise BadInput(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")
-    return BACKBONES[name](dimensions, dropout)
+    if name in IRESNETS:
+        return IResNet(IRESNETS[name], dimensions, dropout)
+    if name == "mobilefacenet":
+        return MobileFaceNet(dimensions)
+    if name == "tiny":
+        return Tiny((32, 64, 128), (0, 1, 1), dimensions)
+    raise BadInput(f"there is no backbone {name!r}; choose one of {', '.join(BACKBONES)}")

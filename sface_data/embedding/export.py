@@ -6,11 +6,33 @@ from pathlib import Path
 
 import torch
 
-from sface_data.embedding.backbone_file import BackboneFile
+from sface_data.embedding.backbone_file import BackboneFile, load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE
+from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write
 
 _OPSET = 17
+
+
+def export_embedder(embedder: Path | str, out: Path | str, *, overwrite: bool = False) -> BackboneFile:
+    """Writes a trained network as ONNX, see `export_onnx`; returns what was written.
+
+    Args:
+        embedder: `weights.safetensors` of a run, or a published `.pth` of iResNet or MobileFaceNet.
+        out: the new file; its name ends in `.onnx`.
+        overwrite: replace the file if it exists.
+
+    Raises:
+        BadInput: if the network cannot be read, or `out` has another ending or exists.
+    """
+    path = Path(out)
+    if path.suffix != ".onnx":
+        raise BadInput(f"{path}: the name of the new file must end in .onnx")
+    if path.exists() and not overwrite:
+        raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
+    file = load_backbone(Path(embedder))
+    export_onnx(file, path)
+    return file
 
 
 def export_onnx(file: BackboneFile, path: Path) -> None:

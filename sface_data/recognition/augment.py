@@ -2,7 +2,7 @@
 
 Photometric and geometric changes of random strength, as in RandAugment (https://arxiv.org/abs/1909.13719), and
 the low resolutions and compression of AdaFace's training (https://arxiv.org/abs/2204.00964). Every image has
-its own numbers, a function of seed and place in the run; what is computed are batches.
+its own numbers, a function of seed and index in the run; what is computed are batches.
 """
 
 import math

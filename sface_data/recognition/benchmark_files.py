@@ -27,7 +27,11 @@ def _named_only(*_: object) -> None:
 
 
 def _functions(budget: int) -> Functions:
-    """What the names in a benchmark of so many bytes stand for."""
+    """What the names in a benchmark stand for.
+
+    Args:
+        budget: bytes that they may make in all.
+    """
 
     def encode(text: object, codec: object, *_: object) -> bytes:
         """Bytes as protocol 2 of Python 3 writes them. The same text can be named often, hence the budget."""
@@ -92,21 +96,23 @@ def read_bin(path: Path) -> tuple[list[bytes], list[bool]]:
     ]
 
 
-def _image(path: Path, place: int, value: object) -> bytes:
+def entry(index: int) -> str:
+    """What errors call the image of that index."""
+    return f"image {index % 2 + 1} of pair {index // 2 + 1}"
+
+
+def _image(path: Path, index: int, value: object) -> bytes:
     if isinstance(value, NumberList) and value.numbers.dtype == np.uint8:
         return value.data
     if not isinstance(value, bytes):
-        raise BadInput(
-            f"{path}: image {place % 2 + 1} of pair {place // 2 + 1} is {_kind(value)}, not an encoded image; "
-            "get the file again"
-        )
+        raise BadInput(f"{path}: {entry(index)} is {_kind(value)}, not an encoded image; get the file again")
     return value
 
 
-def _label(path: Path, place: int, value: object) -> bool:
+def _label(path: Path, index: int, value: object) -> bool:
     if not (isinstance(value, int) and value in (0, 1)):
         raise BadInput(
-            f"{path}: the label of pair {place + 1} is {_kind(value)}, neither true nor false; get the file again"
+            f"{path}: the label of pair {index + 1} is {_kind(value)}, neither true nor false; get the file again"
         )
     return bool(value)
 

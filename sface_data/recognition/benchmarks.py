@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.torch_embedder import NetworkEmbedder
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.images import BrokenImage, decode_image
-from sface_data.recognition.benchmark_files import read_bin, read_list
+from sface_data.recognition.benchmark_files import entry, read_bin, read_list
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
@@ -39,14 +39,6 @@ ORIGIN = (
     "faces_webface_112x112"
 )
 _BATCHES_AHEAD = 4
-
-
-class Embeds(Protocol):
-    """What evaluation needs of an embedder (`faces/embedders.py`), or of a network in training."""
-
-    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """RGB images [N,H,W,3] to vectors [N,D] of unit norm."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,14 +64,14 @@ class Benchmark:
         """The name as papers write it."""
         return PUBLISHED.get(self.name, self.name)
 
-    def decode(self, place: int) -> NDArray[np.uint8]:
+    def decode(self, index: int) -> NDArray[np.uint8]:
         """The pixels [H,W,3] of an image, RGB.
 
         Raises:
             BadInput: if it is broken or cannot be read; the sentence names the entry.
         """
-        image = self.images[place]
-        where = f"{self.path}: image {place % 2 + 1} of pair {place // 2 + 1}"
+        image = self.images[index]
+        where = f"{self.path}: {entry(index)}"
         if isinstance(image, Path):
             where += f", {image}"
             with os_errors_as_bad_input(image):
@@ -91,22 +83,22 @@ class Benchmark:
             raise BadInput(f"{where}, is broken ({cause}); get the file again") from error
 
     def distinct(self) -> tuple[list[int], NDArray[np.int64]]:
-        """Places of images that are not the same as an earlier one, and for all images [2P] which of those it is.
+        """Indices of images that are not the same as an earlier one, and for all images [2P] which of those it is.
 
         In published benchmarks an image is in several pairs.
         """
         order: dict[bytes | Path, int] = {}
         which = [order.setdefault(image, len(order)) for image in self.images]
-        places = dict(zip(reversed(which), reversed(range(len(which))), strict=True))  # the first one wins
-        return [places[number] for number in range(len(order))], np.array(which, np.int64)
+        indices = dict(zip(reversed(which), reversed(range(len(which))), strict=True))  # the first one wins
+        return [indices[number] for number in range(len(order))], np.array(which, np.int64)
 
     def batches(
-        self, size: int, threads: int = 2, places: Sequence[int] | None = None
+        self, size: int, threads: int = 2, indices: Sequence[int] | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """Images in order as [n,H,W,3], n = `size` but for the last, decoded in threads ahead of use.
 
         Args:
-            places: of the images; all by default.
+            indices: of the images; all by default.
 
         Raises:
             BadInput: as `decode`, and for images that are not square or not of one size.
@@ -114,18 +106,18 @@ class Benchmark:
         shape = self.decode(0).shape
         if shape[0] != shape[1]:
             raise BadInput(f"{self.path}: images of {shape[1]} x {shape[0]} pixels; aligned faces are square")
-        places = range(len(self.images)) if places is None else places
-        parts = (places[first : first + size] for first in range(0, len(places), size))
+        indices = range(len(self.images)) if indices is None else indices
+        parts = (indices[first : first + size] for first in range(0, len(indices), size))
         with ThreadPoolExecutor(threads) as pool:
             yield from prefetch(pool, lambda part: self._batch(part, shape), parts, max(_BATCHES_AHEAD, threads))
 
-    def _batch(self, places: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        batch = np.empty((len(places), *shape), np.uint8)  # [N,H,W,3]
-        for row, place in enumerate(places):
-            pixels = self.decode(place)
+    def _batch(self, indices: Sequence[int], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        batch = np.empty((len(indices), *shape), np.uint8)  # [N,H,W,3]
+        for row, index in enumerate(indices):
+            pixels = self.decode(index)
             if pixels.shape != shape:
                 raise BadInput(
-                    f"{self.path}: image {place % 2 + 1} of pair {place // 2 + 1} has {pixels.shape[1]} x "
+                    f"{self.path}: {entry(index)} has {pixels.shape[1]} x "
                     f"{pixels.shape[0]} pixels, but the first has {shape[1]} x {shape[0]}; make all one size"
                 )
             batch[row] = pixels
@@ -215,7 +207,7 @@ class BenchmarkResult:
 
 
 def evaluate(
-    embedder: Embeds,
+    embedder: Embedder | NetworkEmbedder,
     benchmark: Benchmark,
     batch: int = 64,
     threads: int = 2,
@@ -231,11 +223,11 @@ def evaluate(
     Raises:
         BadInput: if an image is broken or the embedder gives numbers that are not finite.
     """
-    places, which = benchmark.distinct()
+    indices, which = benchmark.distinct()
     count = np.bincount(which)  # how often each comes
     parts: list[NDArray[np.float32]] = []
     done = 0
-    for images in benchmark.batches(batch, threads, places):
+    for images in benchmark.batches(batch, threads, indices):
         parts.append(embedder.embed(images))
         progress(int(count[done : done + len(images)].sum()))
         done += len(images)

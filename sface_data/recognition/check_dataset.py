@@ -1,4 +1,4 @@
-"""What a data set says of itself beside its shards, in manifest and card, against what the shards hold."""
+"""Checks that manifest and card of a data set agree with its shards."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +14,7 @@ from sface_data.io.files import os_errors_as_bad_input
 CARD = "README.md"
 
 
-def check_declared(path: Path, source: Source) -> None:
+def check_counts_and_labels(path: Path, source: Source) -> None:
     """Compares the faces in a folder with the manifest and the card beside them, where there are any.
 
     Raises:

@@ -1,13 +1,25 @@
 """The evaluation of one embedder on several benchmarks: a record, a table beside published rows, a plot."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import floor
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from sface_data.io.files import sha256_of_file
-from sface_data.recognition.benchmarks import PUBLISHED, BenchmarkResult
+from sface_data.embedding.embedder import Embedder
+from sface_data.embedding.open import open_embedder
+from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, sha256_of_file, write_text
+from sface_data.recognition.benchmarks import (
+    PUBLISHED,
+    Benchmark,
+    BenchmarkResult,
+    evaluate,
+    find_benchmarks,
+    open_benchmark,
+)
 from sface_data.recognition.published import ROWS
+from sface_data.runtime.progress import progress_bar
 
 EVALUATION = "evaluation.json"
 PLOT = "roc.png"
@@ -22,7 +34,7 @@ class Evaluation:
 
     Attributes:
         name: file name of the embedder.
-        sha256: its identity, see `faces/embedders.py`.
+        sha256: its identity, see `embedding.embedder.Embedder`.
         size: side of its input in pixels.
         dimensions: of its vectors.
     """
@@ -43,6 +55,12 @@ class Evaluation:
             else None
         )
 
+    @property
+    def absent(self) -> list[str]:
+        """The published benchmarks that it was not measured on, as papers write them."""
+        measured = {result.benchmark.name for result in self.results}
+        return [title for name, title in PUBLISHED.items() if name not in measured]
+
     def record(self) -> dict[str, Any]:
         """For a file: plain values, rates from 0 to 1, every file with its SHA-256."""
         return {
@@ -57,6 +75,55 @@ class Evaluation:
             "benchmarks": [_result_record(result) for result in self.results],
             "average_of_five": self.average,
         }
+
+
+def evaluate_recognition(
+    embedder: Path | str,
+    benchmarks: Path | str,
+    *,
+    benchmark: Sequence[str] = (),
+    outdir: Path | str | None = None,
+    batch: int = 64,
+    device: str = "auto",
+) -> Evaluation:
+    """Measures how well an embedder verifies faces.
+
+    Args:
+        embedder: an `.onnx`, the `.safetensors` of a run, or a published `.pth`.
+        benchmarks: folder with `.bin` files as InsightFace publishes them, or pairs lists (`.txt`, `.csv`).
+        benchmark: names of those that are wanted, as in `lfw`; all by default.
+        outdir: folder for `evaluation.json` and `roc.png`; nothing is written by default.
+        batch: images that the embedder gets at a time.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Raises:
+        BadInput: if embedder or benchmarks cannot be read, or one asked for is missing.
+    """
+    paths = find_benchmarks(Path(benchmarks), benchmark)
+    opened = open_embedder(Path(embedder), device)
+    results = tuple(_measured(opened, open_benchmark(path), batch) for path in paths)
+    evaluation = Evaluation(opened.name, opened.sha256, opened.size, opened.dimensions, results)
+    if outdir is not None:
+        write_evaluation(evaluation, Path(outdir))
+    return evaluation
+
+
+def _measured(embedder: Embedder, benchmark: Benchmark, batch: int) -> BenchmarkResult:
+    with progress_bar(len(benchmark.images), "images", desc=benchmark.title, smoothing=0.05) as bar:
+        return evaluate(embedder, benchmark, batch, threads=os.cpu_count() or 1, progress=bar.update)
+
+
+def write_evaluation(evaluation: Evaluation, outdir: Path) -> None:
+    """Writes `evaluation.json` and `roc.png` into a folder, which is made.
+
+    Raises:
+        BadInput: if they cannot be written.
+    """
+    with os_errors_as_bad_input(outdir):
+        outdir.mkdir(parents=True, exist_ok=True)
+    with atomic_write(outdir / PLOT) as file:
+        draw_roc(evaluation.results, evaluation.name, file)
+    write_text(outdir / EVALUATION, pretty_json(evaluation.record()))
 
 
 def _result_record(result: BenchmarkResult) -> dict[str, Any]:
@@ -136,13 +203,13 @@ def draw_roc(results: Sequence[BenchmarkResult], title: str, file: BinaryIO) -> 
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     smallest = min(1 / result.verification.nonmated for result in results)
-    for place, result in enumerate(results):
+    for index, result in enumerate(results):
         axes.step(
             result.roc.far.clip(min=smallest / 2),
             result.roc.tar,
             where="post",
-            color=_COLOURS[place % len(_COLOURS)],
-            linestyle=_STYLES[place // len(_COLOURS) % len(_STYLES)],
+            color=_COLOURS[index % len(_COLOURS)],
+            linestyle=_STYLES[index // len(_COLOURS) % len(_STYLES)],
             linewidth=1.8,
             label=f"{result.benchmark.title}: {_percent(result.verification.accuracy)} % accuracy",
         )
@@ -170,8 +237,8 @@ def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = []
     for row in [head, ["-" * width for width in widths], *rows]:
         cells = [
-            cell.ljust(width) if place == 0 or head[place] == "source" else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if index == 0 or head[index] == "source" else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return lines

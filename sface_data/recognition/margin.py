@@ -10,39 +10,17 @@ https://arxiv.org/abs/2109.09416, AdaFace https://arxiv.org/abs/2204.00964.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sface_data.recognition.recipe import MarginConfig
 from sface_data.training.distributed import ProcessGroup
 
-MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}  # with their published sizes
 _EPSILON = 1e-3  # radians that AdaFace keeps from 0 and pi
 _SMALLEST_SINE_SQUARED = 1e-9  # where the derivative of the angle has no end
-
-
-@dataclass(frozen=True)
-class MarginConfig:
-    """Which margin, and how large.
-
-    Attributes:
-        name: a key of MARGINS.
-        scale: what cosines are multiplied by.
-        margin: subtracted from the cosine (cosface, elasticface: its mean) or added to the angle (arcface).
-        sigma: spread of the margin from image to image; elasticface.
-        sharpness: h of AdaFace, by which the norm of an embedding, over the batch, changes the margin.
-        memory: share of a batch in AdaFace's running mean and spread of norms.
-    """
-
-    name: str = "cosface"
-    scale: float = 64.0
-    margin: float = 0.35
-    sigma: float = 0.05
-    sharpness: float = 0.333
-    memory: float = 0.01
 
 
 class Head(nn.Module):
@@ -87,22 +65,22 @@ class Head(nn.Module):
         """
         config = self.config
         cosines = F.linear(F.normalize(embeddings), F.normalize(self.weight)).clamp(-1, 1)  # [N,C']
-        places = self.places(labels)
-        rows = (places >= 0).nonzero().squeeze(1)
+        indices = self.local_indices(labels)
+        rows = (indices >= 0).nonzero().squeeze(1)
         margins = self._margins(embeddings, normal)  # of the angle and of the cosine, [N] each
-        true = cosines[rows, places[rows]]
+        true = cosines[rows, indices[rows]]
         true = _add_to_angle(true, margins[0][rows], config.name) - margins[1][rows]
-        return cosines.index_put((rows, places[rows]), true) * config.scale
+        return cosines.index_put((rows, indices[rows]), true) * config.scale
 
-    def places(self, labels: Tensor) -> Tensor:
-        """Where the classes [N] are among those of this process, -1 for those of others."""
+    def local_indices(self, labels: Tensor) -> Tensor:
+        """Indices [N] of classes [N] among those of this process; -1 for those of others."""
         mine = labels % self.team.size == self.team.rank
         return torch.where(mine, labels // self.team.size, -1)
 
     def loss(self, embeddings: Tensor, labels: Tensor, normal: Tensor | None = None) -> Tensor:
         """Cross-entropy [], mean over the whole batch, the same in all processes; arguments as of `logits`."""
         logits = self.logits(embeddings, labels, normal)
-        return _ShardedCrossEntropy.apply(logits, self.places(labels), self.team)
+        return _ShardedCrossEntropy.apply(logits, self.local_indices(labels), self.team)
 
     def _margins(self, embeddings: Tensor, normal: Tensor | None) -> tuple[Tensor, Tensor]:
         """Added to the angle, and subtracted from the cosine, of the true class: [N] each."""
@@ -143,21 +121,21 @@ class _ShardedCrossEntropy(torch.autograd.Function):
     """Cross-entropy of logits of which every process holds some columns."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, places: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, logits: Tensor, indices: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
         largest = team.largest(logits.detach().amax(dim=1))  # [N]
         exponents = (logits - largest[:, None]).exp()
         total = team.sum(exponents.sum(dim=1))
-        rows = (places >= 0).nonzero().squeeze(1)
+        rows = (indices >= 0).nonzero().squeeze(1)
         true = logits.new_zeros(len(logits))
-        true[rows] = logits[rows, places[rows]]
-        ctx.save_for_backward(exponents / total[:, None], rows, places)
+        true[rows] = logits[rows, indices[rows]]
+        ctx.save_for_backward(exponents / total[:, None], rows, indices)
         return (total.log() + largest - team.sum(true)).mean()
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-        probabilities, rows, places = ctx.saved_tensors
+        probabilities, rows, indices = ctx.saved_tensors
         result = probabilities.clone()
-        result[rows, places[rows]] -= 1
+        result[rows, indices[rows]] -= 1
         return result * (gradient / len(result)), None, None
 
 

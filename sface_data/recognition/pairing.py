@@ -19,15 +19,15 @@ def draw_pairs(
         pairs_per_fold: of both kinds together; even.
 
     Returns:
-        Places [2P] of the faces, pair i at 2i and 2i+1; and whether each pair is mated [P].
+        Indices [2P] of the faces, pair i at 2i and 2i+1; and whether each pair is mated [P].
 
     Raises:
-        BadInput: if there are too few classes or faces for so many different pairs.
+        BadInput: if there are too few classes or faces for that many different pairs.
     """
     random = np.random.RandomState(seed)
     half = pairs_per_fold // 2
     classes = random.permutation(np.unique(class_indices))
-    places, issame = [], []
+    indices, issame = [], []
     for part in np.array_split(classes, folds):
         faces = np.flatnonzero(np.isin(class_indices, part))
         first, second = np.triu_indices(len(faces), k=1)
@@ -38,6 +38,6 @@ def draw_pairs(
                 kind = "mated" if mated else "non-mated"
                 raise BadInput(f"{len(there)} {kind} pairs in a fold of {len(part)} classes; {half} are asked for")
             chosen = there[random.permutation(len(there))[:half]]
-            places.append(np.stack([faces[first[chosen]], faces[second[chosen]]], axis=1).ravel())
+            indices.append(np.stack([faces[first[chosen]], faces[second[chosen]]], axis=1).ravel())
             issame.append(np.full(half, mated))
-    return np.concatenate(places), np.concatenate(issame)
+    return np.concatenate(indices), np.concatenate(issame)

@@ -1,11 +1,42 @@
-"""Recipes of training: data, of which one loop makes runs."""
+"""Recipes of training: data, without torch, of which one loop makes runs."""
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sface_data.recognition.margin import MARGINS, MarginConfig
+from sface_data.embedding.backbone_names import BACKBONES
+from sface_data.errors import BadInput
+
+MARGINS = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}  # with their published sizes
+AUGMENTATIONS = ("none", "strong")
+
+
+def _check_name(kind: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise BadInput(f"there is no {kind} {name!r}; choose one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class MarginConfig:
+    """Which margin, and how large.
+
+    Attributes:
+        name: a key of MARGINS.
+        scale: what cosines are multiplied by.
+        margin: subtracted from the cosine (cosface, elasticface: its mean) or added to the angle (arcface).
+        sigma: spread of the margin from image to image; elasticface.
+        sharpness: h of AdaFace, by which the norm of an embedding, over the batch, changes the margin.
+        memory: share of a batch in AdaFace's running mean and spread of norms.
+    """
+
+    name: str = "cosface"
+    scale: float = 64.0
+    margin: float = 0.35
+    sigma: float = 0.05
+    sharpness: float = 0.333
+    memory: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,7 +69,7 @@ class Recipe:
     backbone: str = "iresnet50"
     dimensions: int = 512
     dropout: float = 0.4
-    margin: MarginConfig = MarginConfig()  # noqa: RUF009 (frozen)
+    margin: MarginConfig = MarginConfig()
     batch: int = 512
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -50,6 +81,17 @@ class Recipe:
     mirror: float = 0.5
     augment: str = "none"
     epochs: float = 64
+
+    def __post_init__(self) -> None:
+        _check_name("backbone", self.backbone, BACKBONES)
+        _check_name("margin", self.margin.name, MARGINS)
+        _check_name("augmentation", self.augment, AUGMENTATIONS)
+        if self.batch < 2 or self.dimensions < 2:
+            raise BadInput(f"batch is {self.batch}, dimensions are {self.dimensions}; both must be at least 2")
+        if not (self.epochs > 0 and self.learning_rate > 0):
+            raise BadInput(
+                f"epochs are {self.epochs:g}, the learning rate is {self.learning_rate:g}; both must be above 0"
+            )
 
     def for_epochs(self, epochs: float) -> "Recipe":
         """The recipe for a run of another length: its milestones move in proportion."""
@@ -93,7 +135,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def recipe_of(objective: str, preset: str) -> Recipe:
-    """A recipe as a preset changes it."""
+    """A recipe as a preset changes it.
+
+    Raises:
+        BadInput: if there is no recipe or no preset of that name.
+    """
+    _check_name("recipe", objective, RECIPES)
+    _check_name("preset", preset, PRESETS)
     recipe = dataclasses.replace(RECIPES[objective], **PRESETS[preset])
     if preset == "tiny" and not recipe.class_weight:
         # The mean over dimensions makes small gradients, which only long runs make up for.
@@ -101,16 +149,20 @@ def recipe_of(objective: str, preset: str) -> Recipe:
     return recipe
 
 
-def adjusted(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+def adjusted(recipe: Recipe, **changes: Any) -> Recipe:
     """A recipe with some of its values changed; None leaves one as it is.
 
     Args:
         changes: by name; `margin` is a key of MARGINS and brings its published size along, `epochs` moves the
             milestones.
+
+    Raises:
+        BadInput: if a name is unknown or a number out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     if "margin" in given:
         name = given["margin"]
+        _check_name("margin", name, MARGINS)
         given["margin"] = dataclasses.replace(recipe.margin, name=name, margin=MARGINS[name])
     epochs = given.pop("epochs", None)
     recipe = dataclasses.replace(recipe, **given)

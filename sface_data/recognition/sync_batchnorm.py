@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sface_data.training.distributed import ProcessGroup
 
 
-def share_statistics(network: nn.Module, device: torch.device, team: ProcessGroup) -> nn.Module:
+def synchronise(network: nn.Module, device: torch.device, team: ProcessGroup) -> nn.Module:
     """The network with batch normalisation whose statistics are those of all processes; as it is if there is one.
 
     On GPUs that is torch's SyncBatchNorm, which CPUs do not have. Names of tensors stay.
@@ -20,7 +20,7 @@ def share_statistics(network: nn.Module, device: torch.device, team: ProcessGrou
             shared = _SharedBatchNorm(child, team)
             setattr(network, name, shared)
         else:
-            share_statistics(child, device, team)
+            synchronise(child, device, team)
     return network
 
 

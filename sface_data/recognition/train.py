@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,35 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import Dropout, create_backbone, on_device
 from sface_data.embedding.torch_embedder import network_input
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.io.files import sha256_of_json
 from sface_data.recognition.augment import augment
-from sface_data.recognition.curves import draw_curves
-from sface_data.recognition.faces import FaceBatches
+from sface_data.recognition.faces import FaceBatches, faces_sha256
 from sface_data.recognition.margin import Head, gather_batch
 from sface_data.recognition.recipe import Recipe
-from sface_data.recognition.sync_batchnorm import share_statistics
+from sface_data.recognition.sync_batchnorm import synchronise
 from sface_data.recognition.teacher import Teacher
 from sface_data.runtime.devices import DTYPES
 from sface_data.training.checkpoint import read_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
-from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
 from sface_data.training.random_numbers import BatchRandom
-from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
 
-WEIGHTS = "weights.safetensors"
-EVALUATIONS = "evaluations.jsonl"
-CURVES = "curves.png"
 _FORMAT = "sface_data.recognition training/1"
-_REPORT = 1000  # images between two lines of metrics, at least
-_MOST_LINES = 2000  # of metrics
-_ADVICE = "start a new run with a lower --learning-rate or --precision fp32"
-
-Evaluate = Callable[[nn.Module], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +49,28 @@ class Settings:
     faces: int
     faces_sha256: str
     teacher_sha256: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        source: Source,
+        teacher: Teacher | None,
+        seed: int,
+        precision: str,
+        device: torch.device,
+    ) -> "Settings":
+        """The settings of a run on some faces."""
+        return cls(
+            recipe=recipe,
+            seed=seed,
+            precision=precision,
+            device=device.type,
+            classes=len(source.class_names),
+            faces=len(source),
+            faces_sha256=faces_sha256(source),
+            teacher_sha256="" if teacher is None else teacher.sha256,
+        )
 
 
 class Training:
@@ -102,7 +111,7 @@ class Training:
         self.head: Head | None = None
         if recipe.class_weight:
             self.head = Head(recipe.margin, settings.classes, recipe.dimensions, team).to(device)
-        self.network = share_statistics(self.network, device, team)
+        self.network = synchronise(self.network, device, team)
         self.network = on_device(self.network, device)
         for module in self.network.modules():
             if isinstance(module, Dropout):
@@ -225,65 +234,6 @@ class Training:
         }
 
 
-def run_training(
-    training: Training,
-    outdir: Path,
-    checkpoint_epochs: float = 1.0,
-    evaluate: Evaluate | None = None,
-    evaluate_steps: int = 0,
-) -> None:
-    """Trains to the end of the recipe, from the checkpoint in `outdir` if there is one.
-
-    Fills the folder with `weights.safetensors`, `checkpoint.pt`, `metrics.jsonl`, `curves.png`, and
-    `evaluations.jsonl` where the network is evaluated.
-
-    Args:
-        checkpoint_epochs: epochs between two checkpoints.
-        evaluate: gives figures for the network.
-        evaluate_steps: steps between two evaluations; the last step has one too.
-
-    Raises:
-        BadInput: if the folder holds a run with other settings or another process fills it, or if a loss or
-            the weights are not finite; the last checkpoint is kept then.
-    """
-    recipe, team = training.settings.recipe, training.team
-    with claimed(outdir, team.rank, (WEIGHTS, EVALUATIONS, CURVES)):
-        if (outdir / CHECKPOINT).exists():
-            training.load(outdir / CHECKPOINT)
-        total = training.total
-        interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
-        report = MetricsLog(outdir / METRICS, team, training.images, _ADVICE)
-        evaluations = MetricsLog(outdir / EVALUATIONS, team, training.images, _ADVICE)
-        batches = training.batches.from_image(training.images)
-        with images_bar(training.images, total, team.rank) as bar:
-            while training.images < total:
-                before, rate = training.images, recipe.rate(training.epoch)
-                report.add(training.step(*next(batches)))
-                bar.update(recipe.batch)
-                last = training.images >= total
-                save = last or crossed_multiple(before, training.images, interval)
-                if save or crossed_multiple(before, training.images, max(_REPORT, total // _MOST_LINES)):
-                    report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
-                due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
-                if evaluate is not None and due and team.rank == 0:
-                    figures = evaluate(training.network.eval())
-                    training.network.train()
-                    evaluations.write(training.images, {"epoch": training.epoch, **figures})
-                if save:
-                    _save(training, outdir)
-        batches.close()
-
-
-def _save(training: Training, outdir: Path) -> None:
-    """Weights and curves, then the checkpoint: what belongs to a checkpoint is there, or made again."""
-    _check_finite(training, outdir)
-    recipe = training.settings.recipe
-    if training.team.rank == 0:
-        save_backbone(training.network, recipe.backbone, recipe.dimensions, training.about(), outdir / WEIGHTS)
-        draw_curves(outdir / METRICS, outdir / EVALUATIONS, outdir / CURVES)
-    training.save(outdir / CHECKPOINT)
-
-
 def transfer_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean square difference [], over batch and dimensions, of embeddings [N,D] after normalisation."""
     return F.mse_loss(F.normalize(student), F.normalize(teacher))
@@ -316,15 +266,6 @@ def _check(recipe: Recipe, source: Source, team: ProcessGroup, teacher: Teacher 
             f"{teacher.name}: its embeddings have {teacher.dimensions} dimensions, those of the network to be "
             f"trained {recipe.dimensions}; add --dimensions {teacher.dimensions} or take another teacher"
         )
-
-
-def _check_finite(training: Training, outdir: Path) -> None:
-    for name, tensor in training.network.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise BadInput(
-                f"{outdir}: the weights {name} are not finite at epoch {training.epoch:.2f}; the last good "
-                f"checkpoint is kept: {_ADVICE}"
-            )
 
 
 def _descent(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:

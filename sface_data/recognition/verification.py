@@ -163,12 +163,12 @@ def tar_at_far(
     nonmated = int((~np.asarray(issame, bool)).sum())
     points = []
     for rate in rates:
-        # The last place within the rate; the first one, where none is accepted, always is.
-        place = int(np.searchsorted(curve.far, rate * (1 + 1e-12), side="right")) - 1
-        threshold = min(float(curve.threshold[place]), np.nextafter(1.0, 2.0))
-        accepted = round(float(curve.far[place]) * nonmated)
+        # The last index within the rate; the first one, where none is accepted, always is.
+        index = int(np.searchsorted(curve.far, rate * (1 + 1e-12), side="right")) - 1
+        threshold = min(float(curve.threshold[index]), np.nextafter(1.0, 2.0))
+        accepted = round(float(curve.far[index]) * nonmated)
         points.append(
-            OperatingPoint(rate, float(curve.tar[place]), threshold, accepted, rate * nonmated < FEW_ERRORS)
+            OperatingPoint(rate, float(curve.tar[index]), threshold, accepted, rate * nonmated < FEW_ERRORS)
         )
     return tuple(points)
 

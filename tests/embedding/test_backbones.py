@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from sface_data.embedding.backbones import BACKBONES, Dropout, create_backbone
+from sface_data.embedding.backbone_names import BACKBONES
+from sface_data.embedding.backbones import Dropout, create_backbone
 from sface_data.errors import BadInput
 
 

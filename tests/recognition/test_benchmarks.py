@@ -217,10 +217,9 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_small_files_take_little_time_and_memory(file: Path, name: str) -> None:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+def test_small_files_take_little_memory_and_come_to_an_end(file: Path, name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(file, b"\x80\x04" + BOMBS[name] + b".")
-    assert time.monotonic() - start < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # KiB
 
 

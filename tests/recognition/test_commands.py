@@ -27,7 +27,7 @@ def test_from_generated_shards_to_students_and_onnx(dataset: Path, tmp_path: Pat
     code, stderr = train(run, dataset, tmp_path / "cls", "cls")
     assert code == 0, stderr
     weights, onnx = tmp_path / "cls" / "weights.safetensors", tmp_path / "embedder.onnx"
-    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", onnx)
+    code, _, stderr = run("recognition", "export", "--embedder", weights, "--out", onnx)
     assert code == 0, stderr
     for recipe, teacher in (("kt", weights), ("cls-kt", onnx)):
         code, stderr = train(run, dataset, tmp_path / recipe, recipe, "--teacher", teacher)
@@ -37,9 +37,9 @@ def test_from_generated_shards_to_students_and_onnx(dataset: Path, tmp_path: Pat
     pixels = np.random.default_rng(0).integers(0, 256, (4, 112, 112, 3)).astype(np.uint8)
     torch_made, onnx_made = (open_embedder(path, "cpu").embed(pixels) for path in (weights, onnx))
     assert (torch_made * onnx_made).sum(axis=1).min() > 0.9999
-    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", onnx)
+    code, _, stderr = run("recognition", "export", "--embedder", weights, "--out", onnx)
     assert (code, "exists" in stderr) == (2, True)
-    code, _, stderr = run("recognition", "export", "--weights", weights, "--out", tmp_path / "embedder.pt")
+    code, _, stderr = run("recognition", "export", "--embedder", weights, "--out", tmp_path / "embedder.pt")
     assert (code, "must end in .onnx" in stderr) == (2, True)
 
 
@@ -64,7 +64,7 @@ def test_a_network_is_measured_while_it_learns_as_it_is_afterwards(
     assert [line["kimg"] for line in lines] == [0.032, 0.048]
     weights = tmp_path / "run" / "weights.safetensors"
     code, stdout, stderr = run(
-        "recognition", "eval", "--weights", weights, *benchmarks, "--device", "cpu", "--json"
+        "recognition", "eval", "--embedder", weights, *benchmarks, "--device", "cpu", "--json"
     )
     assert code == 0, stderr
     (result,) = json.loads(stdout)["benchmarks"]

@@ -61,7 +61,7 @@ def benchmarks(rendered_faces: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_table_record_and_plot(run: Run, network: Path, benchmarks: Path, tmp_path: Path) -> None:
-    arguments = ["--weights", network, "--benchmarks", benchmarks, "--outdir", tmp_path / "new" / "eval"]
+    arguments = ["--embedder", network, "--benchmarks", benchmarks, "--outdir", tmp_path / "new" / "eval"]
     code, output, errors = run("recognition", "eval", *arguments, "--device", "cpu", "--batch", 7)
     assert code == 0, errors
     record = json.loads((tmp_path / "new" / "eval" / EVALUATION).read_text())
@@ -95,7 +95,7 @@ def test_table_record_and_plot(run: Run, network: Path, benchmarks: Path, tmp_pa
 
 
 def test_json(run: Run, network: Path, benchmarks: Path, tmp_path: Path) -> None:
-    arguments = ["--weights", network, "--benchmarks", benchmarks, "--benchmark", "LFW", "--device", "cpu"]
+    arguments = ["--embedder", network, "--benchmarks", benchmarks, "--benchmark", "LFW", "--device", "cpu"]
     code, output, errors = run("recognition", "eval", *arguments, "--json", "--outdir", tmp_path)
     assert code == 0, errors
     assert output == (tmp_path / EVALUATION).read_text()
@@ -104,7 +104,7 @@ def test_json(run: Run, network: Path, benchmarks: Path, tmp_path: Path) -> None
 
 
 def test_no_published_rows_beside_a_benchmark_of_ones_own(run: Run, network: Path, benchmarks: Path) -> None:
-    arguments = ["--weights", network, "--benchmarks", benchmarks, "--benchmark", "mine", "--device", "cpu"]
+    arguments = ["--embedder", network, "--benchmarks", benchmarks, "--benchmark", "mine", "--device", "cpu"]
     code, output, _ = run("recognition", "eval", *arguments)
     assert code == 0
     assert "mine" in output and "arXiv" not in output
@@ -114,10 +114,10 @@ def test_weights_of_torch_and_their_export_do_the_same(run: Run, benchmarks: Pat
     torch.manual_seed(1)
     weights, exported = tmp_path / "weights.safetensors", tmp_path / "network.onnx"
     save_backbone(create_backbone("tiny", 32), "tiny", 32, {}, weights)
-    assert run("recognition", "export", "--weights", weights, "--out", exported)[0] == 0
+    assert run("recognition", "export", "--embedder", weights, "--out", exported)[0] == 0
     records = []
     for path in (weights, exported):
-        arguments = ["--weights", path, "--benchmarks", benchmarks, "--benchmark", "lfw", "--device", "cpu"]
+        arguments = ["--embedder", path, "--benchmarks", benchmarks, "--benchmark", "lfw", "--device", "cpu"]
         code, output, errors = run("recognition", "eval", *arguments, "--json")
         assert code == 0, errors
         records.append(json.loads(output))
@@ -134,8 +134,8 @@ def test_weights_of_torch_and_their_export_do_the_same(run: Run, benchmarks: Pat
     [
         ({"--benchmark": "calfw"}, "calfw.bin: missing"),
         ({"--benchmarks": "none"}, "none: No such file"),
-        ({"--weights": "none.onnx"}, "none.onnx: No such file"),
-        ({"--weights": "weights.xyz"}, "weights.xyz: "),
+        ({"--embedder": "none.onnx"}, "none.onnx: No such file"),
+        ({"--embedder": "weights.xyz"}, "weights.xyz: "),
         ({"--batch": 0}, "--batch"),
     ],
 )
@@ -150,7 +150,7 @@ def test_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.xyz").write_bytes(b"x")
-    options = {"--weights": network, "--benchmarks": benchmarks, "--outdir": "eval", "--device": "cpu", **change}
+    options = {"--embedder": network, "--benchmarks": benchmarks, "--outdir": "eval", "--device": "cpu", **change}
     code, output, errors = run("recognition", "eval", *(part for option in options.items() for part in option))
     assert (code, output) == (2, "")
     assert said in errors
@@ -160,7 +160,9 @@ def test_bad_input(
 
 def test_a_broken_image_ends_with_one_sentence(run: Run, network: Path, tmp_path: Path) -> None:
     write_bin(tmp_path / "lfw.bin", [b"no image"] * 40, [True, False] * 10)
-    code, _, errors = run("recognition", "eval", "--weights", network, "--benchmarks", tmp_path, "--device", "cpu")
+    code, _, errors = run(
+        "recognition", "eval", "--embedder", network, "--benchmarks", tmp_path, "--device", "cpu"
+    )
     assert code == 2
     assert "lfw.bin: image 1 of pair 1, is broken" in errors.splitlines()[-1]
 

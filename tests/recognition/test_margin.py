@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sface_data.recognition.margin import MARGINS, Head, MarginConfig, gather_batch
+from sface_data.recognition.margin import Head, gather_batch
+from sface_data.recognition.recipe import MARGINS, MarginConfig
 from sface_data.training.distributed import ProcessGroup
 
 SIZES = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}

@@ -22,9 +22,9 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.sources import open_source
 from sface_data.recognition.faces import FaceBatches
-from sface_data.recognition.margin import MarginConfig
-from sface_data.recognition.recipe import Recipe, recipe_of
-from sface_data.recognition.train import CURVES, WEIGHTS, Settings, Training, run_training, transfer_loss
+from sface_data.recognition.recipe import MarginConfig, Recipe, recipe_of
+from sface_data.recognition.run import CURVES, WEIGHTS, run_training
+from sface_data.recognition.train import Settings, Training, transfer_loss
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.run_folder import CHECKPOINT, METRICS
 
@@ -270,7 +270,7 @@ def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(rendered_faces
     program = [sys.executable, "-m", "sface_data"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*program, *command(rendered_faces, one, *length)], check=True, capture_output=True, env=env)
-    again = [*program, *command(rendered_faces, two, *length, "--workers", 1)]
+    again = [*program, *command(rendered_faces, two, *length, "--threads", 1)]
     with subprocess.Popen(again, stderr=subprocess.DEVNULL, env=env) as process:
         while not (two / CHECKPOINT).exists():
             assert process.poll() is None

@@ -1,0 +1,9 @@
+"""Names and depths of the backbones, for whoever chooses one without torch."""
+
+IRESNETS = {  # blocks of each stage
+    "iresnet18": (2, 2, 2, 2),
+    "iresnet34": (3, 4, 6, 3),
+    "iresnet50": (3, 4, 14, 3),
+    "iresnet100": (3, 13, 30, 3),
+}
+BACKBONES = (*IRESNETS, "mobilefacenet", "tiny")

@@ -1,0 +1,180 @@
+"""Runs of training: from faces on disk to a folder with the weights, which can be stopped and gone on with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sface_data.embedding.backbone_file import save_backbone
+from sface_data.errors import BadInput
+from sface_data.faces.sources import open_source
+from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
+from sface_data.recognition.check_dataset import check_counts_and_labels
+from sface_data.recognition.curves import draw_curves
+from sface_data.recognition.recipe import adjusted, recipe_of
+from sface_data.recognition.teacher import open_teacher
+from sface_data.recognition.train import Settings, Training, check_teacher
+from sface_data.runtime.devices import choose_precision
+from sface_data.training.distributed import process_group, training_device
+from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
+from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
+
+WEIGHTS = "weights.safetensors"
+EVALUATIONS = "evaluations.jsonl"
+CURVES = "curves.png"
+_REPORT = 1000  # images between two lines of metrics, at least
+_MOST_LINES = 2000  # of metrics
+_ADVICE = "start a new run with a lower --learning-rate or --precision fp32"
+
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class RecognitionRun:
+    """A finished run.
+
+    Attributes:
+        weights: the file of the network, `.safetensors`.
+        images: shown in all, over all processes.
+        epochs: how many times all faces were shown.
+        rank: of this process among those that torchrun started; the first has 0.
+    """
+
+    weights: Path
+    images: int
+    epochs: float
+    rank: int = 0
+
+
+def train_recognition(
+    data: Path | str,
+    outdir: Path | str,
+    recipe: str,
+    *,
+    preset: str = "sface",
+    teacher: Path | str | None = None,
+    teacher_channels: str = "rgb",
+    backbone: str | None = None,
+    dimensions: int | None = None,
+    margin: str | None = None,
+    epochs: float | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    augment: str = "none",
+    seed: int = 0,
+    checkpoint_epochs: float = 1.0,
+    benchmarks: Path | str | None = None,
+    eval_every: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 2,
+) -> RecognitionRun:
+    """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
+
+    Args:
+        data: labelled, aligned faces of any form that `faces.sources.open_source` reads, resized to 112 pixels.
+        outdir: folder of the run, see `run_training`.
+        recipe, preset: what is learned (`cls`, `kt`, `cls-kt`) and how (`sface`, `tiny`), see `recipe_of`.
+        teacher, teacher_channels: file of the network whose embeddings kt and cls-kt learn, see `open_teacher`.
+        backbone, dimensions, margin, epochs, batch, learning_rate, augment: see `Recipe`; None: as preset.
+        seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
+        checkpoint_epochs: epochs between two checkpoints.
+        benchmarks, eval_every: folder of benchmarks, and steps between two measurements on them.
+        device, precision: `auto`, `cpu`, `cuda` or `cuda:1`; `auto`, `fp32` or `bf16`.
+        threads: that read and decode ahead, in each process.
+
+    Raises:
+        BadInput: if arguments do not fit together, faces cannot be read, the folder holds another run, or
+            training diverges.
+    """
+    chosen = adjusted(
+        recipe_of(recipe, preset), backbone=backbone, dimensions=dimensions, margin=margin, epochs=epochs,
+        batch=batch, learning_rate=learning_rate, augment=augment,
+    )  # fmt: skip
+    check_teacher(chosen, teacher is not None)
+    if eval_every and benchmarks is None:
+        raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
+    where = training_device(device)
+    source = open_source(Path(data))
+    check_counts_and_labels(Path(data), source)
+    opened = None if teacher is None else open_teacher(Path(teacher), where, teacher_channels)
+    settings = Settings.of(chosen, source, opened, seed, choose_precision(precision, where), where)
+    measure = None if benchmarks is None else _measure(Path(benchmarks), where)
+    with process_group(where) as team:
+        training = Training(source, settings, where, team, opened, threads)
+        run_training(training, Path(outdir), checkpoint_epochs, measure, eval_every)
+    return RecognitionRun(Path(outdir) / WEIGHTS, training.images, training.epoch, team.rank)
+
+
+def _measure(benchmarks: Path, device: torch.device) -> Evaluate:
+    return accuracy_on([open_benchmark(path) for path in find_benchmarks(benchmarks)], device)
+
+
+def run_training(
+    training: Training,
+    outdir: Path,
+    checkpoint_epochs: float = 1.0,
+    evaluate: Evaluate | None = None,
+    evaluate_steps: int = 0,
+) -> None:
+    """Trains to the end of the recipe, from the checkpoint in `outdir` if there is one.
+
+    Fills the folder with `weights.safetensors`, `checkpoint.pt`, `metrics.jsonl`, `curves.png`, and
+    `evaluations.jsonl` where the network is evaluated.
+
+    Args:
+        checkpoint_epochs: epochs between two checkpoints.
+        evaluate: gives figures for the network.
+        evaluate_steps: steps between two evaluations; the last step has one too.
+
+    Raises:
+        BadInput: if the folder holds a run with other settings or another process fills it, or if a loss or
+            the weights are not finite; the last checkpoint is kept then.
+    """
+    recipe, team = training.settings.recipe, training.team
+    with claimed(outdir, team.rank, (WEIGHTS, EVALUATIONS, CURVES)):
+        if (outdir / CHECKPOINT).exists():
+            training.load(outdir / CHECKPOINT)
+        total = training.total
+        interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
+        report = MetricsLog(outdir / METRICS, team, training.images, _ADVICE)
+        evaluations = MetricsLog(outdir / EVALUATIONS, team, training.images, _ADVICE)
+        batches = training.batches.from_image(training.images)
+        with images_bar(training.images, total, team.rank) as bar:
+            while training.images < total:
+                before, rate = training.images, recipe.rate(training.epoch)
+                report.add(training.step(*next(batches)))
+                bar.update(recipe.batch)
+                last = training.images >= total
+                save = last or crossed_multiple(before, training.images, interval)
+                if save or crossed_multiple(before, training.images, max(_REPORT, total // _MOST_LINES)):
+                    report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
+                due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
+                if evaluate is not None and due and team.rank == 0:
+                    figures = evaluate(training.network.eval())
+                    training.network.train()
+                    evaluations.write(training.images, {"epoch": training.epoch, **figures})
+                if save:
+                    _save(training, outdir)
+        batches.close()
+
+
+def _save(training: Training, outdir: Path) -> None:
+    """Weights and curves, then the checkpoint: what belongs to a checkpoint is there, or made again."""
+    _check_finite(training, outdir)
+    recipe = training.settings.recipe
+    if training.team.rank == 0:
+        save_backbone(training.network, recipe.backbone, recipe.dimensions, training.about(), outdir / WEIGHTS)
+        draw_curves(outdir / METRICS, outdir / EVALUATIONS, outdir / CURVES)
+    training.save(outdir / CHECKPOINT)
+
+
+def _check_finite(training: Training, outdir: Path) -> None:
+    for name, tensor in training.network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise BadInput(
+                f"{outdir}: the weights {name} are not finite at epoch {training.epoch:.2f}; the last good "
+                f"checkpoint is kept: {_ADVICE}"
+            )
