@@ -40,7 +40,7 @@ from sface_data.embedding.onnx_embedder import OnnxEmbedder, _planes
 from sface_data.embedding.torch_embedder import network_input
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
-from sface_data.recognition.faces import FaceBatches
+from sface_data.recognition.faces import face_batches
 from sface_data.recognition.recipe import recipe_of
 from sface_data.recognition.train import Settings, Training
 from sface_data.training.distributed import ProcessGroup
@@ -96,7 +96,7 @@ def bench_loader(arguments: argparse.Namespace, folder: Path) -> None:
     count, batch = arguments.images * 8, arguments.batch
     shard = write_shard(folder / "loader", count)
     source = open_source(shard)
-    passes = (FaceBatches(source, batch, 0.5, seed, ProcessGroup(), threads=2) for seed in itertools.count())
+    passes = (face_batches(source, batch, 0.5, seed, ProcessGroup(), threads=2) for seed in itertools.count())
 
     def ours() -> None:
         batches = next(passes).from_image(0)

@@ -30,8 +30,9 @@ from torch import Tensor
 from sface_data.dataset.plan import ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.workspace import open_workspace
 from sface_data.generation.build import build
+from sface_data.generator.config import GeneratorConfig
 from sface_data.generator.generator_file import GeneratorFile, digest, load_generator, save_generator
-from sface_data.generator.networks import Generator, GeneratorConfig, SynthesisLayer, ToRGB
+from sface_data.generator.networks import Generator, SynthesisLayer, ToRGB
 from sface_data.generator.ops import normalize_2nd_moment
 from sface_data.generator.sampler import Sampler, default_batch
 from sface_data.runtime.devices import choose_device, choose_precision

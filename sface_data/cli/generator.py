@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
+from sface_data.generator.recipe import PRESETS
 
 
 @click.group()
@@ -93,34 +95,43 @@ def info(file: Path, as_json: bool) -> None:
 )
 @click.option(
     "--preset",
-    type=click.Choice(["sface", "demo"]),
-    required=True,
-    help="Recipe: that of SFace (128x128, GPUs), or a small one that two CPU cores train in an hour (64x64).",
+    type=click.Choice(list(PRESETS)),
+    default="demo",
+    show_default=True,
+    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in a night; or that of SFace, 128 "
+    "pixels, for GPUs, as it was published or grown from 32 pixels.",
+)
+@click.option(
+    "--resolution",
+    metavar="PIXELS",
+    type=click.IntRange(min=8),
+    help="Side of the images of the last stage; a run that ended at a lower one goes on to a higher one.  "
+    "[default: that of the preset]",
 )
 @click.option(
     "--kimg",
     metavar="KIMG",
     type=click.FloatRange(min=0, min_open=True),
-    help="Length of the run in thousands of images.  [default: that of the preset]",
+    help="Length of the run, all stages, in thousands of images.  [default: that of the preset]",
 )
 @click.option(
     "--batch",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Images a step, over all processes.  [default: that of the preset]",
+    help="Images a step, over all processes, in every stage.  [default: that of the preset]",
 )
 @click.option(
     "--gamma",
     metavar="GAMMA",
     type=click.FloatRange(min=0),
-    help="Weight of the gradient penalty R1.  [default: that of the preset]",
+    help="Weight of the gradient penalty R1 in every stage.  [default: that of the preset]",
 )
 @click.option(
     "--init",
     metavar="FILE",
     type=NamedPath(path_type=Path),
-    help="Generator to start from, of the same architecture: one trained with this preset on images of this size "
-    "with as many classes.  [default: random weights]",
+    help="Generator to start from, in the stage of its resolution: one trained with this preset on as many "
+    "classes.  [default: random weights]",
 )
 @RUN_SEED
 @click.option(
@@ -142,71 +153,23 @@ def info(file: Path, as_json: bool) -> None:
     show_default=True,
     help="Of the convolutions. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
 )
-def train(
-    data: Path,
-    outdir: Path,
-    preset: str,
-    kimg: float | None,
-    batch: int | None,
-    gamma: float | None,
-    init: Path | None,
-    seed: int,
-    checkpoint_kimg: float,
-    tensorboard: bool,
-    device: str,
-    precision: str,
-) -> None:
+def train(data: Path, outdir: Path, **options: Any) -> None:
     """Train a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
 
-    It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
-    the same bytes on a CPU. With torchrun several processes share the work of each step.
+    It goes through the stages of the recipe, from small images to large ones. It can be stopped at any moment:
+    run the same command again and it goes on from the last checkpoint, to the same bytes on a CPU. With torchrun
+    several processes share the work of each step.
 
     \b
     Examples:
-      sface-data render --outdir faces --identities 32 --images-per-identity 150 --size 64
-      sface-data generator train --data faces --outdir run --preset demo
+      sface-data render --outdir faces --identities 1000 --images-per-identity 30 --size 64
+      sface-data generator train --data faces --outdir run
       torchrun --nproc-per-node 4 -m sface_data generator train --data set --outdir run --preset sface
     """
-    import dataclasses
+    from sface_data.generator.run import train_generator
 
-    from sface_data.faces.sources import open_source
-    from sface_data.generator.faces import TrainingFaces
-    from sface_data.generator.generator_file import load_generator
-    from sface_data.generator.recipe import PRESETS
-    from sface_data.generator.run import run_training
-    from sface_data.generator.train import Settings, Training
-    from sface_data.runtime.devices import choose_precision
-    from sface_data.training.distributed import process_group, training_device
-    from sface_data.training.tensorboard_log import check_tensorboard
-
-    if tensorboard:
-        check_tensorboard()
-    recipe = PRESETS[preset]
-    recipe = dataclasses.replace(
-        recipe,
-        batch=recipe.batch if batch is None else batch,
-        r1_gamma=recipe.r1_gamma if gamma is None else gamma,
-    )
-    where = training_device(device)
-    initial = None if init is None else load_generator(init)
-    faces = TrainingFaces(open_source(data))
-    settings = Settings(
-        recipe=recipe,
-        seed=seed,
-        precision=choose_precision(precision, where, conv_clamp=None),
-        device=where.type,
-        resolution=faces.resolution,
-        classes=len(faces.class_names),
-        faces=len(faces),
-        faces_sha256=faces.sha256,
-        initial_sha256=None if initial is None else initial.generator_sha256,
-    )
-    with process_group(where) as group:
-        training = Training(faces, settings, where, group, None if initial is None else initial.generator)
-        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
-    if group.rank == 0:
-        kimg = training.progress.images / 1000
-        click.echo(f"{outdir}: {kimg:g} kimg; look at the newest samples-*.png", err=True)
+    file = train_generator(data, outdir, **options)
+    click.echo(f"{file} is the generator; look at the newest samples-*.png", err=True)
 
 
 @generator.command()
@@ -260,7 +223,7 @@ def metrics(
 
     \b
     Example:
-      sface-data generator metrics run/generator-000100.00.safetensors --data faces --model judge.onnx
+      sface-data generator metrics run/generator.safetensors --data faces --model judge.onnx
     """
     from sface_data.embedding.open import open_embedder
     from sface_data.faces.sources import open_source

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -17,10 +16,10 @@ from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.training.safetensors_file import fill, read_safetensors
 from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
 _METADATA_KEY = "sface_data.recognition"
-_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _MOST_DIMENSIONS = 1 << 16
 # A tensor that names the family, and the one whose first axis is the embedding.
 _EMBEDDING = {"iresnet": "fc.weight", "mobilefacenet": "features.layers.2.weight", "tiny": "fc.weight"}
@@ -63,10 +62,10 @@ def load_backbone(path: Path) -> BackboneFile:
     """
     with os_errors_as_bad_input(path):
         data = path.read_bytes()
-    weights, facts = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
+    weights, facts = _read_ours(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
     try:
         name, dimensions = _declared(facts) if facts else recognise(weights)
-        network = _filled(name, dimensions, weights)
+        network = fill(lambda: create_backbone(name, dimensions), weights)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     about = {key: value for key, value in facts.items() if key not in ("backbone", "dimensions")}
@@ -101,36 +100,10 @@ def _declared(facts: dict[str, Any]) -> tuple[str, int]:
     return name, dimensions
 
 
-def _filled(name: str, dimensions: int, weights: Mapping[str, Tensor]) -> nn.Module:
-    with torch.device("meta"):  # no memory, no random numbers: everything comes from `weights`
-        network = create_backbone(name, dimensions)
-    expected = network.state_dict()
-    for key in sorted(expected.keys() | weights.keys()):
-        if key not in weights:
-            raise BadInput(f"the tensor {key} is missing")
-        if key not in expected:
-            raise BadInput(f"the tensor {reprlib.repr(key)} belongs to another kind of network")
-        tensor, shape = weights[key], expected[key].shape
-        if tensor.shape != shape:
-            raise BadInput(f"the tensor {key} has shape {list(tensor.shape)}, not {list(shape)}")
-        if expected[key].is_floating_point():
-            if tensor.dtype not in _FLOATS:
-                raise BadInput(f"the tensor {key} is of {tensor.dtype}; weights are floating-point numbers")
-            if not torch.isfinite(tensor.float()).all():
-                raise BadInput(f"the tensor {key} has values that are not finite; the network is broken")
-    state = {key: weights[key].to(tensor.dtype).contiguous() for key, tensor in expected.items()}
-    network.load_state_dict(state, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_ours(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    weights, metadata = read_safetensors(path)
     try:
-        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = json.loads(metadata.get(_METADATA_KEY, "null"))
-    except SafetensorError as error:
-        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: its metadata is broken ({error})") from error
     if facts is not None and not isinstance(facts, dict):

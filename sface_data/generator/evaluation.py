@@ -1,7 +1,7 @@
 """What an embedder of faces says about a generator and the faces it was trained on."""
 
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sface_data.dataset.plan import spec_of
 from sface_data.errors import BadInput
-from sface_data.generator.labelled import FaceEmbedder, LabelledFaces
+from sface_data.faces.base import Source
 from sface_data.generator.metrics import (
     Features,
     frechet_distance,
@@ -23,9 +23,16 @@ from sface_data.generator.sampler import latents, pixels_of
 _BATCH = 32
 
 
+class FaceEmbedder(Protocol):
+    """Makes vectors of images: `embedding.embedder.Embedder` is one, `inception.Inception` another."""
+
+    def embed(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """Vectors [N,D] of square images [N,H,H,3] of any size, RGB; those of faces are of length 1."""
+
+
 def evaluate(
     generator: Generator,
-    source: LabelledFaces,
+    source: Source,
     embedder: FaceEmbedder,
     classes: int,
     per_class: int,
@@ -99,7 +106,7 @@ def _made(
 
 
 def _real(
-    source: LabelledFaces, embedder: FaceEmbedder, classes: list[int], per_class: int
+    source: Source, embedder: FaceEmbedder, classes: list[int], per_class: int
 ) -> tuple[Features, NDArray[np.int64]]:
     places = np.concatenate([np.flatnonzero(source.class_indices == c)[:per_class] for c in classes])
     features = []

@@ -1,83 +1,74 @@
-"""Labelled faces as training of a generator takes them: decoded, of one size."""
+"""Labelled faces as training of a generator takes them: of one size, a power of two."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.generator.labelled import LabelledFaces
-
-_KEPT = 4 << 30  # bytes of pixels that are kept in memory
+from sface_data.faces.base import Source
+from sface_data.io.files import canonical_json
 
 
 class TrainingFaces:
-    """Faces of one square size, a power of two.
+    """Faces of one square size, a power of two. They stay on disk, and are decoded when they are asked for.
 
     Attributes:
-        resolution: height and width in pixels.
+        side: height and width in pixels.
         class_names: by class index.
-        sha256: digest of names, labels and, where they are kept in memory, pixels.
+        class_indices: class of each face, int64 [N].
+        sha256: digest over key, name of the class and bytes of every face, whatever their order.
 
     Raises:
         BadInput: if they cannot be read, or are not square with a power of two as side.
     """
 
-    def __init__(self, source: LabelledFaces) -> None:
-        self.class_names = source.class_names
-        self.resolution = _resolution(source)
+    def __init__(self, source: Source) -> None:
+        self.class_names, self.class_indices = source.class_names, source.class_indices
+        self.side = _side(source)
         self._source = source
-        self._classes = source.class_indices
-        self._kept: np.ndarray | None = None  # uint8 [N,R,R,3]
-        digest = hashlib.sha256("\n".join(self.class_names).encode() + self._classes.tobytes())
-        if len(source) * self.resolution**2 * 3 <= _KEPT:
-            self._kept = np.empty((len(source), self.resolution, self.resolution, 3), np.uint8)
-            for place in range(len(source)):
-                self._kept[place] = self._decode(place)
-            digest.update(self._kept.data)
-        self.sha256 = digest.hexdigest()
+        self.sha256 = _sha256(source)
 
     def __len__(self) -> int:
-        return len(self._classes)
+        return len(self.class_indices)
 
-    def batch(self, places: np.ndarray, mirrored: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Some faces, each mirrored or not.
+    def read(self, index: int, resolution: int) -> NDArray[np.uint8]:
+        """One face, reduced to a resolution by averaging squares of pixels: uint8 [R,R,3].
 
-        Args:
-            places: in the source, int64 [N].
-            mirrored: bool [N].
-
-        Returns:
-            Images float32 [N,3,R,R], -1 to 1, and their classes int64 [N].
+        Raises:
+            BadInput: if it cannot be read or is of another size than the first.
         """
-        if self._kept is not None:
-            pixels = self._kept[places]
-        else:
-            with ThreadPoolExecutor() as pool:
-                pixels = np.stack(list(pool.map(self._decode, places.tolist())))
-        pixels = np.where(mirrored[:, None, None, None], pixels[:, :, ::-1], pixels)  # [N,R,R,3]
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1  # [N,3,R,R], channels last
-        return images, torch.from_numpy(self._classes[places])
-
-    def classes(self, places: Tensor) -> Tensor:
-        """The classes of the faces at `places` [N], int64 [N]."""
-        return torch.from_numpy(self._classes)[places.cpu()]
-
-    def _decode(self, place: int) -> np.ndarray:
-        face = self._source[place]
+        face = self._source[index]
         pixels = face.decode()
-        if pixels.shape[:2] != (self.resolution, self.resolution):
-            height, width, _ = pixels.shape
+        height, width, _ = pixels.shape
+        if (height, width) != (self.side, self.side):
             raise BadInput(
-                f"{face.where}: {width} x {height} pixels, but the first has {self.resolution} x "
-                f"{self.resolution}; make all one size"
+                f"{face.where}: {width} x {height} pixels, but the first has {self.side} x {self.side}; "
+                "make all one size"
             )
-        return pixels
+        step = self.side // resolution
+        if step == 1:
+            return pixels
+        squares = pixels.reshape(resolution, step, resolution, step, 3)
+        return (squares.mean(axis=(1, 3), dtype=np.float32) + 0.5).astype(np.uint8)
+
+    def check_resolution(self, resolution: int) -> None:
+        """Raises BadInput if the faces are smaller than what a generator is to make."""
+        if self.side < resolution:
+            raise BadInput(
+                f"{self._source.path}: the faces have {self.side} pixels a side, fewer than the {resolution} of "
+                f"the recipe; give larger ones, or stop at --resolution {self.side}"
+            )
 
 
-def _resolution(source: LabelledFaces) -> int:
+def network_images(pixels: Tensor, device: torch.device) -> Tensor:
+    """Pixels uint8 [N,R,R,3] as networks take them: float32 [N,3,R,R], -1 to 1, channels last in memory."""
+    return pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _side(source: Source) -> int:
     first = source[0]
     height, width, _ = first.decode().shape
     if height != width or height < 8 or height & (height - 1):
@@ -86,3 +77,9 @@ def _resolution(source: LabelledFaces) -> int:
             "8, 16, 32, 64 ... pixels: resize them"
         )
     return height
+
+
+def _sha256(source: Source) -> str:
+    names = source.class_names
+    rows = [(face.key, names[face.class_index], hashlib.sha256(face.data).hexdigest()) for face in source]
+    return hashlib.sha256(b"".join(canonical_json(row).encode() + b"\n" for row in sorted(rows))).hexdigest()

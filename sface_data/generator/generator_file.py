@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from sface_data.errors import BadInput
 from sface_data.generator import nvlabs
-from sface_data.generator.networks import Generator, GeneratorConfig
-from sface_data.generator.weights import check_config, fill
+from sface_data.generator.config import GeneratorConfig, check_config
+from sface_data.generator.networks import Generator
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
+from sface_data.training.safetensors_file import fill, read_safetensors
 
 # The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
@@ -92,12 +92,7 @@ def digest(generator: Generator) -> str:
 
 
 def _read_safetensors(path: Path) -> Generator:
-    try:
-        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
-        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
+    weights, metadata = read_safetensors(path)
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
@@ -106,6 +101,6 @@ def _read_safetensors(path: Path) -> Generator:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
     try:
         check_config(config)
-        return fill(Generator, config, weights)
+        return fill(lambda: Generator(config), weights)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig, channels_at, resolutions
 from sface_data.generator.ops import (
     LRELU_GAIN,
     Conv2d,
@@ -31,77 +32,6 @@ from sface_data.generator.ops import (
 )
 
 Noise = Literal["const", "none"] | Sequence[Tensor]
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """What a generator is built from; the weights are the rest.
-
-    Attributes:
-        z_dim, w_dim: sizes of the latent z and of the intermediate latent w.
-        c_dim: number of classes; 0 for an unconditional network.
-        img_resolution: height and width of the images, a power of two.
-        img_channels: 3 for RGB.
-        mapping_layers: depth of the mapping network.
-        channel_base, channel_max: a layer at resolution R has min(channel_base / R, channel_max) channels.
-        conv_clamp: bound of the activations, which float16 needs; None for none.
-    """
-
-    z_dim: int
-    c_dim: int
-    w_dim: int
-    img_resolution: int
-    img_channels: int = 3
-    mapping_layers: int = 2
-    channel_base: int = 16384
-    channel_max: int = 512
-    conv_clamp: float | None = 256.0
-
-    @property
-    def num_ws(self) -> int:
-        """How many w one image takes: one per convolution, and one for the last toRGB."""
-        return 2 * len(resolutions(self.img_resolution))
-
-    @property
-    def noise_resolutions(self) -> tuple[int, ...]:
-        """Height and width of the noise of each convolution, in order."""
-        first, *rest = resolutions(self.img_resolution)
-        return (first, *(r for r in rest for _ in range(2)))
-
-
-@dataclass(frozen=True)
-class DiscriminatorConfig:
-    """What a discriminator is built from. See `GeneratorConfig`.
-
-    Attributes:
-        architecture: `resnet`, `orig` or `skip` (figure 7 of the StyleGAN2 paper).
-        cmap_dim: size of the class embedding that the output is projected on.
-        mapping_layers: depth of the network that embeds the class.
-        mbstd_group_size: images per group of the minibatch standard deviation; None for the whole batch.
-        mbstd_num_channels: channels that it adds.
-    """
-
-    c_dim: int
-    img_resolution: int
-    img_channels: int = 3
-    architecture: Literal["resnet", "orig", "skip"] = "resnet"
-    channel_base: int = 16384
-    channel_max: int = 512
-    conv_clamp: float | None = 256.0
-    cmap_dim: int = 512
-    mapping_layers: int = 8
-    mbstd_group_size: int | None = 4
-    mbstd_num_channels: int = 1
-
-
-def resolutions(img_resolution: int) -> tuple[int, ...]:
-    """4, 8, ... up to the resolution of the image."""
-    return tuple(2**i for i in range(2, img_resolution.bit_length()))
-
-
-def channels_at(resolution: int, config: GeneratorConfig | DiscriminatorConfig) -> int:
-    """Channels of the layers at a resolution."""
-    return min(config.channel_base // resolution, config.channel_max)
 
 
 class MappingNetwork(nn.Module):
@@ -252,7 +182,7 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """The layers at one resolution: one convolution behind the constant at 4x4, else two; and toRGB."""
+    """The layers at one resolution: one convolution after the constant at 4x4, else two; and toRGB."""
 
     def __init__(self, resolution: int, config: GeneratorConfig) -> None:
         super().__init__()
@@ -454,6 +384,10 @@ class Discriminator(nn.Module):
             )
         self.b4 = DiscriminatorEpilogue(config.cmap_dim if conditional else 1, config)
 
+    def blocks(self) -> list[DiscriminatorBlock]:
+        """From the resolution of the image down to 8x8."""
+        return [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+
     def forward(self, image: Tensor, classes: Tensor | None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Judges images.
 
@@ -466,10 +400,10 @@ class Discriminator(nn.Module):
             float32 logits [N,1].
         """
         x: Tensor | None = None
-        below: Tensor | None = image.to(dtype)
-        for block in self.children():
-            if isinstance(block, DiscriminatorBlock):
-                x, below = block(x, below)
+        # The layout that convolutions are fastest in; all that follows keeps it.
+        below: Tensor | None = image.to(dtype, memory_format=torch.channels_last)
+        for block in self.blocks():
+            x, below = block(x, below)
         assert x is not None
         x = self.b4(x.float(), None if below is None else below.float())
         if self.config.c_dim > 0:

@@ -18,17 +18,13 @@ import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.generator.networks import (
-    Discriminator,
-    DiscriminatorConfig,
-    Generator,
-    GeneratorConfig,
-)
+from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig, check_config
+from sface_data.generator.networks import Discriminator, Generator
 from sface_data.generator.ops import FILTER
 from sface_data.generator.tensor_pickles import read_storage, read_tensor
-from sface_data.generator.weights import check_config, fill
 from sface_data.io.files import os_errors_as_bad_input
 from sface_data.io.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
+from sface_data.training.safetensors_file import fill
 
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
 _DEFAULT_CHANNEL_BASE = 32768
@@ -237,7 +233,7 @@ def _generator(network: PersistentObject) -> Generator:
     )
     check_config(config)
     _check_family(network, architecture="skip")
-    return fill(Generator, config, _weights(network))
+    return fill(lambda: Generator(config), _weights(network))
 
 
 def _discriminator(network: PersistentObject) -> Discriminator:
@@ -258,7 +254,7 @@ def _discriminator(network: PersistentObject) -> Discriminator:
     )
     check_config(config)
     _check_family(network, architecture=config.architecture)
-    return fill(Discriminator, config, _weights(network))
+    return fill(lambda: Discriminator(config), _weights(network))
 
 
 def _clamp(layer: PersistentObject) -> Any:

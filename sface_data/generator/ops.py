@@ -136,17 +136,14 @@ class Conv2d(nn.Module):
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """[N,I,H,W] -> [N,O,H,W], or half of both with `down`."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
+        # The leaky ReLU lets a gain through: it is folded into what is multiplied and added.
+        folded = gain if self.linear else gain * LRELU_GAIN
+        weight = (self.weight * (self.weight_gain * folded)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * folded).to(x.dtype)
         if not self.down:
             x = F.conv2d(x, weight, bias, padding=self.padding)
         elif self.padding == 0:  # 1x1: halve first, there is less to convolve
             x = F.conv2d(downsample2d(x), weight, bias)
         else:
             x = F.conv2d(blur(x, padding=1 + self.padding), weight, bias, stride=2)
-        return activate_(
-            x,
-            gain=gain if self.linear else gain * LRELU_GAIN,
-            clamp=None if self.clamp is None else self.clamp * gain,
-            linear=self.linear,
-        )
+        return activate_(x, gain=1.0, clamp=None if self.clamp is None else self.clamp * gain, linear=self.linear)

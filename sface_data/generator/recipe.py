@@ -1,8 +1,37 @@
 """Recipes of training: data, of which one loop makes runs."""
 
+import dataclasses
+import itertools
+import math
 from dataclasses import dataclass
+from typing import Literal
 
-from sface_data.generator.networks import DiscriminatorConfig, GeneratorConfig
+from sface_data.errors import BadInput
+from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run, at one resolution.
+
+    Attributes:
+        resolution: height and width of the images in pixels.
+        kimg: length in thousands of images; the last stage of a run goes on for as long as the run does.
+        batch: images a step, over all processes.
+        learning_rate: of Adam (betas 0 and 0.99), of both networks.
+        r1_gamma: weight of the gradient penalty.
+    """
+
+    resolution: int
+    kimg: float
+    batch: int
+    learning_rate: float
+    r1_gamma: float
+
+    @property
+    def images(self) -> int:
+        """Length in images, a multiple of the batch."""
+        return math.ceil(round(self.kimg * 1000, 6) / self.batch) * self.batch
 
 
 @dataclass(frozen=True)
@@ -10,35 +39,41 @@ class Recipe:
     """Everything that a training run depends on, but for its faces, its length and its random numbers.
 
     Attributes:
+        stages: in order; each at a higher resolution than the one before, which the networks grow to.
         z_dim, w_dim, mapping_layers, channel_base, channel_max, conv_clamp: see `GeneratorConfig`.
+        architecture, mbstd_group_size: of the discriminator, see `DiscriminatorConfig`.
         class_mapping_layers: depth of the network that embeds the class for the discriminator.
-        mbstd_group_size: see `DiscriminatorConfig`.
-        batch: images a step, over all processes.
-        learning_rate: of Adam (betas 0 and 0.99), of both networks.
-        r1_gamma: weight of the gradient penalty.
-        r1_interval: it is computed every so many steps.
+        class_codes: what embeddings of classes start from: `random` numbers, or their `mean faces`.
+        reuse_fakes: the discriminator learns from the images that the generator has just learned from, not from
+            new ones, which saves a pass of the generator in each step.
+        r1_interval: steps between two computations of the gradient penalty.
         path_weight: weight of path-length regularisation; 0 leaves it out.
-        path_interval: it is computed every so many steps, over half of the batch.
+        path_interval: steps between two computations of it, over half of the batch.
         style_mixing: probability of a second z from a random layer on.
         ema_kimg: half-life of the averaged generator, in thousands of images.
-        ema_rampup: its half-life is at most this share of the images so far.
+        ema_rampup: its half-life is at most this share of the images of the stage so far.
         mirror: every face is also shown mirrored.
         augment: groups of transforms, of `augment.GROUPS`; empty for none.
-        augment_target: what the mean sign of the discriminator's output on real faces is steered to.
+        augment_target: what the mean sign of the discriminator's output on authentic faces is steered to.
         augment_kimg: thousands of images in which the strength can go from 0 to 1.
+        augment_after: how often each face must have been shown before the strength rises from 0.
+
+    Raises:
+        BadInput: for stages that no run can have.
     """
 
+    stages: tuple[Stage, ...]
     z_dim: int
     w_dim: int
     mapping_layers: int
     channel_base: int
     channel_max: int
     conv_clamp: float | None
+    architecture: Literal["resnet", "orig", "skip"]
     class_mapping_layers: int
+    class_codes: Literal["random", "mean faces"]
     mbstd_group_size: int
-    batch: int
-    learning_rate: float
-    r1_gamma: float
+    reuse_fakes: bool
     r1_interval: int
     path_weight: float
     path_interval: int
@@ -49,7 +84,58 @@ class Recipe:
     augment: tuple[str, ...]
     augment_target: float
     augment_kimg: float
-    kimg: float  # length of the run unless another is asked for, in thousands of images
+    augment_after: float
+
+    def __post_init__(self) -> None:
+        sides = [stage.resolution for stage in self.stages]
+        for side in sides:
+            if side < 8 or side & (side - 1):
+                raise BadInput(f"a stage of {side} pixels: the side must be a power of two from 8 on")
+        if not sides or sides != sorted(set(sides)):
+            raise BadInput(f"stages of {sides} pixels: each must be larger than the one before")
+        if len(sides) > 1 and self.architecture != "skip":
+            raise BadInput(
+                f"a discriminator of the architecture {self.architecture} cannot be grown without changing what "
+                "it says of images; several stages need the architecture skip"
+            )
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """How many images the run has shown when each stage ends."""
+        return tuple(itertools.accumulate(stage.images for stage in self.stages))
+
+    @property
+    def kimg(self) -> float:
+        """Length of the run unless another is asked for, in thousands of images."""
+        return self.ends[-1] / 1000
+
+    def total(self, kimg: float) -> int:
+        """Images of a run of `kimg` thousand, the last batch full."""
+        wanted = round(kimg * 1000, 6)
+        starts = (0, *self.ends[:-1])
+        start, stage = [pair for pair in zip(starts, self.stages, strict=True) if pair[0] < wanted][-1]
+        return start + math.ceil((wanted - start) / stage.batch) * stage.batch
+
+    def up_to(self, resolution: int) -> "Recipe":
+        """The recipe without the stages above a resolution.
+
+        Raises:
+            BadInput: if it has no stage of that resolution.
+        """
+        sides = [stage.resolution for stage in self.stages]
+        if resolution not in sides:
+            raise BadInput(
+                f"the recipe has no stage of {resolution} pixels; it has {', '.join(map(str, sides))}: take one "
+                "of these, or another preset"
+            )
+        return dataclasses.replace(self, stages=self.stages[: sides.index(resolution) + 1])
+
+    def adjusted(self, batch: int | None = None, r1_gamma: float | None = None) -> "Recipe":
+        """The recipe with another batch, or weight of the gradient penalty, in every stage."""
+        changes = {"batch": batch, "r1_gamma": r1_gamma}
+        given = {name: value for name, value in changes.items() if value is not None}
+        stages = tuple(dataclasses.replace(stage, **given) for stage in self.stages)  # type: ignore[arg-type]
+        return dataclasses.replace(self, stages=stages)
 
     def generator_config(self, resolution: int, classes: int) -> GeneratorConfig:
         """The generator of images of `resolution` pixels of `classes` classes."""
@@ -69,6 +155,7 @@ class Recipe:
         return DiscriminatorConfig(
             c_dim=classes,
             img_resolution=resolution,
+            architecture=self.architecture,
             channel_base=self.channel_base,
             channel_max=self.channel_max,
             conv_clamp=self.conv_clamp,
@@ -78,55 +165,71 @@ class Recipe:
         )
 
 
-PRESETS = {
-    # The configuration `auto` of StyleGAN2-ADA for 128x128 on 4 GPUs, which SFace was trained with.
-    "sface": Recipe(
-        z_dim=512,
-        w_dim=512,
-        mapping_layers=2,
-        channel_base=16384,
-        channel_max=512,
-        conv_clamp=256.0,
-        class_mapping_layers=8,
-        mbstd_group_size=4,
-        batch=64,
-        learning_rate=0.0025,
-        r1_gamma=0.0512,
-        r1_interval=16,
-        path_weight=2.0,
-        path_interval=4,
-        style_mixing=0.9,
-        ema_kimg=20.0,
-        ema_rampup=0.05,
-        mirror=True,
-        augment=("pixels", "geometry", "colour"),  # `bgc` in the paper
-        augment_target=0.6,
-        augment_kimg=500.0,
-        kimg=25000.0,
+# The configuration `auto` of StyleGAN2-ADA for 128x128 on 4 GPUs, which SFace was trained with.
+_SFACE = Recipe(
+    stages=(Stage(resolution=128, kimg=25000, batch=64, learning_rate=0.0025, r1_gamma=0.0512),),
+    z_dim=512,
+    w_dim=512,
+    mapping_layers=2,
+    channel_base=16384,
+    channel_max=512,
+    conv_clamp=256.0,
+    architecture="resnet",
+    class_mapping_layers=8,
+    class_codes="random",
+    mbstd_group_size=4,
+    reuse_fakes=False,
+    r1_interval=16,
+    path_weight=2.0,
+    path_interval=4,
+    style_mixing=0.9,
+    ema_kimg=20.0,
+    ema_rampup=0.05,
+    mirror=True,
+    augment=("pixels", "geometry", "colour"),  # `bgc` in the paper
+    augment_target=0.6,
+    augment_kimg=500.0,
+    augment_after=0.0,
+)
+# The same, grown, which takes a discriminator that can be. Nobody has measured it.
+_SFACE_GROWN = dataclasses.replace(
+    _SFACE,
+    stages=(
+        Stage(resolution=32, kimg=3200, batch=64, learning_rate=0.0025, r1_gamma=0.0512),
+        Stage(resolution=64, kimg=6400, batch=64, learning_rate=0.0025, r1_gamma=0.0512),
+        Stage(resolution=128, kimg=15400, batch=64, learning_rate=0.0025, r1_gamma=0.0512),
     ),
-    # What two CPU cores train in an hour at 64x64.
-    "demo": Recipe(
-        z_dim=64,
-        w_dim=128,
-        mapping_layers=2,
-        channel_base=2048,
-        channel_max=128,
-        conv_clamp=None,
-        class_mapping_layers=0,
-        mbstd_group_size=4,
-        batch=32,
-        learning_rate=0.0025,
-        r1_gamma=0.1,
-        r1_interval=16,
-        path_weight=2.0,
-        path_interval=8,
-        style_mixing=0.9,
-        ema_kimg=10.0,
-        ema_rampup=0.05,
-        mirror=True,
-        augment=("pixels", "geometry", "colour"),
-        augment_target=0.6,
-        augment_kimg=200.0,
-        kimg=150.0,
+    architecture="skip",
+)
+# What two CPU cores train in a night. R1 is much stronger than the usual 0.0002 resolution^2 / batch: it keeps the
+# discriminator from winning, which with so few parameters it does within minutes.
+_DEMO = Recipe(
+    stages=(
+        Stage(resolution=16, kimg=60, batch=32, learning_rate=0.004, r1_gamma=0.1),
+        Stage(resolution=32, kimg=120, batch=32, learning_rate=0.003, r1_gamma=0.2),
+        Stage(resolution=64, kimg=300, batch=16, learning_rate=0.0025, r1_gamma=0.6),
     ),
-}
+    z_dim=64,
+    w_dim=128,
+    mapping_layers=2,
+    channel_base=2048,
+    channel_max=128,
+    conv_clamp=None,
+    architecture="skip",
+    class_mapping_layers=0,
+    class_codes="mean faces",
+    mbstd_group_size=4,
+    reuse_fakes=True,
+    r1_interval=16,
+    path_weight=0.0,
+    path_interval=8,
+    style_mixing=0.0,
+    ema_kimg=10.0,
+    ema_rampup=0.05,
+    mirror=True,
+    augment=("pixels", "geometry", "colour"),
+    augment_target=0.6,
+    augment_kimg=500.0,
+    augment_after=50.0,
+)
+PRESETS = {"sface": _SFACE, "sface-grown": _SFACE_GROWN, "demo": _DEMO}

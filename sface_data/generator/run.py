@@ -1,26 +1,98 @@
 """The folder of a training run of a generator, and the loop that fills it."""
 
-import math
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
+from torch import Tensor
 
-from sface_data.generator.generator_file import save_generator
-from sface_data.generator.networks import Generator
-from sface_data.generator.sampler import pixels_of
-from sface_data.generator.train import Training
-from sface_data.generator.training_checkpoint import load_training, save_training
-from sface_data.io.files import atomic_write
+from sface_data.faces.sources import open_source
+from sface_data.generator.faces import TrainingFaces
+from sface_data.generator.generator_file import load_generator, save_generator
+from sface_data.generator.recipe import PRESETS
+from sface_data.generator.train import Settings, Training
+from sface_data.generator.watch import pixel_distance, write_sheet
+from sface_data.runtime.devices import choose_precision
+from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
 from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
-from sface_data.training.tensorboard_log import TENSORBOARD, tensorboard_log
+from sface_data.training.tensorboard_log import TENSORBOARD, check_tensorboard, tensorboard_log
 
-_OURS = ("generator-*.safetensors", "samples-*.png", TENSORBOARD)
+WEIGHTS = "generator.safetensors"
+_OURS = (WEIGHTS, "samples-*.png", TENSORBOARD)
 _REPORT = 1000  # images between two lines of metrics
-_GRID_ROWS, _GRID_COLUMNS = 16, 10  # classes, images of each
-_ADVICE = "start a new run with a lower learning rate, a larger --gamma or --precision fp32"
+_ADVICE = "start a new run with a larger --gamma or --precision fp32"
+
+
+def train_generator(
+    data: Path,
+    outdir: Path,
+    preset: str = "demo",
+    *,
+    resolution: int | None = None,
+    kimg: float | None = None,
+    batch: int | None = None,
+    gamma: float | None = None,
+    init: Path | None = None,
+    seed: int = 0,
+    checkpoint_kimg: float = 10.0,
+    tensorboard: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Path:
+    """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
+
+    Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint, to the
+    same bytes on a CPU. Under torchrun the processes share the work of each step.
+
+    `outdir` gets `generator.safetensors` (float32 weights, for `generate`), `checkpoint.pt`, `metrics.jsonl`, and
+    a contact sheet for each checkpoint, `samples-KIMG.png`: see `watch.write_sheet`.
+
+    Args:
+        data: labelled square faces, the side a power of two: a folder per identity, WebDataset shards, RecordIO
+            (.rec) or a folder of `datasets`.
+        outdir: folder of the run: new, empty, or one to go on with.
+        preset: name of a recipe, a key of `recipe.PRESETS`.
+        resolution: side in pixels of the last stage; the recipe's by default. A run that ended at a lower one goes
+            on to a higher one.
+        kimg: length of the run, all stages, in thousands of images; the recipe's by default.
+        batch: images a step, over all processes, in every stage; the recipe's by default.
+        gamma: weight of the gradient penalty R1 in every stage; the recipe's by default.
+        init: generator to start from, in the stage of its resolution; random weights by default.
+        seed: of all random choices.
+        checkpoint_kimg: thousands of images between two checkpoints.
+        tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        precision: of the convolutions: `auto`, `fp32` or `bf16`.
+
+    Returns:
+        The file of the generator.
+
+    Raises:
+        BadInput: for faces, files, a folder or settings that do not fit; the last checkpoint is kept.
+    """
+    if tensorboard:
+        check_tensorboard()
+    recipe = PRESETS[preset].adjusted(batch, gamma)
+    if resolution is not None:
+        recipe = recipe.up_to(resolution)
+    where = training_device(device)
+    initial = None if init is None else load_generator(init)
+    faces = TrainingFaces(open_source(data))
+    settings = Settings(
+        recipe=recipe,
+        seed=seed,
+        precision=choose_precision(precision, where, conv_clamp=None),
+        device=where.type,
+        classes=len(faces.class_names),
+        faces=len(faces),
+        faces_sha256=faces.sha256,
+        initial_sha256=None if initial is None else initial.generator_sha256,
+    )
+    with process_group(where) as group:
+        training = Training(faces, settings, where, group, None if initial is None else initial.generator)
+        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
+    return outdir / WEIGHTS
 
 
 def run_training(
@@ -28,13 +100,10 @@ def run_training(
 ) -> None:
     """Trains until `kimg` thousand images have been shown, from the checkpoint in `outdir` if there is one.
 
-    Fills the folder with `checkpoint.pt`, `metrics.jsonl`, and for each checkpoint the averaged generator
-    (`generator-KIMG.safetensors`) and what it makes (`samples-KIMG.png`: rows are classes).
+    See `train_generator` for what it writes.
 
     Args:
         kimg: rounded up to a whole batch.
-        checkpoint_kimg: thousands of images between two checkpoints.
-        tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
 
     Raises:
         BadInput: if the folder holds a run with other settings or another process fills it, or if a loss is
@@ -42,44 +111,45 @@ def run_training(
     """
     with claimed(outdir, training.group.rank, _OURS):
         if (outdir / CHECKPOINT).exists():
-            load_training(training, outdir / CHECKPOINT)
-        progress, batch = training.progress, training.settings.recipe.batch
-        total = math.ceil(kimg * 1000 / batch) * batch
-        report = MetricsLog(outdir / METRICS, training.group, progress.images, _ADVICE)
-        wanted = tensorboard and training.group.rank == 0
+            training.load(outdir / CHECKPOINT)
+        state, rank = training.state, training.group.rank
+        before, total = state.images, training.settings.recipe.total(kimg)
+        metrics = MetricsLog(outdir / METRICS, training.group, before, _ADVICE)
         with (
-            tensorboard_log(outdir, progress.images, wanted) as board,
-            images_bar(progress.images, total, training.group.rank) as bar,
+            tensorboard_log(outdir, before, tensorboard and rank == 0) as board,
+            images_bar(before, total, rank) as bar,
         ):
-            while progress.images < total:
-                before = progress.images
-                report.add(training.step())
-                bar.update(batch)
-                last = progress.images >= total
-                save = last or crossed_multiple(before, progress.images, round(checkpoint_kimg * 1000))
-                if save or crossed_multiple(before, progress.images, _REPORT):
-                    figures = report.write(progress.images, {"augment_p": progress.augment_p.item()})
+            for measured in steps(training, total):
+                metrics.add(measured)
+                bar.update(state.images - before)
+                save = state.images >= total or crossed_multiple(
+                    before, state.images, round(checkpoint_kimg * 1000)
+                )
+                if save or crossed_multiple(before, state.images, _REPORT):
+                    figures = {"resolution": training.stage.resolution, "augment_p": state.augment_p.item()}
+                    if save and rank == 0:
+                        figures["pixel_distance"] = pixel_distance(training.averaged, training.faces)
+                    line = metrics.write(state.images, figures)
                     if board is not None:
-                        board.add(figures, progress.images)
-                if save and training.group.rank == 0:
-                    name = f"{progress.images / 1000:09.2f}"
-                    save_generator(training.averaged, outdir / f"generator-{name}.safetensors")
-                    write_grid(training.averaged, outdir / f"samples-{name}.png")
-                    # Last, so that what belongs to a checkpoint is there, or made again.
-                    save_training(training, outdir / CHECKPOINT)
+                        board.add(line, state.images)
+                if save and rank == 0:
+                    _save(training, outdir)
+                before = state.images
 
 
-@torch.no_grad()
-def write_grid(generator: Generator, path: Path) -> None:
-    """Draws images of a generator into a PNG: rows are classes, columns the same latents in each."""
-    config = generator.config
-    device = generator.mapping.w_avg.device
-    rows = min(_GRID_ROWS, max(config.c_dim, 1))
-    z = torch.from_numpy(np.random.RandomState(0).randn(_GRID_COLUMNS, config.z_dim).astype(np.float32)).to(device)
-    strips = []
-    for row in range(rows):
-        classes = torch.full((_GRID_COLUMNS,), row * max(config.c_dim, 1) // rows, device=device)
-        images = generator(z, classes)  # [N,3,R,R]
-        strips.append(np.concatenate(list(pixels_of(images).cpu().numpy()), axis=1))
-    with atomic_write(path) as file:
-        Image.fromarray(np.concatenate(strips, axis=0)).save(file, "png")
+def steps(training: Training, total: int) -> Iterator[dict[str, Tensor]]:
+    """Trains until `total` images have been shown, stage after stage; yields what each step measured."""
+    while training.state.images < total:
+        if training.end is not None and training.state.images >= training.end:
+            training.grow()
+        end = total if training.end is None else min(total, training.end)
+        with closing(training.batches()) as batches:
+            while training.state.images < end:
+                yield training.step(*next(batches))
+
+
+def _save(training: Training, outdir: Path) -> None:
+    """What belongs to a checkpoint first: when the checkpoint is there, so is that, or it is made again."""
+    save_generator(training.averaged, outdir / WEIGHTS)
+    write_sheet(training.averaged, training.faces, outdir / f"samples-{training.state.images / 1000:09.2f}.png")
+    training.save(outdir / CHECKPOINT)

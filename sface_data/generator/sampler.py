@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.errors import BadInput
-from sface_data.generator.networks import Generator, GeneratorConfig, Noise, SynthesisLayer, channels_at
+from sface_data.generator.config import GeneratorConfig, channels_at
+from sface_data.generator.networks import Generator, Noise, SynthesisLayer
 from sface_data.runtime.devices import DTYPES
 
 _CPU_ACTIVATION = 64 << 20  # bytes

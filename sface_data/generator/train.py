@@ -1,22 +1,40 @@
-"""Training of a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
+"""Training of a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
 
 From the papers https://arxiv.org/abs/1912.04958 (networks, regularisation) and https://arxiv.org/abs/2006.06676
 (augmentation). One loop serves all recipes.
 
 A regulariser that is due is added, times its interval, to the loss of that step, so that one step of Adam
 serves both; the papers take a step of its own for it and slow Adam down accordingly (appendix B of the first).
+
+Where a stage ends, the networks grow (see `growing`): generator, average and discriminator are at that moment the
+functions they were. Order of the faces, random numbers, strength of augmentation and mean path length go on. Adam
+begins anew, as its memory of 100 steps is of other gradients, and so does the ramp of the average, which the new
+layers need to be followed fast. New layers are a function of the seed and the stage. So a run that was stopped, at
+whatever moment, goes on exactly.
+
+Augmentation is steered by the mean sign of the discriminator on authentic faces, r_t of the second paper. It is
+large where the discriminator has learned the faces by heart, but also where it merely wins, as small networks let
+it do early. Learning by heart takes many showings: so a recipe can say how often each face must have been shown
+(`augment_after`) before the strength rises. In runs shorter than that, it stays 0.
 """
 
 import copy
 import dataclasses
+from collections.abc import Generator as Batches
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.generator.augment import augment
-from sface_data.generator.faces import TrainingFaces
+from sface_data.generator.class_codes import class_codes, mean_faces
+from sface_data.generator.config import GeneratorConfig
+from sface_data.generator.faces import TrainingFaces, network_images
+from sface_data.generator.growing import grow_discriminator, grow_generator
 from sface_data.generator.losses import (
     PATH_DECAY,
     discriminator_loss,
@@ -24,16 +42,20 @@ from sface_data.generator.losses import (
     path_lengths,
     r1_penalty,
 )
-from sface_data.generator.networks import Discriminator, Generator, GeneratorConfig
-from sface_data.generator.recipe import Recipe
-from sface_data.generator.weights import Network
+from sface_data.generator.networks import Discriminator, Generator
+from sface_data.generator.recipe import Recipe, Stage
 from sface_data.runtime.devices import DTYPES
+from sface_data.training.checkpoint import check_settings, read_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
+from sface_data.training.face_batches import FaceBatches
 from sface_data.training.random_numbers import BatchRandom
 from sface_data.training.shuffle import ShuffledIndices
 
+Network = TypeVar("Network", Generator, Discriminator)
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
+_NETWORKS = ("generator", "discriminator", "averaged")
+_FORMAT = "sface_data.training/2"
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,7 @@ class Settings:
         seed: of initial weights, latents, noise, augmentation and order of the faces.
         precision: of the convolutions, a key of DTYPES.
         device: kind of device, which random numbers depend on.
-        resolution, classes, faces, faces_sha256: what is trained on.
+        classes, faces, faces_sha256: what is trained on.
         initial_sha256: digest of the generator that training starts from; None for random weights.
     """
 
@@ -52,42 +74,51 @@ class Settings:
     seed: int
     precision: str
     device: str
-    resolution: int
     classes: int
     faces: int
     faces_sha256: str
     initial_sha256: str | None = None
 
+    def until(self, stage: int) -> "Settings":
+        """What a run depends on that is in a stage: later ones may still be changed."""
+        return dataclasses.replace(
+            self, recipe=dataclasses.replace(self.recipe, stages=self.recipe.stages[: stage + 1])
+        )
+
 
 @dataclass
-class Progress:
+class TrainingState:
     """What changes in a run besides weights: numbers that must survive a stop.
 
     Attributes:
-        images: real images shown so far.
+        images: authentic images shown so far.
+        stage: index of the stage that the networks are of.
         augment_p: strength of augmentation, float32 [].
-        signs: sum of the mean sign of the discriminator's output on real faces since the last change, [].
+        signs: sum of the mean sign of the discriminator's output on authentic faces since the last change, [].
         path_mean: running mean of path lengths, [].
     """
 
     images: int
+    stage: int
     augment_p: Tensor
     signs: Tensor
     path_mean: Tensor
 
 
 class Training:
-    """A run between two steps: networks, optimisers, random numbers and progress.
+    """A run between two steps: networks, optimisers, random numbers and state.
 
     Args:
         faces: what is trained on.
         settings: see there.
         device: where it is trained.
         group: the processes that share the work.
-        initial: generator whose weights training starts from, the one that the settings name.
+        initial: generator whose weights training starts from, in the stage of its resolution; the one that the
+            settings name.
 
     Raises:
-        BadInput: if the batch cannot be shared out, or the initial generator is of another architecture.
+        BadInput: if faces are too small, a batch cannot be shared out, or the initial generator is of another
+            architecture.
     """
 
     def __init__(
@@ -99,89 +130,187 @@ class Training:
         initial: Generator | None = None,
     ) -> None:
         recipe = settings.recipe
-        if recipe.batch % (group.size * recipe.mbstd_group_size):
-            raise BadInput(
-                f"the batch is {recipe.batch}; it must be a multiple of {group.size * recipe.mbstd_group_size} "
-                f"({group.size} processes, groups of {recipe.mbstd_group_size} images)"
-            )
+        for stage in recipe.stages:
+            faces.check_resolution(stage.resolution)
+            _check_batch(stage.batch, recipe.mbstd_group_size, group.size)
         self.faces, self.settings, self.device, self.group = faces, settings, device, group
         self.dtype = DTYPES[settings.precision]
-        self.share = recipe.batch // group.size  # images a step of this process
-        self.order = ShuffledIndices(len(faces), recipe.mirror, settings.seed)
-        torch.manual_seed(settings.seed)
-        generator = Generator(recipe.generator_config(settings.resolution, settings.classes))
-        discriminator = Discriminator(recipe.discriminator_config(settings.resolution, settings.classes))
-        if initial is not None:
-            _check_same(initial.config, generator.config)
-            generator.load_state_dict(initial.state_dict())
-        self.generator = _placed(generator, device)
-        self.discriminator = _placed(discriminator, device)
-        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.optimizers = {
-            "generator": _adam(self.generator, recipe.learning_rate),
-            "discriminator": _adam(self.discriminator, recipe.learning_rate),
-        }
+        self.class_indices = torch.from_numpy(faces.class_indices).to(device)
         self.random = BatchRandom(settings.seed, device, group.rank, group.size)
         zero = torch.zeros([], device=device)
-        self.progress = Progress(0, zero.clone(), zero.clone(), zero.clone())
+        self.state = TrainingState(0, 0, zero.clone(), zero.clone(), zero.clone())
+        if initial is not None:
+            self.state.stage = _stage_of(initial.config, settings)
+            self.state.images = self._start
+        generator, discriminator = self._new_networks()
+        if initial is not None:
+            generator.load_state_dict(initial.state_dict())
+        elif recipe.class_codes == "mean faces":
+            means = mean_faces(faces)
+            for number, network in enumerate((generator, discriminator)):
+                weight = network.get_parameter("mapping.embed.weight").data  # [dimensions,C]
+                weight.copy_(class_codes(means, len(weight), settings.seed + number).t())
+        self._take(generator, discriminator, copy.deepcopy(generator))
 
-    def step(self) -> dict[str, Tensor]:
-        """Trains both networks on one batch, and returns what was measured, each a tensor []."""
-        recipe, number = self.settings.recipe, self.progress.images // self.settings.recipe.batch
+    @property
+    def stage(self) -> Stage:
+        """The stage that the networks are of."""
+        return self.settings.recipe.stages[self.state.stage]
+
+    @property
+    def end(self) -> int | None:
+        """How many images the run has shown when the networks grow; None in the last stage."""
+        recipe = self.settings.recipe
+        return None if self.state.stage == len(recipe.stages) - 1 else recipe.ends[self.state.stage]
+
+    @property
+    def _start(self) -> int:
+        """How many images the run had shown when the stage began."""
+        return (0, *self.settings.recipe.ends)[self.state.stage]
+
+    def batches(self) -> Batches[tuple[Tensor, Tensor], None, None]:
+        """What `step` takes, from here on in this stage, without end."""
+        recipe, stage = self.settings.recipe, self.stage
+        shuffled = ShuffledIndices(len(self.faces), "both" if recipe.mirror else 0.0, self.settings.seed)
+        read = partial(self.faces.read, resolution=stage.resolution)
+        supply = FaceBatches(read, self.faces.class_indices, shuffled, stage.batch, self.group)
+        return supply.from_image(self.state.images)
+
+    def step(self, pixels: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Trains both networks on one batch, and returns what was measured, each a tensor [].
+
+        Args:
+            pixels: of this process, uint8 [n,R,R,3].
+            classes: of them, int64 [n].
+        """
+        recipe, stage, state = self.settings.recipe, self.stage, self.state
+        number = (state.images - self._start) // stage.batch
         self.discriminator.requires_grad_(False)
         self.generator.requires_grad_(True)
-        measured = self.generator_step(regularise=_due(recipe.path_weight, recipe.path_interval, number))
+        fakes, measured = self.generator_step(_due(recipe.path_weight, recipe.path_interval, number))
         self.discriminator.requires_grad_(True)
         self.generator.requires_grad_(False)
-        measured |= self.discriminator_step(regularise=_due(recipe.r1_gamma, recipe.r1_interval, number))
-        self.progress.images += recipe.batch
+        if not recipe.reuse_fakes:
+            with torch.no_grad():
+                fakes = self._generate(stage.batch // self.group.size)[:2]
+        authentic = network_images(pixels, self.device), classes.to(self.device)
+        measured |= self.discriminator_step(authentic, fakes, _due(stage.r1_gamma, recipe.r1_interval, number))
+        state.images += stage.batch
         self._average_weights()
         if (number + 1) % _AUGMENT_INTERVAL == 0:
             self._adapt_augmentation()
         return measured
 
-    def generator_step(self, regularise: bool) -> dict[str, Tensor]:
-        """One step of the generator, with path-length regularisation or without."""
-        recipe = self.settings.recipe
-        images, classes, ws = self._generate(self.share)
+    def generator_step(self, regularise: bool) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """One step of the generator, with path-length regularisation or without.
+
+        Returns:
+            The images [n,3,R,R] that it learned from with their classes [n], and what was measured.
+        """
+        recipe, share = self.settings.recipe, self.stage.batch // self.group.size
+        images, classes, ws = self._generate(share)
         logits = self._judge(images, classes, self.dtype)
         loss = generator_loss(logits)
         measured = {"generator_loss": loss.detach()}
+        fakes = images.detach(), classes
         self._track_w_avg(ws)
         if regularise:
-            images, _, ws = self._generate(max(self.share // 2, 1))
+            images, _, ws = self._generate(max(share // 2, 1))
             lengths = path_lengths(images, ws, self.random.normal(*images.shape))
-            mean = torch.lerp(self.progress.path_mean, self.group.mean(lengths.detach().mean()), PATH_DECAY)
-            self.progress.path_mean = mean
+            mean = torch.lerp(self.state.path_mean, self.group.mean(lengths.detach().mean()), PATH_DECAY)
+            self.state.path_mean = mean
             penalty = (lengths - mean).square().mean()
             loss = loss + penalty * (recipe.path_weight * recipe.path_interval)
             measured |= {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
         self._descend("generator", self.generator, loss)
-        return measured
+        return fakes, measured
 
-    def discriminator_step(self, regularise: bool) -> dict[str, Tensor]:
-        """One step of the discriminator, with R1 or without."""
-        recipe = self.settings.recipe
-        with torch.no_grad():
-            fake, fake_classes, _ = self._generate(self.share)
-        fake_logits = self._judge(fake, fake_classes, self.dtype)
-        rank, size = self.group.rank, self.group.size
-        indices, mirrored = self.order.indices(self.progress.images, recipe.batch)
-        real, real_classes = self.faces.batch(indices[rank::size], mirrored[rank::size])
-        real = real.to(self.device).requires_grad_(regularise)
+    def discriminator_step(
+        self, authentic: tuple[Tensor, Tensor], fakes: tuple[Tensor, Tensor], regularise: bool
+    ) -> dict[str, Tensor]:
+        """One step of the discriminator on images [n,3,R,R] with classes [n], with R1 or without."""
+        recipe, gamma = self.settings.recipe, self.stage.r1_gamma
+        fake_logits = self._judge(*fakes, self.dtype)
+        images, classes = authentic
+        images.requires_grad_(regularise)
         # Derivatives of derivatives lose too much in few bits, and have no fast kernels in them on CPUs.
-        dtype = torch.float32 if regularise else self.dtype
-        real_logits = self._judge(real, real_classes.to(self.device), dtype)
-        loss = discriminator_loss(real_logits, fake_logits)
-        sign = self.group.mean(real_logits.detach().sign().mean())
-        self.progress.signs = self.progress.signs + sign
-        measured = {"discriminator_loss": loss.detach(), "real_sign": sign}
+        logits = self._judge(images, classes, torch.float32 if regularise else self.dtype)
+        loss = discriminator_loss(logits, fake_logits)
+        sign = self.group.mean(logits.detach().sign().mean())
+        self.state.signs = self.state.signs + sign
+        measured = {"discriminator_loss": loss.detach(), "authentic_sign": sign}
         if regularise:
-            penalty = r1_penalty(real_logits, real)
-            loss = loss + penalty * (recipe.r1_gamma / 2 * recipe.r1_interval)
+            penalty = r1_penalty(logits, images)
+            loss = loss + penalty * (gamma / 2 * recipe.r1_interval)
             measured["r1_penalty"] = penalty.detach()
         self._descend("discriminator", self.discriminator, loss)
         return measured
+
+    def grow(self) -> None:
+        """Goes on to the next stage; see the top of this file for what passes on."""
+        self.state.stage += 1
+        generator, discriminator = self._new_networks()
+        averaged = copy.deepcopy(generator)
+        grow_generator(self.generator, generator)
+        grow_generator(self.averaged, averaged)
+        grow_discriminator(self.discriminator, discriminator)
+        self._take(generator, discriminator, averaged)
+        self.state.signs = torch.zeros_like(self.state.signs)
+
+    def save(self, path: Path) -> None:
+        """Writes everything that the next step depends on, atomically."""
+        content = {
+            "state": {field.name: getattr(self.state, field.name) for field in dataclasses.fields(self.state)},
+            "networks": {name: getattr(self, name).state_dict() for name in _NETWORKS},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "random": self.random.state,
+        }
+        settings = self.settings.until(self.state.stage)
+        write_checkpoint(path, _FORMAT, dataclasses.asdict(settings), content)
+
+    def load(self, path: Path) -> None:
+        """Goes on from what a run with the same settings saved, in any number of processes.
+
+        Raises:
+            BadInput: if the file is broken, or of a run with other settings, which are named.
+        """
+        content = read_checkpoint(path, _FORMAT)
+        held = content["state"]["stage"]
+        if held >= len(self.settings.recipe.stages):
+            raise BadInput(
+                f"{path}: the run has grown beyond {self.settings.recipe.stages[-1].resolution} pixels; go on "
+                "with a higher --resolution, or choose another folder"
+            )
+        check_settings(path, dataclasses.asdict(self.settings.until(held)), content["settings"])
+        for name, value in content["state"].items():
+            setattr(self.state, name, value.to(self.device) if isinstance(value, Tensor) else value)
+        generator, discriminator = self._new_networks()
+        self._take(generator, discriminator, copy.deepcopy(generator))
+        for name in _NETWORKS:
+            getattr(self, name).load_state_dict(content["networks"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][name])
+        self.random.state = content["random"]
+
+    def _new_networks(self) -> tuple[Generator, Discriminator]:
+        """Networks of the stage with random weights, a function of seed and stage."""
+        recipe, resolution, classes = self.settings.recipe, self.stage.resolution, self.settings.classes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed + self.state.stage)
+            return (
+                Generator(recipe.generator_config(resolution, classes)),
+                Discriminator(recipe.discriminator_config(resolution, classes)),
+            )
+
+    def _take(self, generator: Generator, discriminator: Discriminator, averaged: Generator) -> None:
+        """Puts networks on the device, with new optimisers."""
+        self.generator = _placed(generator, self.device)
+        self.discriminator = _placed(discriminator, self.device)
+        self.averaged = _placed(averaged, self.device).eval().requires_grad_(False)
+        self.optimizers = {
+            "generator": _adam(self.generator, self.stage.learning_rate),
+            "discriminator": _adam(self.discriminator, self.stage.learning_rate),
+        }
 
     def _track_w_avg(self, ws: Tensor) -> None:
         """Moves the mean of w, which truncation pulls towards, to the ws [N,num_ws,w_dim] of a batch."""
@@ -191,13 +320,14 @@ class Training:
     def _generate(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """n images [n,3,R,R] of classes [n] as frequent as in the faces, and their ws [n,num_ws,w_dim]."""
         config = self.generator.config
-        classes = self.faces.classes(self.random.integers(n, len(self.faces))).to(self.device)
+        classes = self.class_indices[self.random.integers(n, len(self.faces))]
         ws = self.generator.ws(self.random.normal(n, config.z_dim), classes)
-        chance, layer = self.random.shared(2).tolist()
-        other = self.random.normal(n, config.z_dim)
-        if chance < self.settings.recipe.style_mixing:
-            first = 1 + int(layer * (config.num_ws - 1))
-            ws = torch.cat([ws[:, :first], self.generator.ws(other, classes)[:, first:]], dim=1)
+        if self.settings.recipe.style_mixing:
+            chance, layer = self.random.shared(2).tolist()
+            other = self.random.normal(n, config.z_dim)
+            if chance < self.settings.recipe.style_mixing:
+                first = 1 + int(layer * (config.num_ws - 1))
+                ws = torch.cat([ws[:, :first], self.generator.ws(other, classes)[:, first:]], dim=1)
         noise = [self.random.normal(n, 1, size, size) for size in config.noise_resolutions]
         return self.generator.synthesis(ws, noise, self.dtype), classes, ws
 
@@ -205,7 +335,7 @@ class Training:
         """The discriminator's logits [N,1] on images [N,3,R,R], augmented."""
         recipe = self.settings.recipe
         if recipe.augment:
-            images = augment(images, recipe.augment, self.progress.augment_p, self.random)
+            images = augment(images, recipe.augment, self.state.augment_p, self.random)
         return self.discriminator(images, classes, dtype)
 
     def _descend(self, name: str, network: torch.nn.Module, loss: Tensor) -> None:
@@ -217,24 +347,38 @@ class Training:
 
     @torch.no_grad()
     def _average_weights(self) -> None:
-        recipe, images = self.settings.recipe, self.progress.images
+        recipe, images = self.settings.recipe, self.state.images - self._start
         half_life = min(recipe.ema_kimg * 1000, images * recipe.ema_rampup)  # images
-        keep = 0.5 ** (recipe.batch / max(half_life, 1e-8))
+        keep = 0.5 ** (self.stage.batch / max(half_life, 1e-8))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)
         for kept, now in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(now)
 
     def _adapt_augmentation(self) -> None:
-        recipe = self.settings.recipe
-        overfitting = self.progress.signs / _AUGMENT_INTERVAL  # r_t of the paper
-        change = recipe.batch * _AUGMENT_INTERVAL / (recipe.augment_kimg * 1000)
-        direction = (overfitting - recipe.augment_target).sign()
-        self.progress.augment_p = (self.progress.augment_p + direction * change).clamp(0, 1)
-        self.progress.signs = torch.zeros_like(self.progress.signs)
+        recipe, state = self.settings.recipe, self.state
+        if state.images >= recipe.augment_after * len(self.faces):
+            overfitting = state.signs / _AUGMENT_INTERVAL  # r_t of the paper
+            change = self.stage.batch * _AUGMENT_INTERVAL / (recipe.augment_kimg * 1000)
+            direction = (overfitting - recipe.augment_target).sign()
+            state.augment_p = (state.augment_p + direction * change).clamp(0, 1)
+        state.signs = torch.zeros_like(state.signs)
 
 
-def _check_same(initial: GeneratorConfig, wanted: GeneratorConfig) -> None:
-    there, asked = dataclasses.asdict(initial), dataclasses.asdict(wanted)
+def _check_batch(batch: int, group_size: int, processes: int) -> None:
+    if batch % (processes * group_size):
+        raise BadInput(
+            f"the batch is {batch}; it must be a multiple of {processes * group_size} "
+            f"({processes} processes, groups of {group_size} images)"
+        )
+
+
+def _stage_of(initial: GeneratorConfig, settings: Settings) -> int:
+    """Index of the stage that a generator to start from belongs to."""
+    recipe = settings.recipe
+    sides = [stage.resolution for stage in recipe.stages]
+    index = sides.index(initial.img_resolution) if initial.img_resolution in sides else len(sides) - 1
+    there = dataclasses.asdict(initial)
+    asked = dataclasses.asdict(recipe.generator_config(sides[index], settings.classes))
     different = "; ".join(
         f"{name} {there[name]}, not {asked[name]}" for name in asked if there[name] != asked[name]
     )
@@ -243,6 +387,7 @@ def _check_same(initial: GeneratorConfig, wanted: GeneratorConfig) -> None:
             f"the initial generator is of another architecture ({different}); give one that was trained with this "
             "preset on images of this size with as many classes"
         )
+    return index
 
 
 def _placed(network: Network, device: torch.device) -> Network:

@@ -16,13 +16,13 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.io.files import sha256_of_json
 from sface_data.recognition.augment import augment
-from sface_data.recognition.faces import FaceBatches, faces_sha256
+from sface_data.recognition.faces import face_batches, faces_sha256
 from sface_data.recognition.margin import Head, gather_batch
 from sface_data.recognition.recipe import Recipe
 from sface_data.recognition.sync_batchnorm import synchronise
 from sface_data.recognition.teacher import Teacher
 from sface_data.runtime.devices import DTYPES
-from sface_data.training.checkpoint import read_checkpoint, write_checkpoint
+from sface_data.training.checkpoint import check_settings, read_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.random_numbers import BatchRandom
 
@@ -104,7 +104,7 @@ class Training:
         _check(recipe, source, team, teacher)
         self.settings, self.device, self.team, self.teacher = settings, device, team, teacher
         self.dtype = DTYPES[settings.precision]
-        self.batches = FaceBatches(source, recipe.batch, recipe.mirror, settings.seed, team, threads)
+        self.batches = face_batches(source, recipe.batch, recipe.mirror, settings.seed, team, threads)
         self.dice = BatchRandom(settings.seed, device, team.rank, team.size)
         torch.manual_seed(settings.seed)
         self.network = create_backbone(recipe.backbone, recipe.dimensions, recipe.dropout)
@@ -207,7 +207,8 @@ class Training:
         Raises:
             BadInput: if the file is broken, or of a run with other settings, which are named.
         """
-        content = read_checkpoint(path, _FORMAT, dataclasses.asdict(self.settings))
+        content = read_checkpoint(path, _FORMAT)
+        check_settings(path, dataclasses.asdict(self.settings), content["settings"])
         self.images = content["images"]
         self.network.load_state_dict(content["network"])
         self.optimizers["network"].load_state_dict(content["optimizer"])

@@ -25,23 +25,12 @@ def write_checkpoint(path: Path, kind: str, settings: Content, content: Content)
         torch.save({"format": kind, "settings": canonical_json(settings), **content}, file)
 
 
-def read_checkpoint(path: Path, kind: str, settings: Content) -> Content:
-    """Reads what `write_checkpoint` wrote, onto the CPU.
+def read_checkpoint(path: Path, kind: str) -> Content:
+    """Reads what `write_checkpoint` wrote, onto the CPU; `settings` in it is JSON, see `check_settings`.
 
     Raises:
-        BadInput: if the file is broken or of another kind, or of a run with other settings, which are named.
+        BadInput: if the file is broken or of another kind.
     """
-    content = _read(path, kind)
-    differences = _differences(json.loads(canonical_json(settings)), json.loads(content["settings"]))
-    if differences:
-        raise BadInput(
-            f"{path}: is of a run with other settings; choose another folder, or go on with the same. "
-            f"Asked for, and held: {'; '.join(differences)}"
-        )
-    return content
-
-
-def _read(path: Path, kind: str) -> Content:
     with os_errors_as_bad_input(path):
         data = path.read_bytes()
     try:
@@ -53,12 +42,36 @@ def _read(path: Path, kind: str) -> Content:
     return content
 
 
-def _differences(asked: Content, held: Content) -> list[str]:
-    """One line for each setting that is not the same."""
-    flat, other = _flat(asked), _flat(held)
-    names = [name for name in flat | other if flat.get(name) != other.get(name)]
-    return [f"{name} {flat.get(name)!r}, {other.get(name)!r}" for name in names]
+def check_settings(path: Path, asked: Content, held: str) -> None:
+    """Checks that a run is asked to go on with the settings it had.
+
+    Args:
+        path: of the checkpoint.
+        held: its settings, as JSON.
+
+    Raises:
+        BadInput: if they are others; those that differ are named.
+    """
+    flat, other = _flat(json.loads(canonical_json(asked))), _flat(json.loads(held))
+    differences = [
+        f"{name.removeprefix('recipe.')} {flat.get(name)!r}, {other.get(name)!r}"
+        for name in flat | other
+        if flat.get(name) != other.get(name)
+    ]
+    if differences:
+        raise BadInput(
+            f"{path}: is of a run with other settings; choose another folder, or go on with the same. "
+            f"Asked for, and held: {'; '.join(differences)}"
+        )
 
 
-def _flat(settings: Content) -> Content:
-    return {name: value for name, value in settings.items() if name != "recipe"} | settings["recipe"]
+def _flat(value: Any, name: str = "") -> Content:
+    """Numbers and strings by where they are: `stages.0.batch`."""
+    if not isinstance(value, dict | list):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {
+        inner: each
+        for key, part in items
+        for inner, each in _flat(part, f"{name}.{key}" if name else str(key)).items()
+    }

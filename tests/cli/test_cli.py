@@ -89,8 +89,9 @@ def test_the_size_that_a_dry_run_gives_is_about_right(run: Run, dataset: Path, a
 
 def test_a_dry_run_of_the_published_size(run: Run, tmp_path: Path) -> None:
     """All 10,572 classes, from a network that has them and next to nothing else."""
+    from sface_data.generator.config import GeneratorConfig
     from sface_data.generator.generator_file import save_generator
-    from sface_data.generator.networks import Generator, GeneratorConfig
+    from sface_data.generator.networks import Generator
 
     config = GeneratorConfig(4, 10_572, 4, 8, mapping_layers=1, channel_base=8, channel_max=2)
     save_generator(Generator(config), tmp_path / "many.safetensors")

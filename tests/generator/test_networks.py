@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig
 from sface_data.generator.networks import (
     Discriminator,
-    DiscriminatorConfig,
     Generator,
-    GeneratorConfig,
     SynthesisLayer,
     ToRGB,
 )

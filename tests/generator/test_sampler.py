@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from sface_data.dataset.plan import ImageFormat, SamplePlan, SampleSpec, Truncation, spec_of
 from sface_data.errors import BadInput
+from sface_data.generator.config import GeneratorConfig
 from sface_data.generator.generator_file import load_generator
-from sface_data.generator.networks import Generator, GeneratorConfig
+from sface_data.generator.networks import Generator
 from sface_data.generator.sampler import (
     Sampler,
     class_center,

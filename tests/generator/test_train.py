@@ -1,14 +1,18 @@
-"""Training: the loop, its regularisers, exact resume, several processes, bad input. Tiny networks of 16x16."""
+"""Training: the loop, its regularisers, stages, exact resume, several processes, bad input. Tiny networks."""
 
 import dataclasses
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +24,32 @@ from sface_data.faces.sources import open_source
 from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.generator_file import digest, load_generator
 from sface_data.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
-from sface_data.generator.recipe import PRESETS, Recipe
-from sface_data.generator.run import CHECKPOINT, METRICS, run_training
+from sface_data.generator.ops import downsample2d, upsample2d
+from sface_data.generator.recipe import PRESETS, Recipe, Stage
+from sface_data.generator.run import CHECKPOINT, METRICS, WEIGHTS, run_training, steps, train_generator
 from sface_data.generator.train import Settings, Training
-from sface_data.generator.training_checkpoint import load_training, save_training
 from sface_data.training.distributed import ProcessGroup
-from sface_data.training.shuffle import ShuffledIndices
 
 CPU = torch.device("cpu")
+SMALL = dataclasses.replace(
+    PRESETS["demo"], z_dim=8, w_dim=8, channel_base=128, channel_max=8, r1_interval=4, path_interval=2
+)
+# All that a recipe can have, in one stage; and the recipe of the generator that ships, growing after four steps.
 TINY = dataclasses.replace(
-    PRESETS["demo"], z_dim=8, w_dim=8, channel_base=128, channel_max=8, batch=8, r1_interval=4, path_interval=2
+    SMALL,
+    stages=(Stage(16, kimg=1.0, batch=8, learning_rate=0.0025, r1_gamma=0.1),),
+    path_weight=2.0,
+    style_mixing=0.9,
+    augment_after=0.0,
+    reuse_fakes=False,
+    class_codes="random",
+)
+GROWING = dataclasses.replace(
+    SMALL,
+    stages=(
+        Stage(8, kimg=0.06, batch=16, learning_rate=0.004, r1_gamma=0.1),
+        Stage(16, kimg=0.05, batch=8, learning_rate=0.0025, r1_gamma=0.6),
+    ),
 )
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,7 +87,6 @@ def training_of(faces: TrainingFaces, recipe: Recipe = TINY, group: ProcessGroup
         seed=3,
         precision="fp32",
         device="cpu",
-        resolution=16,
         classes=len(faces.class_names),
         faces=len(faces),
         faces_sha256=faces.sha256,
@@ -77,7 +96,7 @@ def training_of(faces: TrainingFaces, recipe: Recipe = TINY, group: ProcessGroup
 
 def everything(training: Training) -> dict[str, torch.Tensor]:
     """All tensors that the next step depends on, by name."""
-    found = {f"progress.{name}": torch.as_tensor(value) for name, value in vars(training.progress).items()}
+    found = {f"state.{name}": torch.as_tensor(value) for name, value in vars(training.state).items()}
     for name in ("generator", "discriminator", "averaged"):
         found |= {f"{name}.{key}": value for key, value in getattr(training, name).state_dict().items()}
     for name, optimizer in training.optimizers.items():
@@ -91,6 +110,12 @@ def same(a: Training, b: Training) -> None:
     assert mine.keys() == theirs.keys()
     different = [name for name in mine if not torch.equal(mine[name], theirs[name])]
     assert not different
+
+
+def take(training: Training, count: int) -> list[dict[str, torch.Tensor]]:
+    """Some steps, and what they measured."""
+    with closing(steps(training, 1 << 40)) as run:
+        return list(itertools.islice(run, count))
 
 
 def test_losses_are_those_of_the_papers() -> None:
@@ -125,8 +150,7 @@ def test_path_length_of_a_linear_generator() -> None:
 def test_training_learns_which_class_is_which(faces: TrainingFaces) -> None:
     recipe = dataclasses.replace(TINY, mirror=False, augment=(), path_weight=0.0, ema_kimg=0.2)
     training = training_of(faces, recipe)
-    for _ in range(160):
-        training.step()
+    take(training, 160)
     z = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
     tilt = []
     for c in range(2):
@@ -137,14 +161,14 @@ def test_training_learns_which_class_is_which(faces: TrainingFaces) -> None:
 
 def test_training_starts_from_a_generator(faces: TrainingFaces) -> None:
     trained = training_of(faces)
-    trained.step()
+    take(trained, 1)
     settings = dataclasses.replace(trained.settings, initial_sha256=digest(trained.averaged))
     again = Training(faces, settings, CPU, ProcessGroup(), trained.averaged)
     for network in (again.generator, again.averaged):
         weights = network.state_dict()
         assert all(torch.equal(weights[name], value) for name, value in trained.averaged.state_dict().items())
     before = digest(trained.averaged)
-    again.step()
+    take(again, 1)
     assert digest(trained.averaged) == before != digest(again.averaged)
 
 
@@ -157,18 +181,18 @@ def test_a_generator_of_another_architecture_is_no_start(faces: TrainingFaces) -
 
 def test_strength_of_augmentation_follows_the_discriminator(faces: TrainingFaces) -> None:
     training = training_of(faces, dataclasses.replace(TINY, augment_kimg=0.32))
-    measured = [training.step() for _ in range(8)]
+    measured = take(training, 8)
     expected = 0.0
     for four in (measured[:4], measured[4:]):
-        sign = np.mean([step["real_sign"].item() for step in four])
+        sign = np.mean([step["authentic_sign"].item() for step in four])
         expected = min(max(expected + np.sign(sign - 0.6) * 32 / 320, 0), 1)
-    assert training.progress.augment_p.item() == pytest.approx(expected)
+    assert training.state.augment_p.item() == pytest.approx(expected)
 
 
 def test_average_has_the_half_life_of_the_recipe(faces: TrainingFaces) -> None:
     training = training_of(faces, dataclasses.replace(TINY, ema_kimg=0.004, ema_rampup=1.0))
     before = training.averaged.mapping.fc0.weight.clone()
-    training.step()
+    take(training, 1)
     now = training.generator.mapping.fc0.weight
     assert torch.allclose(training.averaged.mapping.fc0.weight, before * 0.25 + now * 0.75, atol=1e-6)
     assert torch.equal(training.averaged.mapping.w_avg, training.generator.mapping.w_avg)
@@ -182,41 +206,88 @@ def test_a_gradient_that_is_not_finite_is_cleaned() -> None:
     assert weight.grad.tolist() == [1.0, 0.0, 1e5, -1e5]
 
 
-def test_every_face_is_shown_once_a_pass_in_an_order_of_its_own() -> None:
-    order = ShuffledIndices(7, mirror=True, seed=1)
-    passes = []
-    for number in range(2):
-        indices, mirrored = order.indices(14 * number, 14)
-        passes.append(list(zip(indices.tolist(), mirrored.tolist(), strict=True)))
-        assert sorted(passes[-1]) == sorted((i, m) for i in range(7) for m in (False, True))
-    assert passes[0] != passes[1]
-    assert [pair.tolist() for pair in order.indices(5, 3)] == [
-        p.tolist() for p in ShuffledIndices(7, True, 1).indices(5, 3)
-    ]
+def test_augmentation_waits_until_every_face_was_shown_often(faces: TrainingFaces) -> None:
+    """Signs above any target raise the strength of `sface` at once, and of other recipes only later."""
+    for after, expected in ((0.0, 2), (1.0, 1)):  # 24 faces: three steps of eight; changes after steps 4 and 8
+        recipe = dataclasses.replace(TINY, augment_kimg=0.32, augment_target=-2.0, augment_after=after * 1.5)
+        training = training_of(faces, recipe)
+        take(training, 8)
+        assert training.state.augment_p.item() == pytest.approx(expected * 0.1)
+
+
+def test_the_discriminator_learns_from_the_fakes_of_the_generator_or_from_new_ones(faces: TrainingFaces) -> None:
+    for reuse in (True, False):
+        training = training_of(faces, dataclasses.replace(TINY, reuse_fakes=reuse))
+        made: list[torch.Tensor] = []
+        shown: list[torch.Tensor] = []
+        generate, learn = training._generate, training.discriminator_step
+
+        def noted(n: int, generate=generate, made=made):  # type: ignore[no-untyped-def]
+            images, classes, ws = generate(n)
+            made.append(images.detach())
+            return images, classes, ws
+
+        def seen(authentic, fakes, regularise, learn=learn, shown=shown):  # type: ignore[no-untyped-def]
+            shown.append(fakes[0])
+            return learn(authentic, fakes, regularise)
+
+        training._generate, training.discriminator_step = noted, seen  # type: ignore[method-assign]
+        take(training, 2)
+        found = [any(torch.equal(fake, images) for images in made) for fake in shown]
+        assert found == [True, True]
+        assert len(made) == (3 if reuse else 5)  # one more for path lengths, in the first step
+        assert torch.equal(shown[1], made[2 if reuse else 4])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_run_goes_on_exactly(faces: TrainingFaces, tmp_path: Path, precision: str) -> None:
+@pytest.mark.parametrize("recipe", [TINY, GROWING], ids=["one stage", "two stages"])
+def test_a_run_goes_on_exactly(faces: TrainingFaces, tmp_path: Path, recipe: Recipe, precision: str) -> None:
+    """Stopped before, at and after the moment of growing."""
+
     def fresh() -> Training:
-        training = training_of(faces)
+        training = training_of(faces, recipe)
         settings = dataclasses.replace(training.settings, precision=precision)
         return Training(faces, settings, CPU, ProcessGroup())
 
-    undisturbed, first, second = fresh(), fresh(), fresh()
-    for _ in range(10):
-        undisturbed.step()
-    for _ in range(5):
-        first.step()
-    save_training(first, tmp_path / "a.pt")
-    load_training(second, tmp_path / "a.pt")
-    same(first, second)
-    for _ in range(5):
-        second.step()
-    same(undisturbed, second)
+    undisturbed, stopped = fresh(), fresh()
+    take(undisturbed, 10)
+    for count in (3, 1, 2, 4):
+        take(stopped, count)
+        stopped.save(tmp_path / "a.pt")
+        again = fresh()
+        again.load(tmp_path / "a.pt")
+        same(stopped, again)
+        stopped = again
+    same(undisturbed, stopped)
+
+
+def test_a_run_goes_through_the_stages(faces: TrainingFaces) -> None:
+    training = training_of(faces, GROWING)
+    assert GROWING.ends == (64, 120)
+    take(training, 4)
+    assert (training.state.images, training.state.stage) == (64, 0)
+    before = {name: getattr(training, name) for name in ("generator", "averaged", "discriminator")}
+    z = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    classes = torch.tensor([0, 1, 0, 1])
+    training.grow()
+    assert training.stage.resolution == 16
+    for name in ("generator", "averaged"):
+        grown = getattr(training, name)(z, classes)
+        assert torch.equal(grown, upsample2d(before[name](z, classes)))
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(
+        training.discriminator(images, classes), before["discriminator"](downsample2d(images), classes)
+    )
+    assert {group["lr"] for adam in training.optimizers.values() for group in adam.param_groups} == {0.0025}
+    measured = take(training, 3)
+    assert training.state.images == 88
+    assert all(torch.isfinite(value) for step in measured for value in step.values())
+    moved = training.generator.synthesis.get_submodule("b16.torgb").weight
+    assert moved.abs().max() > 0
 
 
 def command(folder: Path, outdir: Path, *more: object) -> list[str]:
-    arguments = ["generator", "train", "--data", folder, "--outdir", outdir, "--preset", "demo", "--batch", 4,
+    arguments = ["generator", "train", "--data", folder, "--outdir", outdir, "--resolution", 16, "--batch", 4,
                  "--device", "cpu", "--precision", "fp32", "--checkpoint-kimg", 0.008, *more]  # fmt: skip
     return [str(argument) for argument in arguments]
 
@@ -232,7 +303,7 @@ def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(folder: Path, 
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-    assert not (two / "generator-000000.04.safetensors").exists(), "it was finished before it was killed"
+    assert not (two / "samples-000000.04.png").exists(), "it was finished before it was killed"
     subprocess.run([*program, *command(folder, two, *kimg)], check=True, capture_output=True, env=env)
     names = sorted(path.name for path in one.iterdir())
     assert names == sorted(path.name for path in two.iterdir() if not path.name.endswith(".part"))
@@ -260,21 +331,16 @@ def test_a_run_leaves_checkpoint_metrics_generator_and_grid(faces: TrainingFaces
     training = training_of(faces)
     run_training(training, tmp_path / "run", kimg=0.035, checkpoint_kimg=0.016)
     names = sorted(path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock")
-    kimg = ("000000.02", "000000.03", "000000.04")
-    assert names == sorted(
-        [CHECKPOINT, METRICS, *(f"generator-{k}.safetensors" for k in kimg), *(f"samples-{k}.png" for k in kimg)]
-    )
+    sheets = [f"samples-{kimg}.png" for kimg in ("000000.02", "000000.03", "000000.04")]
+    assert names == sorted([CHECKPOINT, METRICS, WEIGHTS, *sheets])
     lines = [json.loads(line) for line in (tmp_path / "run" / METRICS).read_text().splitlines()]
     assert [line["kimg"] for line in lines] == [0.016, 0.032, 0.04]
-    assert {"generator_loss", "discriminator_loss", "real_sign", "augment_p", "images_per_second"} <= lines[
-        0
-    ].keys()
-    shipped = load_generator(tmp_path / "run" / "generator-000000.04.safetensors").generator
+    expected = {"generator_loss", "discriminator_loss", "authentic_sign", "augment_p", "images_per_second"}
+    assert expected | {"resolution", "pixel_distance"} <= lines[0].keys()
+    shipped = load_generator(tmp_path / "run" / WEIGHTS).generator
     assert all(
         torch.equal(a, b) for a, b in zip(shipped.parameters(), training.averaged.parameters(), strict=True)
     )
-    with Image.open(tmp_path / "run" / "samples-000000.04.png") as grid:
-        assert grid.size == (10 * 16, 2 * 16)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
@@ -286,10 +352,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     broken = training_of(faces)
     step = broken.step
 
-    def poisoned() -> dict[str, torch.Tensor]:
+    def poisoned(pixels: torch.Tensor, classes: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             broken.generator.synthesis.b4.const.fill_(float("nan"))
-        return step()
+        return step(pixels, classes)
 
     broken.step = poisoned
     with pytest.raises(BadInput, match=r"generator loss is not finite at 0\.032 kimg; the last good checkpoint"):
@@ -304,7 +370,7 @@ def test_other_settings_are_named_and_nothing_is_lost(folder: Path, tmp_path: Pa
     kept = {path.name: path.read_bytes() for path in outdir.iterdir()}
     code, _, stderr = run(*command(folder, outdir, "--kimg", 0.016, "--gamma", 2, "--seed", 5))
     assert code == 2
-    assert "Asked for, and held: seed 5, 0; r1_gamma 2.0, 0.1" in stderr
+    assert "Asked for, and held: stages.0.r1_gamma 2.0, 0.1; seed 5, 0" in stderr
     assert {path.name: path.read_bytes() for path in outdir.iterdir()} == kept
 
 
@@ -325,11 +391,11 @@ def test_a_checkpoint_of_something_else_is_refused(folder: Path, tmp_path: Path,
 def test_a_run_stopped_before_its_first_checkpoint_begins_anew(folder: Path, tmp_path: Path, run: Run) -> None:
     outdir = tmp_path / "run"
     outdir.mkdir()
-    for name in (".checkpoint.pt.part", "generator-000000.01.safetensors", METRICS):
+    for name in (".checkpoint.pt.part", WEIGHTS, "samples-000000.01.png", METRICS):
         (outdir / name).touch()
     code, _, stderr = run(*command(folder, outdir, "--kimg", 0.008))
     assert code == 0, stderr
-    assert load_generator(outdir / "generator-000000.01.safetensors").generator.config.img_resolution == 16
+    assert load_generator(outdir / WEIGHTS).generator.config.img_resolution == 16
 
 
 def test_a_folder_with_other_things_is_left_alone(folder: Path, tmp_path: Path, run: Run) -> None:
@@ -352,6 +418,7 @@ def write_faces(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:
         ({"a/0.png": (16, 16), "a/1.png": (16, 16)}, "at least 2 are needed"),
         ({"a/0.png": (24, 24), "b/0.png": (24, 24)}, "24 x 24 pixels; a generator is trained on square images"),
         ({"a/0.png": (16, 16), "b/0.png": (32, 32)}, "32 x 32 pixels, but the first has 16 x 16"),
+        ({"a/0.png": (8, 8), "b/0.png": (8, 8)}, "8 pixels a side, fewer than the 16 of the recipe"),
     ],
 )
 def test_unfit_faces_end_in_one_sentence(
@@ -365,33 +432,82 @@ def test_unfit_faces_end_in_one_sentence(
 
 def test_a_batch_that_does_not_divide_is_refused(faces: TrainingFaces) -> None:
     with pytest.raises(BadInput, match="multiple of 4"):
-        training_of(faces, dataclasses.replace(TINY, batch=6))
+        training_of(faces, TINY.adjusted(batch=6))
+
+
+def test_a_run_that_has_grown_does_not_shrink_and_a_finished_one_grows(
+    faces: TrainingFaces, tmp_path: Path
+) -> None:
+    run_training(training_of(faces, GROWING.up_to(8)), tmp_path, kimg=0.064, checkpoint_kimg=1)
+    assert load_generator(tmp_path / WEIGHTS).generator.config.img_resolution == 8
+    run_training(training_of(faces, GROWING), tmp_path, kimg=0.08, checkpoint_kimg=1)
+    assert load_generator(tmp_path / WEIGHTS).generator.config.img_resolution == 16
+    kept = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(BadInput, match="has grown beyond 8 pixels; go on with a higher --resolution"):
+        run_training(training_of(faces, GROWING.up_to(8)), tmp_path, kimg=0.08, checkpoint_kimg=1)
+    assert (tmp_path / CHECKPOINT).read_bytes() == kept
+    undisturbed = training_of(faces, GROWING)
+    take(undisturbed, 6)
+    written = load_generator(tmp_path / WEIGHTS).generator.state_dict()
+    assert all(torch.equal(written[name], value) for name, value in undisturbed.averaged.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--resolution", "24"], "no stage of 24 pixels; it has 16, 32, 64"),
+        (["--preset", "sface", "--resolution", "128"], "16 pixels a side, fewer than the 128 of the recipe"),
+        (["--batch", "6"], "it must be a multiple of 4"),
+    ],
+)
+def test_options_that_do_not_fit(
+    folder: Path, tmp_path: Path, run: Run, options: list[str], sentence: str
+) -> None:
+    code, _, stderr = run("generator", "train", "--data", folder, "--outdir", tmp_path / "run",
+                          "--resolution", 16, "--device", "cpu", *options)  # fmt: skip
+    assert code == 2
+    assert sentence in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_another_preset_or_other_faces_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    def train(data: Path, **options: Any) -> None:
+        train_generator(data, tmp_path / "run", resolution=16, kimg=0.008, batch=4, device="cpu", **options)
+
+    train(folder)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    shutil.copytree(folder, tmp_path / "more")
+    shutil.copytree(folder / "left", tmp_path / "more" / "middle")
+    with pytest.raises(BadInput, match="classes 3, 2; faces 36, 24; faces_sha256"):
+        train(tmp_path / "more")
+    with pytest.raises(BadInput, match="seed 1, 0"):
+        train(folder, seed=1)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == kept
 
 
 WORKER = """
 import sys, torch
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
-from test_train import CPU, TINY, everything, open_source, TrainingFaces, training_of
+from test_train import CPU, GROWING, everything, open_source, take, TrainingFaces, training_of
 from sface_data.training.distributed import process_group
 with process_group(CPU) as group:
-    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), group=group)
-    for _ in range(6):
-        training.step()
+    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), GROWING, group)
+    take(training, 7)
     if group.rank == 0:
         torch.save(everything(training), sys.argv[3])
 """
 
 
-def test_two_processes_are_one_with_the_full_batch(
+def test_two_processes_are_one_with_the_full_batch_also_when_it_grows(
     folder: Path, faces: TrainingFaces, tmp_path: Path, two_processes: Callable[..., None]
 ) -> None:
     result = tmp_path / "result.pt"
     two_processes(WORKER, Path(__file__).parent, folder, result)
-    alone = training_of(faces)
-    for _ in range(6):
-        alone.step()
+    alone = training_of(faces, GROWING)
+    take(alone, 7)
     theirs, ours = torch.load(result, weights_only=True), everything(alone)
     assert torch.equal(theirs.pop("random"), ours.pop("random"))
     for name, value in ours.items():

@@ -21,7 +21,7 @@ from sface_data.embedding.backbone_file import load_backbone
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.sources import open_source
-from sface_data.recognition.faces import FaceBatches
+from sface_data.recognition.faces import face_batches
 from sface_data.recognition.recipe import MarginConfig, Recipe, recipe_of
 from sface_data.recognition.run import CURVES, WEIGHTS, run_training
 from sface_data.recognition.train import Settings, Training, transfer_loss
@@ -176,7 +176,7 @@ def test_every_recipe_learns(faces: Source, objective: str) -> None:
 
 
 def test_every_face_is_shown_once_a_pass(faces: Source) -> None:
-    batches = FaceBatches(faces, 16, 0.0, 1, ProcessGroup()).from_image(0)
+    batches = face_batches(faces, 16, 0.0, 1, ProcessGroup()).from_image(0)
     by_class = [torch.cat([next(batches)[1] for _ in range(3)]).bincount().tolist() for _ in range(2)]
     batches.close()
     assert by_class == [[6] * 8] * 2
@@ -186,7 +186,7 @@ def test_batches_depend_on_neither_threads_nor_processes(faces: Source) -> None:
     def first(
         team: ProcessGroup, threads: int, begin: int = 0, count: int = 8
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        batches = FaceBatches(faces, 10, 0.5, 7, team, threads).from_image(begin)  # passes meet inside a batch
+        batches = face_batches(faces, 10, 0.5, 7, team, threads).from_image(begin)  # passes meet inside a batch
         found = [next(batches) for _ in range(count)]
         batches.close()
         return torch.stack([pixels for pixels, _ in found]), torch.stack([labels for _, labels in found])
@@ -202,7 +202,7 @@ def test_batches_depend_on_neither_threads_nor_processes(faces: Source) -> None:
 
 def test_half_of_the_faces_are_mirrored(faces: Source) -> None:
     def some(mirror: float) -> torch.Tensor:
-        batches = FaceBatches(faces, 48, mirror, 0, ProcessGroup()).from_image(0)
+        batches = face_batches(faces, 48, mirror, 0, ProcessGroup()).from_image(0)
         pixels, _ = next(batches)
         batches.close()
         return pixels
@@ -215,7 +215,7 @@ def test_half_of_the_faces_are_mirrored(faces: Source) -> None:
 
 
 def test_a_batch_is_the_images_themselves(faces: Source) -> None:
-    batches = FaceBatches(faces, 48, 0.0, 0, ProcessGroup()).from_image(0)
+    batches = face_batches(faces, 48, 0.0, 0, ProcessGroup()).from_image(0)
     pixels, labels = next(batches)
     batches.close()
     expected = {

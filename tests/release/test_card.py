@@ -147,8 +147,9 @@ def test_a_seal() -> None:
 
 def test_ten_thousand_class_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many classes as SFace has, from a network with next to nothing else."""
+    from sface_data.generator.config import GeneratorConfig
     from sface_data.generator.generator_file import save_generator
-    from sface_data.generator.networks import Generator, GeneratorConfig
+    from sface_data.generator.networks import Generator
 
     config = GeneratorConfig(4, 10_572, 4, 8, mapping_layers=1, channel_base=8, channel_max=2)
     save_generator(Generator(config), tmp_path / "many.safetensors")

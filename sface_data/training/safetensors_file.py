@@ -1,0 +1,64 @@
+"""Files of weights: safetensors, and networks filled from them."""
+
+import reprlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from sface_data.errors import BadInput
+from sface_data.io.files import os_errors_as_bad_input
+
+Network = TypeVar("Network", bound=nn.Module)
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, on the CPU, and the metadata of a file.
+
+    Raises:
+        BadInput: if it cannot be read, or is not complete.
+    """
+    try:
+        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            return weights, file.metadata() or {}
+    except SafetensorError as error:
+        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
+
+
+def fill(create: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
+    """A network with these weights, in evaluation mode, in the dtypes of its own (float32), without gradients.
+
+    Args:
+        create: makes the network; its parameters take no memory and no random numbers.
+
+    Raises:
+        BadInput: if a tensor is missing, left over, of another shape, or not finite; it is named.
+    """
+    with torch.device("meta"):
+        network = create()
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights:
+            raise BadInput(f"the tensor {name} is missing")
+        if name not in expected:
+            raise BadInput(f"the tensor {reprlib.repr(name)} belongs to another kind of network")
+        _check_tensor(name, weights[name], expected[name])
+    state = {name: weights[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _check_tensor(name: str, tensor: Tensor, expected: Tensor) -> None:
+    if tensor.shape != expected.shape:
+        raise BadInput(f"the tensor {name} has shape {list(tensor.shape)}, not {list(expected.shape)}")
+    if not expected.is_floating_point():
+        return
+    if tensor.dtype not in _FLOATS:
+        raise BadInput(f"the tensor {name} is of {tensor.dtype}; weights are floating-point numbers")
+    if not torch.isfinite(tensor.float()).all():
+        raise BadInput(f"the tensor {name} has values that are not finite; the network is broken")
