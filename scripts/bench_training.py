@@ -171,7 +171,7 @@ def training(
 ) -> Training:
     """A run of a form, with the strength of augmentation that it has."""
     settings = Settings(
-        form.recipe, 0, form.precision, device.type, len(faces.class_names), len(faces), faces.sha256
+        form.recipe, 0, form.precision, device.type, len(faces.class_names), len(faces), faces.sha256, ""
     )
     run = Training(faces, settings, device, group)
     run.state.augment_p.fill_(form.augment_p)

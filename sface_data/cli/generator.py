@@ -37,7 +37,7 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise BadInput(f"{target}: exists; choose another name, or replace it with --overwrite")
     file = load_generator(source)
-    save_generator(file.generator, target)
+    save_generator(file.generator, target, faces_sha256=file.faces_sha256)
     click.echo(f"{target}: written, generator {file.generator_sha256[:12]}", err=True)
 
 
@@ -68,6 +68,7 @@ def info(file: Path, as_json: bool) -> None:
         "layout": loaded.layout,
         "generator_sha256": loaded.generator_sha256,
         "file_sha256": loaded.file_sha256,
+        "faces_sha256": loaded.faces_sha256,
     }
     if as_json:
         click.echo(json.dumps(rows, indent=2))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.io.files import canonical_json
+from sface_data.faces.face_list import FaceList
 
 
 class TrainingFaces:
@@ -19,7 +19,8 @@ class TrainingFaces:
         side: height and width in pixels.
         class_names: by class index.
         class_indices: class of each face, int64 [N].
-        sha256: digest over key, name of the class and bytes of every face, whatever their order.
+        sha256: digest of the faces, see `FaceList.sha256`.
+        order_sha256: digest of names and numbers of classes in the order of the faces.
 
     Raises:
         BadInput: if they cannot be read, or are not square with a power of two as side.
@@ -29,7 +30,8 @@ class TrainingFaces:
         self.class_names, self.class_indices = source.class_names, source.class_indices
         self.side = _side(source)
         self._source = source
-        self.sha256 = _sha256(source)
+        self.sha256 = FaceList.of(source).sha256
+        self.order_sha256 = _order_sha256(source)
 
     def __len__(self) -> int:
         return len(self.class_indices)
@@ -79,7 +81,5 @@ def _side(source: Source) -> int:
     return height
 
 
-def _sha256(source: Source) -> str:
-    names = source.class_names
-    rows = [(face.key, names[face.class_index], hashlib.sha256(face.data).hexdigest()) for face in source]
-    return hashlib.sha256(b"".join(canonical_json(row).encode() + b"\n" for row in sorted(rows))).hexdigest()
+def _order_sha256(source: Source) -> str:
+    return hashlib.sha256("\n".join(source.class_names).encode() + source.class_indices.tobytes()).hexdigest()

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from sface_data.training.safetensors_file import fill, read_safetensors
 # The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
+_FACES_KEY = "sface_data.faces_sha256"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class GeneratorFile:
         generator_sha256: digest of configuration and weights, the same for a snapshot and its conversion.
         file_sha256: digest of the file.
         layout: `safetensors` or `snapshot`.
+        faces_sha256: digest of the faces it was trained on, see `faces.face_list`; None if not known.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class GeneratorFile:
     generator_sha256: str
     file_sha256: str
     layout: str
+    faces_sha256: str | None = None
 
 
 def load_generator(path: Path) -> GeneratorFile:
@@ -53,22 +57,27 @@ def load_generator(path: Path) -> GeneratorFile:
             f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
         )
     # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
+    faces_sha256 = None
     if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= path.stat().st_size:
-        generator, layout = _read_safetensors(path), "safetensors"
+        generator, faces_sha256 = _read_ours(path)
+        layout = "safetensors"
     elif head.startswith(b"\x80"):
         generator, layout = nvlabs.read_generator(path), "snapshot"
     else:
         raise BadInput(
             f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
-    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout)
+    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, faces_sha256)
 
 
-def save_generator(generator: Generator, path: Path, dtype: torch.dtype = torch.float32) -> None:
+def save_generator(
+    generator: Generator, path: Path, dtype: torch.dtype = torch.float32, faces_sha256: str | None = None
+) -> None:
     """Writes configuration and weights, atomically.
 
     Args:
         dtype: of the weights in the file; they are read back as float32.
+        faces_sha256: digest of the faces it was trained on, where it is known.
 
     Raises:
         BadInput: if a weight is too large for the dtype; the tensor is named.
@@ -78,6 +87,8 @@ def save_generator(generator: Generator, path: Path, dtype: torch.dtype = torch.
         if not torch.isfinite(tensor).all():
             raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
     metadata = {_METADATA_KEY: canonical_json(dataclasses.asdict(generator.config))}
+    if faces_sha256 is not None:
+        metadata[_FACES_KEY] = faces_sha256
     with atomic_write(path) as file:
         file.write(save(weights, metadata))
 
@@ -91,7 +102,8 @@ def digest(generator: Generator) -> str:
     return sha.hexdigest()
 
 
-def _read_safetensors(path: Path) -> Generator:
+def _read_ours(path: Path) -> tuple[Generator, str | None]:
+    """A generator, and the digest of the faces that the file says it was trained on."""
     weights, metadata = read_safetensors(path)
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
@@ -101,6 +113,10 @@ def _read_safetensors(path: Path) -> Generator:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
     try:
         check_config(config)
-        return fill(lambda: Generator(config), weights)
+        generator = fill(lambda: Generator(config), weights)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+    faces_sha256 = metadata.get(_FACES_KEY)
+    if faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", faces_sha256):
+        raise BadInput(f"{path}: what it says of the faces it was trained on is no digest; get the file again")
+    return generator, faces_sha256

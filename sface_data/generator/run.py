@@ -87,6 +87,7 @@ def train_generator(
         classes=len(faces.class_names),
         faces=len(faces),
         faces_sha256=faces.sha256,
+        order_sha256=faces.order_sha256,
         initial_sha256=None if initial is None else initial.generator_sha256,
     )
     with process_group(where) as group:
@@ -150,6 +151,6 @@ def steps(training: Training, total: int) -> Iterator[dict[str, Tensor]]:
 
 def _save(training: Training, outdir: Path) -> None:
     """What belongs to a checkpoint first: when the checkpoint is there, so is that, or it is made again."""
-    save_generator(training.averaged, outdir / WEIGHTS)
+    save_generator(training.averaged, outdir / WEIGHTS, faces_sha256=training.settings.faces_sha256)
     write_sheet(training.averaged, training.faces, outdir / f"samples-{training.state.images / 1000:09.2f}.png")
     training.save(outdir / CHECKPOINT)

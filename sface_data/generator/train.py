@@ -66,7 +66,7 @@ class Settings:
         seed: of initial weights, latents, noise, augmentation and order of the faces.
         precision: of the convolutions, a key of DTYPES.
         device: kind of device, which random numbers depend on.
-        classes, faces, faces_sha256: what is trained on.
+        classes, faces, faces_sha256, order_sha256: what is trained on, see `TrainingFaces`.
         initial_sha256: digest of the generator that training starts from; None for random weights.
     """
 
@@ -77,6 +77,7 @@ class Settings:
     classes: int
     faces: int
     faces_sha256: str
+    order_sha256: str
     initial_sha256: str | None = None
 
     def until(self, stage: int) -> "Settings":

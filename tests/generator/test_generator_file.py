@@ -111,6 +111,19 @@ def test_weights_come_back(generator: Generator, tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in file.generator.parameters())
 
 
+def test_a_file_says_which_faces_it_was_trained_on(generator: Generator, tmp_path: Path, run: Run) -> None:
+    path, plain, broken = (tmp_path / f"{name}.safetensors" for name in ("path", "plain", "broken"))
+    save_generator(generator, path, faces_sha256="5e" * 32)
+    save_generator(generator, plain)
+    save_generator(generator, broken, faces_sha256="none of your business")
+    assert load_generator(path).faces_sha256 == "5e" * 32
+    assert load_generator(path).generator_sha256 == load_generator(plain).generator_sha256
+    assert load_generator(plain).faces_sha256 is None
+    assert json.loads(run("generator", "info", path, "--json")[1])["faces_sha256"] == "5e" * 32
+    with pytest.raises(BadInput, match="no digest"):
+        load_generator(broken)
+
+
 def test_half_precision_is_read_as_float32(generator: Generator, tmp_path: Path) -> None:
     path, whole = tmp_path / "half.safetensors", tmp_path / "whole.safetensors"
     save_generator(generator, path, dtype=torch.float16)

@@ -90,6 +90,7 @@ def training_of(faces: TrainingFaces, recipe: Recipe = TINY, group: ProcessGroup
         classes=len(faces.class_names),
         faces=len(faces),
         faces_sha256=faces.sha256,
+        order_sha256=faces.order_sha256,
     )
     return Training(faces, settings, CPU, group or ProcessGroup())
 
@@ -336,7 +337,9 @@ def test_a_run_leaves_checkpoint_metrics_generator_and_grid(faces: TrainingFaces
     assert [line["kimg"] for line in lines] == [0.016, 0.032, 0.04]
     expected = {"generator_loss", "discriminator_loss", "authentic_sign", "augment_p", "images_per_second"}
     assert expected | {"resolution", "pixel_distance"} <= lines[0].keys()
-    shipped = load_generator(tmp_path / "run" / WEIGHTS).generator
+    file = load_generator(tmp_path / "run" / WEIGHTS)
+    assert file.faces_sha256 == faces.sha256
+    shipped = file.generator
     assert all(
         torch.equal(a, b) for a, b in zip(shipped.parameters(), training.averaged.parameters(), strict=True)
     )
