@@ -55,7 +55,7 @@ def embed(
       sface-data embed faces --model judge.onnx --out embeddings
     """
     from sface_data.embedding.embed import NO_FACE, Embedding
-    from sface_data.embedding.embeddings_folder import INDEX, check_folder, embed_into
+    from sface_data.embedding.embeddings_folder import INDEX, check_unclaimed, embed_into
     from sface_data.embedding.open import open_embedder
     from sface_data.faces.detector import open_detector
     from sface_data.faces.face_list import FaceList
@@ -64,7 +64,7 @@ def embed(
 
     aligner = open_detector(detector, device) if align == "detect" else None
     embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)
-    check_folder(out, embedding)
+    check_unclaimed(out, embedding)
     opened = open_source(source, min_classes=1)
     with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)

@@ -9,6 +9,7 @@ from sface_data.dataset.plan import SamplePlan
 from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import pretty_json, read_json, write_text
+from sface_data.io.typed_json import decode
 
 MANIFEST = "manifest.json"
 _FORMAT = "sface-data manifest 1"
@@ -93,16 +94,11 @@ class Manifest:
         try:
             if value["format"] != _FORMAT:
                 raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
-            centers, aligned = value["class_centers"], value.get("aligned")
-            manifest = cls(
-                plan=SamplePlan.from_json(value["plan"]),
-                shards=tuple(ShardInfo(**shard) for shard in value["shards"]),
-                environments=tuple(value["environments"]),
-                class_centers=None if centers is None else ClassCenters(**centers),
-                aligned=None if aligned is None else AlignedFaces(**aligned),
-            )
+            plan = SamplePlan.from_json(value["plan"])
+            fields = {name: item for name, item in value.items() if name not in ("format", "plan_fingerprint")}
+            manifest = decode(cls, {**fields, "plan": plan})
             _check(manifest)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{path}: not a manifest of a data set made by sface-data ({error})") from error
         except BadInput as error:
             raise BadInput(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
@@ -122,24 +118,11 @@ class Manifest:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raises TypeError where a manifest that came from a file has other types than it should."""
+    """Raises BadInput where the parts of a manifest do not fit together."""
     for shard in manifest.shards:
-        texts, numbers = (shard.filename, shard.sha256), (shard.num_samples, shard.num_bytes, shard.environment)
-        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
-            raise TypeError(f"{shard}")
         if not 0 <= shard.environment < len(manifest.environments):
-            raise TypeError(f"{shard.filename} was made in an environment that is not listed")
+            raise BadInput(f"{shard.filename} was made in an environment that is not listed")
     for environment in manifest.environments:
-        file, sha256 = environment["network"]["file"], environment["network"]["sha256"]
-        if not isinstance(file, str) or not isinstance(sha256, str):
-            raise TypeError(f"{environment}")
-    centers = manifest.class_centers
-    if centers is not None and not (isinstance(centers.filename, str) and isinstance(centers.sha256, str)):
-        raise TypeError(f"{centers}")
-    aligned = manifest.aligned
-    if (aligned is None) != (manifest.plan.align is None):
-        raise TypeError("the plan aligns and no list of faces is named, or the reverse")
-    if aligned is not None:
-        names = (aligned.filename, aligned.sha256, aligned.detector)
-        if not all(isinstance(name, str) for name in names) or type(aligned.drawn) is not int:
-            raise TypeError(f"{aligned}")
+        decode(dict[str, str], environment.get("network"), "network of an environment")
+    if (manifest.aligned is None) != (manifest.plan.align is None):
+        raise BadInput("the plan aligns and no list of faces is named, or the reverse")

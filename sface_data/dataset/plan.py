@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_json
+from sface_data.io.typed_json import decode
 
 if TYPE_CHECKING:  # the command line reads plans to print its help
     import numpy as np
@@ -20,7 +21,6 @@ NOISE_MODES = ("const", "random", "none")
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRUNCATION_CENTERS = ("global", "class")
 CENTER_SAMPLES = 1000  # z per class; the mean of that many is within about 3 % of the spread of w
-_INTEGERS = ("generator_classes", "samples_per_class", "base_seed", "samples_per_shard")
 _SEEDS = 1 << 32  # numpy.random.RandomState takes 32 bits
 
 
@@ -231,34 +231,10 @@ class SamplePlan:
             BadInput: if it is no such plan.
         """
         try:
-            _check_types(value, _INTEGERS, int)
-            _check_types(value["image"], ("size",), int)
-            _check_types(value["image"], ("quality",), int, type(None))
-            _check_types(value["truncation"], ("cutoff", "center_samples"), int, type(None))
-            _check_types(value["truncation"], ("psi",), int, float)
-            _check_types(value, ("generator_sha256", "classes", "split"), str)
-            align = value.get("align")
-            if align is not None:
-                _check_types(align, ("detector_sha256",), str)
-                _check_types(align, ("draws",), int)
-            return cls(
-                **{
-                    **value,
-                    "classes": parse_ranges(value["classes"]),
-                    "truncation": Truncation(**value["truncation"]),
-                    "image": ImageFormat(**value["image"]),
-                    "align": None if align is None else Alignment(**align),
-                }
-            )
-        except (TypeError, KeyError, AttributeError) as error:
+            classes = decode(str, value["classes"], "classes")
+            return decode(cls, {**value, "classes": parse_ranges(classes)})
+        except (TypeError, KeyError, BadInput) as error:
             raise BadInput(f"not a plan that this version of sface-data can read ({error})") from error
-
-    def differences(self, other: "SamplePlan") -> list[str]:
-        """The fields in which two plans differ, as lines `name: mine, not theirs`."""
-        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
-        names = {**mine, **theirs}
-        pairs = ((name, mine.get(name), theirs.get(name)) for name in names)
-        return [f"{name}: {my}, not {their}" for name, my, their in pairs if my != their]
 
 
 def spec_of(base_seed: int, class_index: int, index: int) -> SampleSpec:
@@ -314,16 +290,3 @@ def _first_seed(base_seed: int, class_index: int) -> int:
     # Seeds of one class follow one another, so no two of its images share a z; a hash says where they start.
     digest = hashlib.sha256(f"sface-data {base_seed} {class_index}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _check_types(value: Any, names: Sequence[str], *types: type) -> None:
-    for name in names:
-        if type(value[name]) not in types:  # nor bool, which is an int too
-            raise TypeError(f"{name} is {value[name]!r}")
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, item in value.items():
-        flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, dict) else {prefix + name: item}
-    return flat

@@ -13,7 +13,8 @@ from sface_data.dataset.plan import SamplePlan
 from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
-from sface_data.io.locks import locked
+from sface_data.io.folders import claim_folder, differences
+from sface_data.io.typed_json import decode
 
 CENTERS = "class_w_avg.safetensors"
 _NAME = ".sface-data-build"
@@ -98,8 +99,9 @@ class Workspace:
                 value = read_json(path)
                 made_by = (value["plan_fingerprint"], value.get("alignment_sha256"))
                 if made_by == (self.plan.fingerprint, alignment):
-                    yield number, (ShardInfo(**value["info"]), value["environment"])
-            except (BadInput, KeyError, TypeError):
+                    environment = decode(dict[str, Any], value["environment"], "environment")
+                    yield number, (decode(ShardInfo, value["info"], "info"), environment)
+            except (BadInput, KeyError, TypeError, AttributeError):
                 continue  # a record that cannot be read vouches for nothing: the shard is made again
 
     def _record_path(self, number: int) -> Path:
@@ -122,37 +124,29 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
             written, or is being filled by another process. Nothing in it has been touched then.
     """
     workspace = Workspace(directory, plan)
-    with os_errors_as_bad_input(directory):
-        held = _plan_in(directory)
-        foreign_files = directory.exists() and any(path.name != _NAME for path in directory.iterdir())
-    if held is None and foreign_files:
-        raise BadInput(f"{directory}: not empty, and nothing in it was made by sface-data; choose another folder")
-    if held is not None and held != plan and not overwrite:
-        raise BadInput(
-            f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
-            "Asked for, and held:",
-            *plan.differences(held),
-        )
-    with os_errors_as_bad_input(directory):
-        workspace.scratch.mkdir(parents=True, exist_ok=True)
-    busy = f"{directory}: another process is filling this folder; wait for it"
-    with locked(workspace.scratch / "lock", busy):
-        if _plan_in(directory) != held:
-            raise BadInput(f"{directory}: another process has just filled this folder; run the command again")
-        if held is not None and held != plan:
-            _clear(directory, held)
+
+    def held() -> SamplePlan | None:
+        found = _plan_in(directory)
+        if found not in (None, plan) and not overwrite:
+            raise BadInput(
+                f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
+                "Asked for, and held:",
+                *differences(plan.to_json(), found.to_json()),
+            )
+        return found
+
+    with claim_folder(directory, "a data set", held, lock=f"{_NAME}/lock") as found:
+        if found not in (None, plan):
+            _clear(directory, found)
         write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
-        with os_errors_as_bad_input(directory / "data"):
+        with os_errors_as_bad_input(directory):
             (directory / "data").mkdir(exist_ok=True)
-        with os_errors_as_bad_input(workspace.scratch):
             for unfinished in workspace.scratch.glob(".*.part"):
                 unfinished.unlink()
         yield workspace
 
 
 def _plan_in(directory: Path) -> SamplePlan | None:
-    if directory.exists() and not directory.is_dir():
-        raise BadInput(f"{directory}: a file; give a folder")
     path = directory / _NAME / _PLAN
     if path.exists():
         try:

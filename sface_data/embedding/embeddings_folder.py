@@ -1,24 +1,85 @@
 """A folder of embeddings, filled in steps."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sface_data.embedding.embed import NO_FACE, Embedding, embed_part, listed_sha256
-from sface_data.embedding.embeddings import EmbeddingSet, joined
+from sface_data.embedding.embeddings import EmbeddingSet, LeftOut, joined
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import EMBEDDINGS_INDEX
-from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
-from sface_data.io.locks import locked
+from sface_data.io.files import pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.folders import check_folder, claim_folder
+from sface_data.io.typed_json import decode
 from sface_data.runtime.progress import Progress
 
-INDEX, LOCK = EMBEDDINGS_INDEX, ".lock"
+INDEX = EMBEDDINGS_INDEX
+_KIND = "embeddings"
 FACES_PER_PART = 10_000
 _FORMAT = "sface-data embeddings folder 1"
 
 Row = tuple[str, str, str]  # key, name of the class and digest of the image of a face
+
+
+@dataclass(frozen=True)
+class UsedEmbedder:
+    """The embedder of a folder, by name and digest of its file, and D of its vectors."""
+
+    name: str
+    sha256: str
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of embeddings: its name in the folder, digest and number of faces."""
+
+    file: str
+    sha256: str
+    faces: int
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file:
+            raise BadInput(f"the file {self.file!r} lies elsewhere")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a folder of embeddings says it holds; without parts it is unfinished.
+
+    Attributes:
+        detector_sha256: of the detector that aligned the faces; None without.
+        source_sha256: digest of all faces, see `faces_sha256`.
+        faces, classes: how many there are.
+        left_out: faces without a vector.
+    """
+
+    format: str
+    embedder: UsedEmbedder
+    detector_sha256: str | None
+    source_sha256: str
+    faces: int
+    classes: int
+    parts: tuple[Part, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """Raises BadInput if there is none, or none of this version."""
+        path = folder / INDEX
+        try:
+            found = decode(cls, read_json(path))
+        except BadInput as error:
+            raise BadInput(f"{path}: not a list of embeddings made by sface-data ({error})") from error
+        if found.format != _FORMAT:
+            raise BadInput(f"{path}: its format is {found.format!r}; this version reads {_FORMAT!r}")
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Writes it, atomically."""
+        write_text(folder / INDEX, pretty_json(asdict(self)))
 
 
 def embed_into(
@@ -38,16 +99,12 @@ def embed_into(
             process is filling it.
     """
     asked = _request(embedding, faces)
-    check_folder(folder, embedding)
-    with os_errors_as_bad_input(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / LOCK, f"{folder}: another process is filling this folder; wait for it"):
-        held = check_folder(folder, embedding)  # another process may have filled it since
-        if held is not None and held["parts"] and held["source_sha256"] != asked["source_sha256"]:
+    with claim_folder(folder, _KIND, partial(_held, folder, embedding)) as held:
+        if held is not None and held.parts and held.source_sha256 != asked.source_sha256:
             raise BadInput(f"{folder}: holds embeddings of other faces; choose another folder")
-        if held is None or not held["parts"]:
-            write_text(folder / INDEX, pretty_json({**asked, "parts": [], "left_out": []}))
-        parts = []
+        if held is None or not held.parts:
+            asked.save(folder)
+        made = []
         for number, first in enumerate(range(0, len(faces), FACES_PER_PART)):
             wanted = faces.part(first, FACES_PER_PART)
             path = folder / f"part-{number:06d}.parquet"
@@ -57,41 +114,28 @@ def embed_into(
                 part.save(path)
             elif progress is not None:
                 progress(len(wanted))
-            parts.append((path, part))
-        whole = joined([part for _, part in parts], asked["source_sha256"])
-        found = {
-            "parts": [
-                {"file": path.name, "sha256": sha256_of_file(path), "faces": len(part)} for path, part in parts
-            ],
-            "left_out": [asdict(face) for face in whole.left_out],
-        }
-        write_text(folder / INDEX, pretty_json({**asked, **found}))
+            made.append((path, part))
+        whole = joined([part for _, part in made], asked.source_sha256)
+        parts = tuple(Part(path.name, sha256_of_file(path), len(part)) for path, part in made)
+        replace(asked, parts=parts, left_out=whole.left_out).save(folder)
     return whole
 
 
-def check_folder(folder: Path, embedding: Embedding) -> dict[str, Any] | None:
-    """What a folder says it holds; None if it is empty.
+def check_unclaimed(folder: Path, embedding: Embedding) -> None:
+    """Raises BadInput if a folder holds anything else than embeddings by this embedder and detector."""
+    check_folder(folder, _KIND, partial(_held, folder, embedding))
 
-    Raises:
-        BadInput: if that was not made by this embedder and detector.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: a file; give a folder")
-    if not folder.exists():
+
+def _held(folder: Path, embedding: Embedding) -> Index | None:
+    if not is_embeddings(folder):
         return None
-    with os_errors_as_bad_input(folder):
-        there = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, f".{INDEX}.part"))
-    if not there:
-        return None
-    if INDEX not in there:
-        raise BadInput(f"{folder}: holds {there[0]!r} and is no folder of embeddings; choose an empty one")
-    held = _read_index(folder)
-    if held["embedder"]["sha256"] != embedding.embedder.sha256:
-        name, sha256 = held["embedder"]["name"], held["embedder"]["sha256"]
+    held = Index.load(folder)
+    if held.embedder.sha256 != embedding.embedder.sha256:
         raise BadInput(
-            f"{folder}: holds embeddings of another embedder ({name}, {sha256[:12]}); choose another folder"
+            f"{folder}: holds embeddings of another embedder ({held.embedder.name}, {held.embedder.sha256[:12]}); "
+            "choose another folder"
         )
-    if held["detector_sha256"] != embedding.detector_sha256:
+    if held.detector_sha256 != embedding.detector_sha256:
         raise BadInput(f"{folder}: holds embeddings of faces aligned in another way; choose another folder")
     return held
 
@@ -126,22 +170,22 @@ def open_embeddings(folder: Path, embedder_sha256: str | None = None) -> Embeddi
     """
     if not is_embeddings(folder):
         raise BadInput(f"{folder}: no folder of embeddings; `sface-data embed` makes one")
-    index = _read_index(folder)
-    if embedder_sha256 is not None and index["embedder"]["sha256"] != embedder_sha256:
+    index = Index.load(folder)
+    if embedder_sha256 not in (None, index.embedder.sha256):
         raise BadInput(
-            f"{folder}: holds embeddings of another embedder ({index['embedder']['name']}, "
-            f"{index['embedder']['sha256'][:12]}); make them with {embedder_sha256[:12]}"
+            f"{folder}: holds embeddings of another embedder ({index.embedder.name}, "
+            f"{index.embedder.sha256[:12]}); make them with {embedder_sha256[:12]}"
         )
-    if not index["parts"]:
+    if not index.parts:
         raise BadInput(f"{folder}: unfinished; run its `sface-data embed` again")
     parts = []
-    for part in index["parts"]:
-        path = folder / part["file"]
-        if sha256_of_file(path) != part["sha256"]:
+    for part in index.parts:
+        path = folder / part.file
+        if sha256_of_file(path) != part.sha256:
             raise BadInput(f"{path}: not the file that {INDEX} lists; run its `sface-data embed` again")
         parts.append(EmbeddingSet.load(path))
     try:
-        whole = joined(parts, index["source_sha256"])
+        whole = joined(parts, index.source_sha256)
     except BadInput as error:
         raise BadInput(f"{folder}: {error}") from error
     if listed_sha256(whole) != whole.source_sha256:
@@ -149,35 +193,16 @@ def open_embeddings(folder: Path, embedder_sha256: str | None = None) -> Embeddi
     return whole
 
 
-def _request(embedding: Embedding, faces: FaceList) -> dict[str, Any]:
+def _request(embedding: Embedding, faces: FaceList) -> Index:
     embedder = embedding.embedder
-    return {
-        "format": _FORMAT,
-        "embedder": {"name": embedder.name, "sha256": embedder.sha256, "dimensions": embedder.dimensions},
-        "detector_sha256": embedding.detector_sha256,
-        "source_sha256": faces.sha256,
-        "faces": len(faces),
-        "classes": len(faces.class_names),
-    }
-
-
-def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / INDEX
-    value = read_json(path)
-    try:
-        if value["format"] != _FORMAT:
-            raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
-        embedder = value["embedder"]
-        texts = [embedder["name"], embedder["sha256"], value["source_sha256"]]
-        texts += [part[name] for part in value["parts"] for name in ("file", "sha256")]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a name or digest is no text")
-        if any(Path(part["file"]).name != part["file"] for part in value["parts"]):
-            raise TypeError("a file lies elsewhere")
-        _ = value["detector_sha256"]
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not a list of embeddings made by sface-data ({error})") from error
-    return value
+    return Index(
+        _FORMAT,
+        UsedEmbedder(embedder.name, embedder.sha256, embedder.dimensions),
+        embedding.detector_sha256,
+        faces.sha256,
+        len(faces),
+        len(faces.class_names),
+    )
 
 
 def _trusted(path: Path, wanted: FaceList, embedding: Embedding) -> EmbeddingSet | None:

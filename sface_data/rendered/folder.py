@@ -18,7 +18,7 @@ import simplejpeg
 
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, read_json, write_text
-from sface_data.io.locks import locked
+from sface_data.io.folders import check_folder, claim_folder, differences
 from sface_data.rendered.geometry import Floats
 from sface_data.rendered.head import Head, bake
 from sface_data.rendered.identity import draw_identity
@@ -27,7 +27,8 @@ from sface_data.rendered.variation import draw_variation
 from sface_data.runtime.prefetch import prefetch
 
 RENDERER = 1  # goes up when the same request gives other images
-REQUEST, LANDMARKS, README, LOCK = "request.json", "landmarks.csv", "README.md", ".lock"
+REQUEST, LANDMARKS, README = "request.json", "landmarks.csv", "README.md"
+_KIND = "rendered faces"
 QUALITY = 95  # of the JPEG files, with colour at full resolution
 POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 _JPEG_END = b"\xff\xd9"
@@ -87,15 +88,12 @@ def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[
         BadInput: if the folder holds anything else, or faces of another request, or is being filled by
             another process, or cannot be written.
     """
-    _check_folder(outdir, request)
+    check_folder(outdir, _KIND, partial(_held, outdir, request))
     return _fill(outdir, request, workers)
 
 
 def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockResult]:
-    with os_errors_as_bad_input(outdir):
-        outdir.mkdir(parents=True, exist_ok=True)
-    with locked(outdir / LOCK, f"{outdir}: another process is filling this folder; wait for it"):
-        _check_folder(outdir, request)  # another process may have filled it since
+    with claim_folder(outdir, _KIND, partial(_held, outdir, request)):
         write_text(outdir / REQUEST, pretty_json(_record(request)))
         if not (outdir / README).exists():  # somebody may have written more into it
             write_text(outdir / README, _readme(request))
@@ -106,23 +104,17 @@ def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockR
         write_text(outdir / LANDMARKS, _landmarks_table(request, landmarks))
 
 
-def _check_folder(outdir: Path, request: RenderRequest) -> None:
-    if not outdir.exists():
-        return
-    with os_errors_as_bad_input(outdir):
-        others = sorted(path.name for path in outdir.iterdir() if path.name not in (LOCK, f".{REQUEST}.part"))
-    if not others:
-        return
-    if REQUEST not in others:
-        raise BadInput(f"{outdir}: holds {others[0]!r} and is no folder of rendered faces; choose an empty one")
+def _held(outdir: Path, request: RenderRequest) -> RenderRequest | None:
+    if not (outdir / REQUEST).exists():
+        return None
     there, asked = read_json(outdir / REQUEST), _record(request)
     if there != asked:
-        was = there if isinstance(there, dict) else {}
-        changed = "; ".join(f"{name} was {was.get(name)}" for name in asked if was.get(name) != asked[name])
         raise BadInput(
-            f"{outdir}: holds faces of another request ({changed or 'with other fields'}); "
-            "choose another folder or ask for the same"
+            f"{outdir}: holds faces of another request; choose another folder or ask for the same. "
+            "Asked for, and held:",
+            *differences(asked, there),
         )
+    return request
 
 
 def _record(request: RenderRequest) -> dict[str, int | float]:

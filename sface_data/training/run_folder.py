@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
-from sface_data.io.locks import locked
+from sface_data.io.folders import claim_folder
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -26,12 +24,9 @@ def claimed(outdir: Path, rank: int, ours: Sequence[str]) -> Iterator[None]:
     if rank > 0:
         yield
         return
-    with os_errors_as_bad_input(outdir):
-        outdir.mkdir(parents=True, exist_ok=True)
-    if not (outdir / CHECKPOINT).exists():  # perhaps stopped while it wrote the first
-        known = (METRICS, ".*", *ours)
-        astray = [path for path in outdir.iterdir() if not any(path.match(name) for name in known)]
-        if astray:
-            raise BadInput(f"{outdir}: not empty, and holds no checkpoint of a run; choose another folder")
-    with locked(outdir / ".lock", f"{outdir}: another process is training in this folder; wait for it"):
+
+    def held() -> Path | None:
+        return outdir / CHECKPOINT if (outdir / CHECKPOINT).exists() else None
+
+    with claim_folder(outdir, "a training run", held, ours=(METRICS, *ours)):
         yield

@@ -26,8 +26,8 @@ def test_the_command_makes_the_faces_that_were_asked_for(tmp_path: Path) -> None
     assert "--identities 2" in readme
     code, output = run("render", "--outdir", outdir, "--identities", 2, "--images-per-identity", 3, "--size", 32)
     assert code == 2
-    assert "images_per_identity was 2" in output
-    assert len(output.splitlines()) == 1
+    assert "images_per_identity: 3, not 2" in output
+    assert len(output.splitlines()) == 2
 
 
 def test_help_shows_an_example_units_and_ranges() -> None:

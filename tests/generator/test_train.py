@@ -404,7 +404,7 @@ def test_a_folder_with_other_things_is_left_alone(folder: Path, tmp_path: Path, 
     (tmp_path / "letter.txt").write_text("dear")
     code, _, stderr = run(*command(folder, tmp_path, "--kimg", 0.008))
     assert code == 2
-    assert "not empty" in stderr
+    assert "is no folder of a training run" in stderr
 
 
 def write_faces(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:

@@ -399,7 +399,7 @@ def test_a_folder_with_other_things_is_left_alone(rendered_faces: Path, tmp_path
     (tmp_path / "letter.txt").write_text("dear")
     code, _, stderr = run(*command(rendered_faces, tmp_path))
     assert code == 2
-    assert "not empty" in stderr
+    assert "is no folder of a training run" in stderr
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 

@@ -1,0 +1,88 @@
+"""Folders that are filled for one purpose, by one process at a time."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from sface_data.errors import BadInput
+from sface_data.io.files import os_errors_as_bad_input
+
+LOCK = ".lock"
+Held = TypeVar("Held")
+
+
+@contextmanager
+def claim_folder(
+    folder: Path, kind: str, held: Callable[[], Held | None], lock: str = LOCK, ours: Sequence[str] = ()
+) -> Iterator[Held | None]:
+    """Makes a folder and keeps other processes out of it until the block ends, also where it ends by being killed.
+
+    Args:
+        folder: new, empty, or one that holds what is wanted, finished or not.
+        kind: what it is a folder of, in errors.
+        held: says what is in it, None if there is nothing of its kind. Raises BadInput if that is not what is
+            wanted.
+        lock: name of the file below it that stands for it.
+        ours: patterns of what may lie in it before `held` knows it, besides hidden files.
+
+    Yields:
+        What `held` says.
+
+    Raises:
+        BadInput: as `check_folder`, and if another process is in such a block, or the folder cannot be written.
+    """
+    check_folder(folder, kind, held, ours)
+    path = folder / lock
+    with os_errors_as_bad_input(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    process = FileLock(path)
+    with os_errors_as_bad_input(path):
+        try:
+            process.acquire(timeout=0)
+        except Timeout as error:
+            raise BadInput(f"{folder}: another process is filling this folder; wait for it") from error
+    try:
+        yield check_folder(folder, kind, held, ours)  # another process may have filled it since
+    finally:
+        process.release()
+
+
+def check_folder(
+    folder: Path, kind: str, held: Callable[[], Held | None], ours: Sequence[str] = ()
+) -> Held | None:
+    """What a folder holds, None if it is empty or not there; nothing in it is touched.
+
+    Arguments as of `claim_folder`.
+
+    Raises:
+        BadInput: if it is a file, cannot be read, or holds something else, or as `held` does.
+    """
+    with os_errors_as_bad_input(folder):
+        if not folder.exists():
+            return None
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: a file; give a folder")
+        found = held()
+        if found is not None:
+            return found
+        for name in sorted(path.name for path in folder.iterdir()):
+            if not any(Path(name).match(pattern) for pattern in (".*", *ours)):
+                raise BadInput(f"{folder}: holds {name!r} and is no folder of {kind}; choose an empty one")
+    return None
+
+
+def differences(asked: Mapping[str, Any], held: object) -> list[str]:
+    """The settings in which two requests differ, one a line: `name: what is asked for, not what is held`."""
+    mine, theirs = _flat(asked), _flat(held) if isinstance(held, Mapping) else {}
+    names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
+    return [f"{name}: {mine.get(name)}, not {theirs.get(name)}" for name in names]
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {prefix + name: item}
+    return flat
