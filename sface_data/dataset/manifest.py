@@ -117,12 +117,20 @@ class Manifest:
         return {"splits": {self.plan.split: split}}
 
 
+@dataclass(frozen=True)
+class _NetworkFile:
+    """The entry `network` of an environment."""
+
+    file: str
+    sha256: str
+
+
 def _check(manifest: Manifest) -> None:
     """Raises BadInput where the parts of a manifest do not fit together."""
     for shard in manifest.shards:
         if not 0 <= shard.environment < len(manifest.environments):
             raise BadInput(f"{shard.filename} was made in an environment that is not listed")
     for environment in manifest.environments:
-        decode(dict[str, str], environment.get("network"), "network of an environment")
+        decode(_NetworkFile, environment.get("network"), "network of an environment")
     if (manifest.aligned is None) != (manifest.plan.align is None):
         raise BadInput("the plan aligns and no list of faces is named, or the reverse")

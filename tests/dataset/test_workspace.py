@@ -85,7 +85,6 @@ def test_replacing_can_be_stopped_in_the_middle(
 ) -> None:
     """Some files of the old data set are gone, its plan is still noted: both ways out are open."""
     (unfinished / "data" / "train-000000.tar").unlink()
-    (unfinished / "README.md").write_text("the old card")
     code, _, errors = run(*command, "--seed", "1")
     assert code == 2 and "base_seed: 1, not 0" in errors
     copy = shutil.copytree(unfinished, unfinished.parent / "copy")
