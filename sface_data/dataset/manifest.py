@@ -46,6 +46,12 @@ class Manifest:
     """A finished data set: the plan, its shards in order, and what made them.
 
     Saved as `manifest.json`, written last; the SHA-256 of that file is the identity of the release.
+
+    Attributes:
+        class_centers: with truncation towards the class.
+        aligned: with a plan that aligns.
+        training_faces_sha256: of the faces that the generator's file says it was trained on, as
+            `faces.face_list.faces_sha256`; None where it does not say.
     """
 
     plan: SamplePlan
@@ -53,6 +59,7 @@ class Manifest:
     environments: tuple[Environment, ...]
     class_centers: ClassCenters | None = None
     aligned: AlignedFaces | None = None
+    training_faces_sha256: str | None = None
 
     @property
     def num_samples(self) -> int:
@@ -76,6 +83,8 @@ class Manifest:
         }
         if self.aligned is not None:
             value["aligned"] = dataclasses.asdict(self.aligned)
+        if self.training_faces_sha256 is not None:
+            value["training_faces_sha256"] = self.training_faces_sha256
         write_text(directory / MANIFEST, pretty_json(value))
 
     @classmethod

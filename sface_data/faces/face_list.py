@@ -55,6 +55,12 @@ class FaceList:
         names = (self.class_names[index] for index in self.class_index.tolist())
         return faces_sha256(zip(names, self.image_sha256, strict=True))
 
+    @property
+    def order_sha256(self) -> str:
+        """The hex SHA-256 of the set in this order and with these numbers of classes: what training depends on."""
+        names = "\n".join([*self.class_names, *self.image_sha256])
+        return hashlib.sha256(names.encode() + self.class_index.astype("<i8").tobytes()).hexdigest()
+
     def part(self, first: int, count: int) -> "FaceList":
         """Some of the faces."""
         last = first + count

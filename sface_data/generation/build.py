@@ -95,7 +95,7 @@ def build(
                 )
                 done[number] = shard, environment
                 workspace.record(number, shard, environment)
-    return _manifest(workspace, done, detector)
+    return replace(_manifest(workspace, done, detector), training_faces_sha256=network.faces_sha256)
 
 
 def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, images: int = 8) -> Estimate:

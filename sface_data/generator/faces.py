@@ -1,7 +1,5 @@
 """Labelled faces as training of a generator takes them: of one size, a power of two."""
 
-import hashlib
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,8 +17,7 @@ class TrainingFaces:
         side: height and width in pixels.
         class_names: by class index.
         class_indices: class of each face, int64 [N].
-        sha256: digest of the faces, see `FaceList.sha256`.
-        order_sha256: digest of names and numbers of classes in the order of the faces.
+        sha256, order_sha256: digests of the faces, see `FaceList`.
 
     Raises:
         BadInput: if they cannot be read, or are not square with a power of two as side.
@@ -30,8 +27,8 @@ class TrainingFaces:
         self.class_names, self.class_indices = source.class_names, source.class_indices
         self.side = _side(source)
         self._source = source
-        self.sha256 = FaceList.of(source).sha256
-        self.order_sha256 = _order_sha256(source)
+        faces = FaceList.of(source)
+        self.sha256, self.order_sha256 = faces.sha256, faces.order_sha256
 
     def __len__(self) -> int:
         return len(self.class_indices)
@@ -79,7 +76,3 @@ def _side(source: Source) -> int:
             "8, 16, 32, 64 ... pixels: resize them"
         )
     return height
-
-
-def _order_sha256(source: Source) -> str:
-    return hashlib.sha256("\n".join(source.class_names).encode() + source.class_indices.tobytes()).hexdigest()

@@ -21,7 +21,7 @@ from sface_data.training.safetensors_file import fill, read_safetensors
 # The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
-_FACES_KEY = "sface_data.faces_sha256"
+_FACES_KEY = "faces_sha256"
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ def save_generator(
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
-    metadata = {_METADATA_KEY: canonical_json(dataclasses.asdict(generator.config))}
+    facts = dataclasses.asdict(generator.config)
     if faces_sha256 is not None:
-        metadata[_FACES_KEY] = faces_sha256
+        facts[_FACES_KEY] = faces_sha256
     with atomic_write(path) as file:
-        file.write(save(weights, metadata))
+        file.write(save(weights, {_METADATA_KEY: canonical_json(facts)}))  # one entry: of several the order varies
 
 
 def digest(generator: Generator) -> str:
@@ -108,15 +108,16 @@ def _read_ours(path: Path) -> tuple[Generator, str | None]:
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
-        config = GeneratorConfig(**json.loads(metadata[_METADATA_KEY]))
-    except (ValueError, TypeError, RecursionError) as error:
+        facts = json.loads(metadata[_METADATA_KEY])
+        faces_sha256 = facts.pop(_FACES_KEY, None)
+        config = GeneratorConfig(**facts)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
     try:
         check_config(config)
         generator = fill(lambda: Generator(config), weights)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
-    faces_sha256 = metadata.get(_FACES_KEY)
-    if faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", faces_sha256):
+    if faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(faces_sha256)):
         raise BadInput(f"{path}: what it says of the faces it was trained on is no digest; get the file again")
     return generator, faces_sha256

@@ -75,14 +75,17 @@ def check_folder(
 
 
 def differences(asked: Mapping[str, Any], held: object) -> list[str]:
-    """The settings in which two requests differ, one a line: `name: what is asked for, not what is held`."""
+    """Where two requests differ, one a line: `stages.0.batch: what is asked for, not what is held`."""
     mine, theirs = _flat(asked), _flat(held) if isinstance(held, Mapping) else {}
     names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
     return [f"{name}: {mine.get(name)}, not {theirs.get(name)}" for name in names]
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Numbers and strings by where they are."""
+    if not isinstance(value, Mapping | list):
+        return {name: value}
     flat: dict[str, Any] = {}
-    for name, item in value.items():
-        flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, Mapping) else {prefix + name: item}
+    for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+        flat |= _flat(item, f"{name}.{key}" if name else str(key))
     return flat

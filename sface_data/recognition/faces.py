@@ -1,6 +1,5 @@
 """Faces as training of recognition takes them."""
 
-import hashlib
 from functools import partial
 
 import numpy as np
@@ -13,8 +12,6 @@ from sface_data.faces.base import Source
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.face_batches import FaceBatches
 from sface_data.training.shuffle import ShuffledIndices
-
-_PROBES = 64  # faces of which the digest of a set is taken
 
 
 def face_batches(
@@ -43,12 +40,3 @@ def face_pixels(source: Source, place: int) -> NDArray[np.uint8]:
     if height != width:
         raise BadInput(f"{face.where}: {width} x {height} pixels; recognition is trained on square, aligned faces")
     return resized(pixels, INPUT_SIZE)
-
-
-def faces_sha256(source: Source) -> str:
-    """Tells sets of faces apart: digest of class names, labels, and some faces, spread over all."""
-    digest = hashlib.sha256("\n".join(source.class_names).encode() + source.class_indices.tobytes())
-    for place in np.linspace(0, len(source) - 1, min(len(source), _PROBES)).astype(int):
-        face = source[int(place)]
-        digest.update(f"\n{face.key}\n".encode() + hashlib.sha256(face.data).digest())
-    return digest.hexdigest()

@@ -14,9 +14,10 @@ from sface_data.embedding.backbones import Dropout, create_backbone, on_device
 from sface_data.embedding.torch_embedder import network_input
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
+from sface_data.faces.face_list import FaceList
 from sface_data.io.files import sha256_of_json
 from sface_data.recognition.augment import augment
-from sface_data.recognition.faces import face_batches, faces_sha256
+from sface_data.recognition.faces import face_batches
 from sface_data.recognition.margin import Head, gather_batch
 from sface_data.recognition.recipe import Recipe
 from sface_data.recognition.sync_batchnorm import synchronise
@@ -37,7 +38,7 @@ class Settings:
         seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
         precision: of the backbone, a key of DTYPES.
         device: kind of device, which random numbers depend on.
-        classes, faces, faces_sha256: what is trained on.
+        classes, faces, faces_sha256, order_sha256: what is trained on, see `FaceList`.
         teacher_sha256: of the teacher's file and how it is fed; empty without one.
     """
 
@@ -48,6 +49,7 @@ class Settings:
     classes: int
     faces: int
     faces_sha256: str
+    order_sha256: str
     teacher_sha256: str = ""
 
     @classmethod
@@ -61,6 +63,7 @@ class Settings:
         device: torch.device,
     ) -> "Settings":
         """The settings of a run on some faces."""
+        listed = FaceList.of(source)
         return cls(
             recipe=recipe,
             seed=seed,
@@ -68,7 +71,8 @@ class Settings:
             device=device.type,
             classes=len(source.class_names),
             faces=len(source),
-            faces_sha256=faces_sha256(source),
+            faces_sha256=listed.sha256,
+            order_sha256=listed.order_sha256,
             teacher_sha256="" if teacher is None else teacher.sha256,
         )
 

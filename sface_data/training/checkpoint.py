@@ -8,6 +8,7 @@ import torch
 
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.io.folders import differences
 from sface_data.training.torch_files import load_tensors_only
 
 Content = dict[str, Any]
@@ -52,26 +53,10 @@ def check_settings(path: Path, asked: Content, held: str) -> None:
     Raises:
         BadInput: if they are others; those that differ are named.
     """
-    flat, other = _flat(json.loads(canonical_json(asked))), _flat(json.loads(held))
-    differences = [
-        f"{name.removeprefix('recipe.')} {flat.get(name)!r}, {other.get(name)!r}"
-        for name in flat | other
-        if flat.get(name) != other.get(name)
-    ]
-    if differences:
+    different = differences(json.loads(canonical_json(asked)), json.loads(held))
+    if different:
         raise BadInput(
             f"{path}: is of a run with other settings; choose another folder, or go on with the same. "
-            f"Asked for, and held: {'; '.join(differences)}"
+            "Asked for, and held:",
+            *different,
         )
-
-
-def _flat(value: Any, name: str = "") -> Content:
-    """Numbers and strings by where they are: `stages.0.batch`."""
-    if not isinstance(value, dict | list):
-        return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    return {
-        inner: each
-        for key, part in items
-        for inner, each in _flat(part, f"{name}.{key}" if name else str(key)).items()
-    }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_no_json(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInput, match=r"manifest\.json: not a JSON file"):
         Manifest.load(tmp_path)
+
+
+def test_what_the_generator_was_trained_on_is_kept_where_it_is_known(manifest: Manifest, tmp_path: Path) -> None:
+    manifest.save(tmp_path)
+    assert "training_faces_sha256" not in (tmp_path / MANIFEST).read_text()
+    known = replace(manifest, training_faces_sha256="ab" * 32)
+    known.save(tmp_path)
+    assert Manifest.load(tmp_path) == known
 
 
 def _without(name: str) -> Callable[[dict[str, Any]], object]:

@@ -36,6 +36,13 @@ def test_order_keys_and_the_spelling_of_classes_are_not_in_it(change: dict[str, 
     assert replace(MADE, **change).sha256 == MADE.sha256
 
 
+def test_another_order_is_another_order() -> None:
+    turned = FaceList(("b", "a"), ("0", "1"), np.array([1, 0]), (TWO, ONE))
+    assert turned.sha256 == MADE.sha256 and turned.order_sha256 != MADE.order_sha256
+    assert replace(MADE, keys=("x", "y")).order_sha256 == MADE.order_sha256
+    assert replace(MADE, class_names=("00", "1")).order_sha256 != MADE.order_sha256
+
+
 @pytest.mark.parametrize(
     "change",
     [{"class_names": ("0", "2")}, {"class_index": np.array([1, 0])}, {"image_sha256": (ONE, THREE)}],
