@@ -43,7 +43,7 @@ def write_preview(directory: Path, manifest: Manifest, path: Path) -> None:
     """Draws the contact sheet of the data set in `directory` into a PNG."""
     image = draw_preview(directory, manifest)
     with atomic_write(path) as file:
-        image.save(file, "png", optimize=True)
+        image.save(file, "png")
 
 
 def draw_preview(directory: Path, manifest: Manifest) -> Image.Image:
