@@ -52,7 +52,8 @@ def evaluate(as_json: bool, **options: Any) -> None:
       sface-data recognition eval --embedder model.onnx --benchmarks DIR --benchmark lfw --outdir eval
     """
     from sface_data.io.files import pretty_json
-    from sface_data.recognition.evaluation import comparison, evaluate_recognition, summary
+    from sface_data.recognition.evaluation import evaluate_recognition
+    from sface_data.recognition.evaluation_table import comparison, summary
 
     evaluation = evaluate_recognition(**options)
     if as_json:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from sface_data.errors import BadInput
 from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.benchmarks import Benchmark, evaluate, find_benchmarks, open_benchmark
-from sface_data.recognition.pairing import draw_pairs
 from sface_data.recognition.verification import ten_fold
 
 PAIRS = 12
@@ -518,25 +517,3 @@ def test_what_is_written_is_read_and_is_the_published_layout(file: Path) -> None
     with pytest.raises(BadInput, match="24 images do not make 11 pairs"):
         write_bin(file, IMAGES, LABELS[:-1])
     assert list(open_benchmark(file).images) == IMAGES
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(20, 60), st.integers(2, 6), st.integers(0, 2**31))
-def test_drawn_pairs(classes: int, images: int, seed: int) -> None:
-    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), images))
-    places, issame = draw_pairs(labels, pairs_per_fold=4, seed=seed)
-    pairs = places.reshape(-1, 2)
-    assert len(pairs) == len(issame) == 40
-    assert ((labels[pairs[:, 0]] == labels[pairs[:, 1]]) == issame).all()
-    assert len({tuple(sorted(pair)) for pair in pairs.tolist()}) == 40
-    assert (pairs[:, 0] != pairs[:, 1]).all()
-    folds = [set(labels[part].tolist()) for part in places.reshape(10, -1)]
-    assert sum(len(fold) for fold in folds) == len(set().union(*folds))  # no class in two folds
-    assert issame.reshape(10, 4).sum(axis=1).tolist() == [2] * 10
-    again, _ = draw_pairs(labels, pairs_per_fold=4, seed=seed)
-    assert (again == places).all()
-
-
-def test_too_few_faces_for_pairs() -> None:
-    with pytest.raises(BadInput, match="1 mated pairs in a fold of 1 classes; 2 are asked for"):
-        draw_pairs(np.repeat(np.arange(10), 2), pairs_per_fold=4)

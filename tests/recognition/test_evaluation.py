@@ -12,10 +12,9 @@ from PIL import Image
 
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import create_backbone
-from sface_data.faces.sources import open_source
 from sface_data.recognition.benchmark_files import write_bin
-from sface_data.recognition.evaluation import EVALUATION, PLOT, Evaluation, comparison
-from sface_data.recognition.pairing import draw_pairs
+from sface_data.recognition.evaluation import EVALUATION, PLOT, Evaluation
+from sface_data.recognition.evaluation_table import comparison
 from sface_data.recognition.published import ROWS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -45,17 +44,15 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def benchmarks(rendered_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """lfw.bin and mine.csv, of rendered faces."""
-    source = open_source(rendered_faces)
+    """lfw.bin and mine.csv: 40 mated and 40 other pairs of 8 rendered people x 6 faces, in turn."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    places, issame = draw_pairs(source.class_indices, pairs_per_fold=20, folds=4)
-    faces = source[:]
-    write_bin(folder / "lfw.bin", [faces[place].data for place in places], issame.tolist())
-    names = sorted(rendered_faces.glob("*/*.jpg"))
-    rows = [
-        f"{names[first]},{names[second]},{int(same)}"
-        for (first, second), same in zip(places.reshape(-1, 2), issame, strict=True)
-    ]
+    faces = np.array(sorted(rendered_faces.glob("*/*.jpg"))).reshape(8, 6)
+    within = [(faces[person, index], faces[person, index + 1]) for person in range(8) for index in range(5)]
+    across = [(faces[person, index], faces[person - 1, index]) for person in range(8) for index in range(5)]
+    pairs = [pair for both in zip(within, across, strict=True) for pair in both]
+    issame = [True, False] * 40
+    write_bin(folder / "lfw.bin", [face.read_bytes() for pair in pairs for face in pair], issame)
+    rows = [f"{one},{other},{int(same)}" for (one, other), same in zip(pairs, issame, strict=True)]
     (folder / "mine.csv").write_text("\n".join(rows))
     return folder
 

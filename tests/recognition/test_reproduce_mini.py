@@ -197,7 +197,9 @@ def test_from_nothing_to_the_page_and_on_from_where_it_stopped(mini: ModuleType,
     made = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json") if path.parent != lost}
     before = json.loads((lost / "cell.json").read_text())["accuracy_per_fold"]
     (lost / "cell.json").unlink()
-    mini.main(arguments)
+    run = mini.Run(out, mini.SIZES["test"], mini.SHIPPED)
+    for cell in mini.cells_of(run.size):
+        mini.make_cell(run, cell)
     assert json.loads((lost / "cell.json").read_text())["accuracy_per_fold"] == before
     assert {path: path.stat().st_mtime_ns for path in made} == made
     with pytest.raises(SystemExit, match="run with other settings \\(seeds 1\\)"):
