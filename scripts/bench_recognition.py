@@ -136,8 +136,8 @@ def bench_training(arguments: argparse.Namespace, folder: Path) -> None:
     recipe = dataclasses.replace(recipe_of("cls", "tiny"), batch=arguments.batch)
     shard = write_shard(folder / "training", arguments.images)
     source = open_source(shard)
-    settings = Settings(recipe, 0, "fp32", arguments.device, len(source.class_names), len(source), "")
     device = torch.device(arguments.device)
+    settings = Settings.of(recipe, source, None, 0, "fp32", device)
     training = Training(source, settings, device, ProcessGroup())
     steps = max(arguments.images // arguments.batch, 1)
 

@@ -28,13 +28,13 @@ def face_batches(
     return FaceBatches(partial(face_pixels, source), source.class_indices, shuffled, batch, group, threads)
 
 
-def face_pixels(source: Source, place: int) -> NDArray[np.uint8]:
+def face_pixels(source: Source, index: int) -> NDArray[np.uint8]:
     """One face [112,112,3], RGB; others than of 112 pixels are resized (bicubic, without aliasing).
 
     Raises:
         BadInput: if it cannot be read or is not square.
     """
-    face = source[place]
+    face = source[index]
     pixels = face.decode()
     height, width, _ = pixels.shape
     if height != width:
