@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sface_data.audit.checks.run import examine
+from sface_data.audit.checks.run import run_checks
 from sface_data.audit.policy import Policy, load_policy
 from sface_data.audit.simulation import Leak, World, simulate
 
@@ -65,7 +65,7 @@ class Measured(NamedTuple):
 
 def one_run(world: World, leak: Leak, seed: int) -> tuple[str, list[str], dict[str, Measured]]:
     """Verdict, names of the checks that failed, and what all have measured."""
-    outcome = examine([simulate(world, leak, seed)], None, load_policy("strict"), seed, trials=5)
+    outcome = run_checks([simulate(world, leak, seed)], None, load_policy("strict"), seed, trials=5)
     failed = [check.finding.name for check in outcome.checks if check.verdict == "fail"]
     measured = {}
     for check in outcome.checks:
@@ -151,7 +151,7 @@ def large_release() -> bool:
     """A release large enough to show that nothing leaks."""
     policy = load_policy("strict")
     checks = {name: limit for name, limit in policy.checks.items() if name != "near-duplicates-pixels"}
-    outcome = examine([simulate(LARGE, Leak(), 1)], None, without_pixels(policy, checks), 1)
+    outcome = run_checks([simulate(LARGE, Leak(), 1)], None, without_pixels(policy, checks), 1)
     print(
         f"no leakage, {LARGE.classes:,} classes x {LARGE.images}, control of as many people: {outcome.verdict} "
         "(strict, but for pixels)"

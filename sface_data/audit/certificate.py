@@ -23,7 +23,7 @@ from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_i
 from sface_data.runtime.provenance import versions
 
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
-    from sface_data.audit.checks.run import Examination
+    from sface_data.audit.checks.run import AuditResult
     from sface_data.audit.policy import Policy
     from sface_data.audit.verdict import Check, Verdict
 
@@ -110,7 +110,7 @@ class Certificate:
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """The checks, see `check.Check.to_json`."""
+        """The checks, see `verdict.Check.to_json`."""
         return self.statement["predicate"]["checks"]
 
     def to_bytes(self) -> bytes:
@@ -125,29 +125,27 @@ def subjects_of(directory: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def certify(
-    examination: "Examination",
+    result: "AuditResult",
     subjects: dict[str, str],
     judges: list[dict[str, Any]],
     inputs: dict[str, Any],
 ) -> Certificate:
-    """The certificate of an examination.
+    """The certificate of an audit.
 
     Args:
         subjects: SHA-256 by name.
         judges: name, digest and dimensions of each embedder.
         inputs: digest and counts of each set of faces, by its role.
     """
-    policy = examination.policy
+    policy = result.policy
     predicate = {
         "judges": judges,
         "inputs": inputs,
-        "seed": examination.seed,
+        "seed": result.seed,
         "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
-        "checks": [check.to_json() for check in examination.checks],
-        "verdict": examination.verdict,
-        "in_words": " ".join(
-            [in_words(examination.verdict, examination.checks, policy), *disclosed(examination.checks)]
-        ),
+        "checks": [check.to_json() for check in result.checks],
+        "verdict": result.verdict,
+        "in_words": " ".join([in_words(result.verdict, result.checks, policy), *disclosed(result.checks)]),
         "not_said": list(NOT_SAID),
     }
     statement = {

@@ -1,23 +1,32 @@
-"""The audit: sources, embeddings, comparisons, checks, certificate, report."""
+"""The audit: sets of faces, embeddings, comparisons, checks, certificate, report."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sface_data.audit.certificate import Certificate, certify, subjects_of
-from sface_data.audit.checks.run import PIXEL_CHECK, Examination, examine
-from sface_data.audit.policy import Policy
-from sface_data.audit.sets.altered_copies import PLANTED
-from sface_data.audit.sets.inputs import Faces, Inputs
+from sface_data.audit.certificate import (
+    REPORT,
+    Certificate,
+    certify,
+    load_private_key,
+    subjects_of,
+    write_certificate,
+)
+from sface_data.audit.checks.neighbours import PIXEL_DUPLICATES
+from sface_data.audit.checks.run import AuditResult, run_checks
+from sface_data.audit.policy import load_policy
+from sface_data.audit.report.page import PAIRS, write_report
+from sface_data.audit.sets.audit_sets import AuditSets
+from sface_data.audit.sets.face_set import open_face_set
+from sface_data.audit.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings_folder import is_embeddings
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
+from sface_data.io.files import os_errors_as_bad_input
 from sface_data.runtime.devices import choose_device
 from sface_data.runtime.progress import Progress
 
@@ -28,132 +37,134 @@ FACES = "faces"  # the subject where the release is no finished data set; its fo
 Display = Callable[[str, int], AbstractContextManager[Progress]]
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be audited, and by what.
-
-    Attributes:
-        directory: the release: a finished data set, or any other SOURCE.
-        training, control, held_out: SOURCEs.
-        models: files of embedders; none if every SOURCE is embeddings of one.
-        outdir: where embeddings are kept, below `cache`.
-        labels_related: whether classes of the release are meant to be the training classes of the same names.
-    """
-
-    directory: Path
-    training: Path
-    control: Path | None
-    held_out: Path | None
-    models: tuple[Path, ...]
-    policy: Policy
-    seed: int
-    device: str
-    outdir: Path
-    labels_related: bool = True
+@contextmanager
+def no_display(what: str, total: int) -> Iterator[Progress]:
+    """Shows nothing."""
+    yield lambda count: None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it."""
+    """What came of an audit."""
 
     certificate: Certificate
-    examination: Examination
-    inputs: Inputs
+    result: AuditResult
+    sets: AuditSets
 
 
-def audit(request: Request, display: Display) -> Outcome:
-    """Audits a release.
+def run_audit(
+    release: Path,
+    training: Path,
+    outdir: Path,
+    *,
+    control: Path | None = None,
+    held_out: Path | None = None,
+    embedder: Sequence[Path] = (),
+    policy: str = "strict",
+    seed: int = 0,
+    device: str = "auto",
+    unrelated_labels: bool = False,
+    show_pairs: bool = False,
+    sign: Path | None = None,
+    display: Display = no_display,
+) -> Outcome:
+    """Audits a release, and writes certificate and report.
 
-    Embeddings are kept: a run that was stopped goes on where it was when it is called again.
+    Embeddings are kept below `outdir`: a run that was stopped goes on where it was when it is called again.
+
+    Args:
+        release: a finished data set, whose manifest and shards are certified, or any other SOURCE.
+        training: SOURCE of all faces that the generator was trained on.
+        outdir: folder of `certificate.json`, `report.html` and `cache`; made if it is not there.
+        control: SOURCE of faces of other people, who were not in training.
+        held_out: SOURCE of other images of the training people, under the same names.
+        embedder: files of the embedders that judge; none if every SOURCE is embeddings of one.
+        policy: name of one that ships (`strict`, `paper`), or a TOML file.
+        seed: of all random choices.
+        device: of embedders and comparisons: auto, cpu, cuda or cuda:1. It does not change comparisons.
+        unrelated_labels: the classes of the release are not meant to be training identities of the same names.
+        show_pairs: also write `pairs.html`, the report with photographs of people from training.
+        sign: file of an Ed25519 key (PEM) to sign the certificate with.
+        display: shows progress.
 
     Raises:
-        BadInput: for faces or judges that cannot be used, or must not be used together, and if the release
-            changes meanwhile.
+        BadInput: for faces, judges, policies or keys that cannot be used, or must not be used together, and if
+            the release changes meanwhile.
     """
-    embedders = open_judges(request)
-    directory = request.directory
-    manifest = Manifest.load(directory) if (directory / MANIFEST).is_file() else None
-    before = None if manifest is None else subjects_of(directory, manifest)
-    inputs = _inputs(request, manifest, display)
-    inputs.check()
-    cache = request.outdir / CACHE
-    with display("embedding", _to_embed(inputs, len(embedders), request.policy)) as progress:
-        judges = [inputs.under(embedder, _name(embedder, inputs), cache, progress) for embedder in embedders]
-        pixels = inputs.pixels(cache, progress) if PIXEL_CHECK in request.policy.checks else None
+    demanded = load_policy(policy)
+    key = None if sign is None else load_private_key(sign)
+    given = {RELEASE: release, TRAINING: training, CONTROL: control, HELD_OUT: held_out}
+    paths = {role: path for role, path in given.items() if path is not None}
+    embedders = _open_embedders(embedder, paths, device)
+    manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
+    before = None if manifest is None else subjects_of(release, manifest)
+    sets = _open_sets(paths, manifest, not unrelated_labels, seed, display)
+    with os_errors_as_bad_input(outdir):
+        outdir.mkdir(parents=True, exist_ok=True)
+    by_pixels = PIXEL_DUPLICATES.name in demanded.checks
+    looks = len(embedders) + (2 if by_pixels and sets.all_images else 0)
+    with display("embedding", sets.to_embed() * looks) as progress:
+        judges = [sets.under(each, outdir / CACHE, progress) for each in embedders]
+        pixels = sets.pixels(outdir / CACHE, progress) if by_pixels else None
     with display("comparing", 0):
-        device = str(choose_device(request.device))
-        examination = examine(judges, pixels, request.policy, request.seed, device)
-    described = [
-        {
-            "name": sets.judge,
-            "sha256": sets.training.embedder_sha256,
-            "dimensions": sets.training.dimensions,
-            "detector_sha256": sets.training.detector_sha256,
-        }
-        for sets in judges
-    ]
-    subjects = {FACES: inputs.synthetic.sha256}
+        result = run_checks(judges, pixels, demanded, seed, str(choose_device(device)))
+    subjects = {FACES: sets.by_role[RELEASE].sha256}
     if manifest is not None:
-        subjects = subjects_of(directory, manifest)
+        subjects = subjects_of(release, manifest)
         if subjects != before:
-            raise BadInput(f"{directory}: was changed while it was audited; run the same command again")
-    facts = _described(inputs)
-    facts["synthetic"]["plan_detector_sha256"] = _plan_detector(manifest)
-    certificate = certify(examination, subjects, described, facts)
-    return Outcome(certificate, examination, inputs)
+            raise BadInput(f"{release}: was changed while it was audited; run the same command again")
+    facts = sets.described()
+    facts[RELEASE]["plan_detector_sha256"] = _plan_detector(manifest)
+    outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
+    write_certificate(outdir, outcome.certificate, key)
+    _write_reports(outdir, outcome, show_pairs)
+    return outcome
 
 
-def open_judges(request: Request) -> list[Embedder | None]:
-    """The embedders; [None] where all faces come as embeddings.
+def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: str) -> list[Embedder | None]:
+    """The judges; [None] where all faces come as embeddings.
 
     Raises:
         BadInput: if one cannot be opened, is named twice, or none is named that is needed.
     """
-    given = [request.directory, request.training, request.control, request.held_out]
-    if not request.models:
-        images = [path for path in given if path is not None and not is_embeddings(path)]
+    if not files:
+        images = [path for path in paths.values() if not is_embeddings(path)]
         if images:
-            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --model FILE")
+            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --embedder FILE")
         return [None]
     embedders: list[Embedder | None] = []
     seen: dict[str, Path] = {}
-    for model in request.models:
-        if not model.is_file():
-            raise BadInput(f"{model}: no such file; --model names an embedder")
-        embedder = open_embedder(model, request.device)
+    for file in files:
+        if not file.is_file():
+            raise BadInput(f"{file}: no such file; --embedder names an embedder")
+        embedder = open_embedder(file, device)
         if embedder.sha256 in seen:
-            raise BadInput(
-                f"{model}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another"
-            )
-        seen[embedder.sha256] = model
+            raise BadInput(f"{file}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another")
+        seen[embedder.sha256] = file
         embedders.append(embedder)
     return embedders
 
 
-def _inputs(request: Request, manifest: Manifest | None, display: Display) -> Inputs:
+def _open_sets(
+    paths: Mapping[str, Path], manifest: Manifest | None, labels_related: bool, seed: int, display: Display
+) -> AuditSets:
     opened = {}
-    for role in ("directory", "training", "control", "held_out"):
-        path = getattr(request, role)
-        with display(f"reading {role.replace('_', '-').replace('directory', 'release')}", 0) as progress:
-            release = manifest if role == "directory" else None
-            opened[role] = None if path is None else Faces.open(path, progress, release)
-    synthetic, training = opened["directory"], opened["training"]
-    assert synthetic is not None and training is not None
-    return Inputs(synthetic, training, opened["control"], opened["held_out"], request.labels_related, request.seed)
+    for role, path in paths.items():
+        with display(f"reading {role}", 0) as progress:
+            opened[role] = open_face_set(path, progress, manifest if role == RELEASE else None)
+    sets = AuditSets(opened, labels_related, seed)
+    sets.check()
+    return sets
 
 
-def _to_embed(inputs: Inputs, judges: int, policy: Policy) -> int:
-    images = [len(faces) for faces in inputs.by_role.values() if faces.source is not None]
-    by_pixels = 2 if PIXEL_CHECK in policy.checks and len(images) == len(inputs.by_role) else 0
-    altered = 0 if inputs.training.source is None else min(PLANTED, len(inputs.training))
-    return (sum(images) + altered) * (judges + by_pixels)
-
-
-def _name(embedder: Embedder | None, inputs: Inputs) -> str:
-    if embedder is not None:
-        return embedder.name
-    held = inputs.training.embeddings
-    return f"embedder {held.embedder_sha256[:12]}" if held is not None else "embedder"
+def _described(sets: JudgedSets) -> dict[str, Any]:
+    """What the certificate says of a judge."""
+    return {
+        "name": sets.judge,
+        "sha256": sets.training.embedder_sha256,
+        "dimensions": sets.training.dimensions,
+        "detector_sha256": sets.training.detector_sha256,
+    }
 
 
 def _plan_detector(manifest: Manifest | None) -> str | None:
@@ -162,18 +173,10 @@ def _plan_detector(manifest: Manifest | None) -> str | None:
     return None if align is None else align.detector_sha256
 
 
-def _described(inputs: Inputs) -> dict[str, Any]:
-    described: dict[str, Any] = {}
-    for role, faces in inputs.by_role.items():
-        held: Any = faces.listed if faces.listed is not None else faces.embeddings
-        described[role] = {
-            "sha256": faces.sha256,
-            "faces": len(faces),
-            "classes": len(np.unique(held.class_index)),
-            "form": "images" if faces.source is not None else "embeddings",
-            "left_out": 0 if faces.embeddings is None else len(faces.embeddings.left_out),
-            "detector_sha256": None if faces.embeddings is None else faces.embeddings.detector_sha256,
-            "image_sizes": faces.image_sizes(),
-        }
-    described["labels_related"] = inputs.labels_related
-    return described
+def _write_reports(outdir: Path, outcome: Outcome, show_pairs: bool) -> None:
+    write_report(outdir / Path(REPORT).name, outcome)
+    pairs = outdir / PAIRS
+    with os_errors_as_bad_input(pairs):
+        pairs.unlink(missing_ok=True)  # of another audit
+    if show_pairs:
+        write_report(pairs, outcome, show_pairs=True)

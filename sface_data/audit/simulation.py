@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.evidence import Copies, Sets, unit
+from sface_data.audit.sets.judged_sets import AlteredCopies, JudgedSets, unit
 from sface_data.embedding.embeddings import EmbeddingSet
 
 EMBEDDER = "0" * 64
@@ -22,7 +22,7 @@ class World:
 
     Attributes:
         classes: training people and classes of the release; `control` people who were not in training.
-        images: of each synthetic class.
+        images: of each class of the release.
         authentic, control_images: images of each training person, and of each other person.
         dimensions: of the embeddings.
         spread: length of an image's deviation from its person, whose length is 1.
@@ -45,7 +45,7 @@ class Leak:
 
     Attributes:
         copies: share of the release that are noisy copies of random training images.
-        related: cosine of each synthetic class with the training person of its label.
+        related: cosine of each class of the release with the training person of its label.
         noise: length of what is added to a copy.
     """
 
@@ -54,37 +54,37 @@ class Leak:
     noise: float = 0.35
 
 
-def simulate(world: World, leak: Leak, seed: int) -> Sets:
+def simulate(world: World, leak: Leak, seed: int) -> JudgedSets:
     """The faces of one simulated audit."""
     rng = np.random.default_rng(seed)
     training_people = _people(world.classes, world.dimensions, rng)
     control_people = _people(world.control, world.dimensions, rng)
     own = _people(world.classes, world.dimensions, rng)
-    synthetic_people = unit(leak.related * training_people + np.sqrt(1 - leak.related**2) * own)
+    release_people = unit(leak.related * training_people + np.sqrt(1 - leak.related**2) * own)
     training = _images(training_people, world.authentic, world.spread, rng)
     control = _images(control_people, world.control_images, world.spread, rng)
-    synthetic = _images(synthetic_people, world.images, world.spread, rng)
-    count = round(leak.copies * len(synthetic))
-    places = rng.choice(len(synthetic), count, replace=False)
+    release = _images(release_people, world.images, world.spread, rng)
+    count = round(leak.copies * len(release))
+    chosen = rng.choice(len(release), count, replace=False)
     sources = rng.integers(len(training), size=count)
-    synthetic[places] = _noisy(training[sources], leak.noise, rng)
+    release[chosen] = _noisy(training[sources], leak.noise, rng)
     planted = rng.integers(len(training), size=200)
     copies = _noisy(training[planted], leak.noise, rng)
     if not world.seen:
-        synthetic, training, control, copies = (
-            unit(rng.standard_normal(each.shape)) for each in (synthetic, training, control, copies)
+        release, training, control, copies = (
+            unit(rng.standard_normal(each.shape)) for each in (release, training, control, copies)
         )
     names = tuple(str(c) for c in range(world.classes))
     others = tuple(f"control{c}" for c in range(world.control))
     owner = np.repeat(np.arange(world.classes), world.authentic)
     trained = _set(training, owner, names, "t")
-    return Sets(
+    return JudgedSets(
         judge="simulated",
-        synthetic=_set(synthetic, np.repeat(np.arange(world.classes), world.images), names, "s"),
+        release=_set(release, np.repeat(np.arange(world.classes), world.images), names, "s"),
         training=trained,
         control=_set(control, np.repeat(np.arange(world.control), world.control_images), others, "c"),
         held_out=None,
-        copies=Copies(_set(copies, owner[planted], names, "p"), planted, simulated=True),
+        copies=AlteredCopies(_set(copies, owner[planted], names, "p"), simulated=True),
         labels_related=True,
     )
 
@@ -110,5 +110,5 @@ def _noisy(vectors: NDArray[np.float32], noise: float, rng: np.random.Generator)
 def _set(
     vectors: NDArray[np.float32], class_index: NDArray[np.int64], names: tuple[str, ...], prefix: str
 ) -> EmbeddingSet:
-    keys = tuple(f"{prefix}{place:06d}" for place in range(len(vectors)))
+    keys = tuple(f"{prefix}{index:06d}" for index in range(len(vectors)))
     return EmbeddingSet(keys, names, class_index, vectors, EMBEDDER, prefix * 64, keys)

@@ -23,9 +23,9 @@ class Finding:
         limit: the claim holds below it.
         interval: the statistic with its 95 % interval; None if it could not be measured.
         p_value: one-sided, of "the statistic is not above the limit"; None if it could not be measured.
-        obstacle: why it could not be measured, or why a pass would be void; empty if nothing stands in the way.
-        void: why the judge's word counts for nothing, whatever was measured.
-        caveat: what else may have made it so, whatever the verdict; empty if nothing is known.
+        blocks_pass: why it could not be measured, or why a pass would mean nothing; empty if it may pass.
+        invalid_because: why the judge's word counts for nothing, whatever was measured.
+        note: what else may have made it so, whatever the verdict; empty if nothing is known.
         facts: figures behind it: thresholds, counts.
     """
 
@@ -36,18 +36,18 @@ class Finding:
     limit: float
     interval: Interval | None = None
     p_value: float | None = None
-    obstacle: str = ""
-    void: str = ""
-    caveat: str = ""
+    blocks_pass: str = ""
+    invalid_because: str = ""
+    note: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def voided(self, reason: str) -> "Finding":
+    def invalid(self, reason: str) -> "Finding":
         """The same, counting for nothing."""
-        return dataclasses.replace(self, void=reason)
+        return dataclasses.replace(self, invalid_because=reason)
 
-    def doubted(self, reason: str) -> "Finding":
-        """The same, unable to pass."""
-        return dataclasses.replace(self, obstacle=self.obstacle or reason)
+    def unable_to_pass(self, reason: str) -> "Finding":
+        """The same, unable to pass if there is a reason."""
+        return dataclasses.replace(self, blocks_pass=self.blocks_pass or reason)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Check:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values (Holm, 1979): reject those up to alpha, and at most a share alpha of families errs."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
@@ -99,27 +99,27 @@ def decide(findings: Sequence[Finding], needed: frozenset[str]) -> tuple[Check, 
     Args:
         needed: names of the checks without which the policy knows no pass.
     """
-    tested = [finding for finding in findings if finding.p_value is not None and not finding.void]
+    tested = [finding for finding in findings if finding.p_value is not None and not finding.invalid_because]
     values = holm([finding.p_value for finding in tested if finding.p_value is not None])
     adjusted = {id(finding): value for finding, value in zip(tested, values, strict=True)}
     checks = []
     for finding in findings:
         value = adjusted.get(id(finding))
         verdict, reason = _verdict(finding, value, len(tested))
-        reason = "; ".join(filter(None, (reason, finding.caveat)))
+        reason = "; ".join(filter(None, (reason, finding.note)))
         checks.append(Check(finding, verdict, reason, value, finding.name in needed))
     return tuple(checks)
 
 
 def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Verdict, str]:
-    if finding.interval is None or finding.void:
-        return "inconclusive", finding.void or finding.obstacle
+    if finding.interval is None or finding.invalid_because:
+        return "inconclusive", finding.invalid_because or finding.blocks_pass
     value, high = finding.interval.value, finding.interval.high
     if adjusted_p is not None and adjusted_p <= FALSE_ALARMS:
         return "fail", f"above the limit beyond chance (p = {adjusted_p:.2g} after Holm's correction)"
     if high <= finding.limit:
-        if finding.obstacle:
-            return "inconclusive", finding.obstacle
+        if finding.blocks_pass:
+            return "inconclusive", finding.blocks_pass
         return "pass", "the whole interval lies below the limit"
     if value > finding.limit and adjusted_p is None:
         return "inconclusive", "above the limit"

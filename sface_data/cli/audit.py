@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from sface_data.errors import BadInput, CheckFailed
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path))
+@click.argument("release", metavar="DIR", type=NamedPath(path_type=Path))
 @click.option(
     "--training",
     metavar="SOURCE",
@@ -33,8 +34,7 @@ from sface_data.errors import BadInput, CheckFailed
     help="Other images of the training people, under the same names, that were not trained on.",
 )
 @click.option(
-    "--model",
-    "models",
+    "--embedder",
     metavar="FILE",
     multiple=True,
     type=NamedPath(path_type=Path),
@@ -56,7 +56,12 @@ from sface_data.errors import BadInput, CheckFailed
     help="What must be shown: strict, paper (only what the paper on SFace reports), or a TOML file.",
 )
 @click.option(
-    "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything drawn."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of all random choices.",
 )
 @DEVICE
 @click.option(
@@ -76,20 +81,7 @@ from sface_data.errors import BadInput, CheckFailed
     type=NamedPath(path_type=Path),
     help="Sign the certificate with this Ed25519 key.",
 )
-def audit(
-    directory: Path,
-    training: Path,
-    control: Path | None,
-    held_out: Path | None,
-    models: tuple[Path, ...],
-    outdir: Path,
-    policy: str,
-    seed: int,
-    device: str,
-    unrelated_labels: bool,
-    show_pairs: bool,
-    sign: Path | None,
-) -> None:
+def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None:
     """Ask whether images of a data set lead to the people its generator was trained on, and certify the answer.
 
     DIR is a folder made by `generate`, or any other SOURCE. A SOURCE is a folder per identity, WebDataset shards,
@@ -102,59 +94,35 @@ def audit(
 
     \b
     Examples:
-      sface-data audit faces --training train.rec --control control --model judge.onnx --outdir audit
-      sface-data audit faces --training train.rec --model judge.onnx --policy paper --outdir audit
+      sface-data audit faces --training train.rec --control control --embedder judge.onnx --outdir audit
+      sface-data audit faces --training train.rec --embedder judge.onnx --policy paper --outdir audit
     """
-    from sface_data.audit.certificate import CERTIFICATE, REPORT, load_private_key, write_certificate
-    from sface_data.audit.policy import load_policy
-    from sface_data.audit.report.page import PAIRS, write_report
-    from sface_data.audit.run import Request
-    from sface_data.audit.run import audit as run
+    from sface_data.audit.certificate import CERTIFICATE, REPORT
+    from sface_data.audit.report.page import PAIRS
+    from sface_data.audit.run import run_audit
     from sface_data.dataset.manifest import MANIFEST, Manifest
-    from sface_data.io.files import os_errors_as_bad_input
     from sface_data.release.check_shards import shard_problems
     from sface_data.release.contents import adopt_audit
 
-    key = None if sign is None else load_private_key(sign)
-    request = Request(
-        directory=directory,
-        training=training,
-        control=control,
-        held_out=held_out,
-        models=models,
-        policy=load_policy(policy),
-        seed=seed,
-        device=device,
-        outdir=outdir,
-        labels_related=not unrelated_labels,
-    )
-    finished = (directory / MANIFEST).is_file()
+    finished = (release / MANIFEST).is_file()
     if finished:
-        for problem in shard_problems(directory, Manifest.load(directory)):
+        for problem in shard_problems(release, Manifest.load(release)):
             raise BadInput(
-                f"{directory / problem.file}: {problem.sentence}; `sface-data validate {directory}` names all "
+                f"{release / problem.file}: {problem.sentence}; `sface-data validate {release}` names all "
                 "that is wrong"
             )
-    with os_errors_as_bad_input(outdir):
-        outdir.mkdir(parents=True, exist_ok=True)
-    outcome = run(request, _display)
-    certificate = outcome.certificate
-    write_certificate(outdir, certificate, key)
-    report, pairs = outdir / Path(REPORT).name, outdir / PAIRS
-    write_report(report, outcome)
-    with os_errors_as_bad_input(pairs):
-        pairs.unlink(missing_ok=True)  # of another audit
-    if show_pairs:
-        write_report(pairs, outcome, show_pairs=True)
+    outcome = run_audit(release, outdir=outdir, show_pairs=show_pairs, display=_display, **options)
     if finished:
-        adopt_audit(directory, outdir)
-    click.echo(f"{outdir / Path(CERTIFICATE).name}: {certificate.statement['predicate']['in_words']}", err=True)
-    click.echo(f"{report}: the report, for a browser", err=True)
+        adopt_audit(release, outdir)
+    certificate = outcome.certificate
+    click.echo(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}", err=True)
+    click.echo(f"{outdir / Path(REPORT).name}: the report, for a browser", err=True)
     if show_pairs:
+        pairs = outdir / PAIRS
         click.echo(f"{pairs}: the same with photographs of people from training; keep it to yourself", err=True)
     if certificate.verdict != "pass":
-        raise CheckFailed(f"{directory}: the verdict is {certificate.verdict}")
-    click.echo(f"{directory}: the verdict is pass", err=True)
+        raise CheckFailed(f"{release}: the verdict is {certificate.verdict}")
+    click.echo(f"{release}: the verdict is pass", err=True)
 
 
 @contextmanager

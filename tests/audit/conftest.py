@@ -1,22 +1,21 @@
 """Simulated audits that several tests look at, and embeddings written as folders."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sface_data.audit.checks.run import Examination, examine
-from sface_data.audit.evidence import Sets
+from sface_data.audit.checks.run import AuditResult, run_checks
 from sface_data.audit.policy import load_policy
-from sface_data.audit.run import Outcome, Request, audit
+from sface_data.audit.run import Outcome, run_audit
+from sface_data.audit.sets.judged_sets import JudgedSets
 from sface_data.audit.simulation import Leak, World, simulate
 from sface_data.embedding.embeddings import EmbeddingSet
 
 SMALL = World(classes=50, images=20, authentic=6, control=50, control_images=20)
 NONE = Leak()
 
-Simulated = Callable[..., Examination]
+Simulated = Callable[..., AuditResult]
 
 
 @pytest.fixture(scope="session")
@@ -27,30 +26,24 @@ def world() -> World:
 
 @pytest.fixture(scope="session")
 def simulated() -> Simulated:
-    """The examination of a simulated audit under `strict`."""
+    """The result of a simulated audit under `strict`."""
 
-    def make(leak: Leak = NONE, seed: int = 0, world: World = SMALL, policy: str = "strict") -> Examination:
-        return examine([simulate(world, leak, seed)], None, load_policy(policy), seed, trials=3)
+    def make(leak: Leak = NONE, seed: int = 0, world: World = SMALL, policy: str = "strict") -> AuditResult:
+        return run_checks([simulate(world, leak, seed)], None, load_policy(policy), seed, trials=3)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def sound(simulated: Simulated) -> Examination:
+def sound(simulated: Simulated) -> AuditResult:
     """Without leakage."""
     return simulated()
 
 
 @pytest.fixture(scope="session")
-def small_sets() -> Sets:
+def small_sets() -> JudgedSets:
     """The faces of a simulated audit without leakage."""
     return simulate(SMALL, NONE, 0)
-
-
-@contextmanager
-def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """No display."""
-    yield lambda count: None
 
 
 @pytest.fixture(scope="session")
@@ -61,17 +54,6 @@ def outcome(
     folder = tmp_path_factory.mktemp("audit")
     sets = simulate(SMALL, Leak(copies=0.05), 0)
     assert sets.control is not None
-    given = {"release": sets.synthetic, "training": sets.training, "control": sets.control}
+    given = {"release": sets.release, "training": sets.training, "control": sets.control}
     paths = {name: write_embeddings(folder / name, faces) for name, faces in given.items()}
-    request = Request(
-        directory=paths["release"],
-        training=paths["training"],
-        control=paths["control"],
-        held_out=None,
-        models=(),
-        policy=load_policy("strict"),
-        seed=0,
-        device="cpu",
-        outdir=folder / "out",
-    )
-    return audit(request, silent)
+    return run_audit(paths["release"], paths["training"], folder / "out", control=paths["control"], device="cpu")

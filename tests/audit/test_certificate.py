@@ -26,9 +26,10 @@ from sface_data.audit.certificate import (
     subjects_of,
     write_certificate,
 )
-from sface_data.audit.checks.run import Examination
+from sface_data.audit.checks.run import AuditResult
 from sface_data.audit.report.page import report_text
 from sface_data.audit.run import Outcome
+from sface_data.audit.sets.face_set import EmbeddedSet
 from sface_data.audit.verdict import Check, Finding
 from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embed import listed_sha256
@@ -39,12 +40,12 @@ from sface_data.release.contents import adopt_audit
 from sface_data.release.validate import validate
 
 
-def certificate_of(examination: Examination, subjects: dict[str, str]) -> Certificate:
-    return certify(examination, subjects, [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 64}], {})
+def certificate_of(result: AuditResult, subjects: dict[str, str]) -> Certificate:
+    return certify(result, subjects, [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 64}], {})
 
 
 @pytest.fixture
-def certified(dataset: Path, sound: Examination, tmp_path: Path) -> Path:
+def certified(dataset: Path, sound: AuditResult, tmp_path: Path) -> Path:
     """A copy of a data set with a certificate, and a card that says so."""
     folder = shutil.copytree(dataset, tmp_path / "faces")
     certificate = certificate_of(sound, subjects_of(folder, Manifest.load(folder)))
@@ -73,14 +74,14 @@ def problems(folder: Path, public_key: Path | None = None) -> list[str]:
 
 
 def held_in(outcome: Outcome) -> dict[str, EmbeddingSet]:
-    return {role: held.embeddings for role, held in outcome.inputs.by_role.items() if held.embeddings is not None}
+    return {role: faces.listed for role, faces in outcome.sets.by_role.items() if isinstance(faces, EmbeddedSet)}
 
 
 def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) -> None:
     statement = json.loads(outcome.certificate.to_bytes())
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     digests = {role: listed_sha256(held) for role, held in held_in(outcome).items()}
-    assert statement["subject"] == [{"name": "faces", "digest": {"sha256": digests["synthetic"]}}]
+    assert statement["subject"] == [{"name": "faces", "digest": {"sha256": digests["release"]}}]
     predicate = statement["predicate"]
     assert predicate["policy"]["content"]["name"] == "strict" and len(predicate["policy"]["sha256"]) == 64
     assert predicate["inputs"]["training"] == {
@@ -92,7 +93,7 @@ def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) ->
         "detector_sha256": None,
         "image_sizes": {},
     }
-    assert predicate["verdict"] == outcome.examination.verdict == "fail"
+    assert predicate["verdict"] == outcome.result.verdict == "fail"
     assert "leaks identities" in predicate["in_words"] and len(predicate["not_said"]) >= 5
     by_name = {check["name"]: check for check in predicate["checks"]}
     assert by_name["near-duplicates"]["verdict"] == "fail"
@@ -102,13 +103,13 @@ def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) ->
     assert "torch" in predicate["versions"] and "/" not in json.dumps(predicate["inputs"])
 
 
-def test_the_same_findings_give_the_same_bytes_and_no_time(sound: Examination, simulated: Callable) -> None:
+def test_the_same_findings_give_the_same_bytes_and_no_time(sound: AuditResult, simulated: Callable) -> None:
     first, second = certificate_of(sound, {"a": "0"}), certificate_of(simulated(), {"a": "0"})
     assert first.to_bytes() == second.to_bytes()
     assert first.to_bytes() == (canonical_json(json.loads(first.to_bytes())) + "\n").encode()
 
 
-def test_a_pass_says_under_which_policy_and_what_was_shown(sound: Examination) -> None:
+def test_a_pass_says_under_which_policy_and_what_was_shown(sound: AuditResult) -> None:
     def check(name: str, *demands: str) -> Check:
         facts = {"planted": [{"demand": demand} for demand in demands]}
         return Check(Finding(name, "j", "", "", 0.1, facts=facts), "pass", "", None, True)
@@ -128,7 +129,7 @@ def test_a_pass_says_under_which_policy_and_what_was_shown(sound: Examination) -
     assert certificate_of(changed, {"a": "0"}).policy_in_words == "the custom policy `strict`"
 
 
-def test_it_is_read_back(sound: Examination, tmp_path: Path) -> None:
+def test_it_is_read_back(sound: AuditResult, tmp_path: Path) -> None:
     written = certificate_of(sound, {"b": "1", "a": "0"})
     write_certificate(tmp_path, written)
     read = load_certificate(tmp_path / "certificate.json")
@@ -137,14 +138,14 @@ def test_it_is_read_back(sound: Examination, tmp_path: Path) -> None:
     assert read.subjects == {"a": "0", "b": "1"}
 
 
-def test_every_changed_byte_voids_it(sound: Examination, tmp_path: Path) -> None:
+def test_every_changed_byte_voids_it(sound: AuditResult, tmp_path: Path) -> None:
     write_certificate(tmp_path, certificate_of(sound, {"a": "0" * 64}))
     path = tmp_path / "certificate.json"
     data = path.read_bytes()
-    for place in range(0, len(data), len(data) // 60):
-        for byte in (data[place] ^ 1, ord(" ")):
-            path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
-            if byte != data[place]:
+    for offset in range(0, len(data), len(data) // 60):
+        for byte in (data[offset] ^ 1, ord(" ")):
+            path.write_bytes(data[:offset] + bytes([byte]) + data[offset + 1 :])
+            if byte != data[offset]:
                 with pytest.raises(BadInput, match=r"certificate.json: "):
                     load_certificate(path)
     for changed in (data[:-1], data + b"\n", data + b" ", b"", b"[]", b"{}", b"null", b"[" * 100_000):
@@ -170,7 +171,7 @@ def test_every_changed_byte_voids_it(sound: Examination, tmp_path: Path) -> None
     ],
 )
 def test_a_digest_computed_anew_does_not_make_nonsense_a_certificate(
-    change: Callable, sound: Examination, tmp_path: Path
+    change: Callable, sound: AuditResult, tmp_path: Path
 ) -> None:
     statement = json.loads(certificate_of(sound, {"a": "0"}).to_bytes())
     change(statement)
@@ -206,7 +207,7 @@ def test_one_changed_byte_voids_it(certified: Path, name: str) -> None:
     assert (name in found[0].sentence) == (name != CERTIFICATE)
 
 
-def test_a_certificate_of_other_files_is_not_this_ones(certified: Path, sound: Examination) -> None:
+def test_a_certificate_of_other_files_is_not_this_ones(certified: Path, sound: AuditResult) -> None:
     subjects = subjects_of(certified, Manifest.load(certified))
     first = subjects.pop("data/train-000000.tar")
     write_certificate(certified / "audit", certificate_of(sound, {**subjects, "data/x\n.tar": first}))
@@ -223,7 +224,7 @@ def test_a_card_that_says_something_else_is_found(certified: Path) -> None:
 
 
 def test_an_edited_card_keeps_its_edits_when_the_certificate_changes(
-    dataset: Path, sound: Examination, tmp_path: Path
+    dataset: Path, sound: AuditResult, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(dataset, tmp_path / "faces")
     card = folder / "README.md"
@@ -253,7 +254,7 @@ def test_a_report_is_of_its_certificate_and_unedited(certified: Path, outcome: O
     assert found() == ["not the report of the certificate beside"]
 
 
-def test_signatures(certified: Path, sound: Examination, keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_signatures(certified: Path, sound: AuditResult, keys: tuple[Path, Path], tmp_path: Path) -> None:
     private, public = keys
     assert problems(certified, public) == ["is not signed: there is no audit/certificate.sig"]
     certificate = load_certificate(certified / CERTIFICATE)

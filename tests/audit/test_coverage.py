@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from sface_data.audit.compare.pairs import compare
+from sface_data.audit.compare.pairs import compare, prepare
 from sface_data.audit.simulation import Leak, World, simulate
 from sface_data.biometrics.rates import ErrorRates
 from sface_data.biometrics.scores import ScoreHistogram
@@ -17,7 +17,9 @@ SMALL = World(classes=100, images=2, authentic=6, control=2, control_images=2, s
 @cache
 def draws() -> tuple[list[SubjectScores], ErrorRates]:
     """Comparisons within training sets of people drawn anew, and the rates of all together: the truth, nearly."""
-    found = [compare(simulate(SMALL, Leak(), seed).training).subjects(replicates=200) for seed in range(RUNS)]
+    found = [
+        compare(prepare(simulate(SMALL, Leak(), seed).training)).subjects(replicates=200) for seed in range(RUNS)
+    ]
     empty = ScoreHistogram.empty()
     every = [sum((getattr(draw, side) for draw in found), empty) for side in ("mated", "nonmated")]
     return found, ErrorRates.of(*every)

@@ -123,10 +123,10 @@ def test_verdicts() -> None:
         finding("below", 0.0, 0.05, 1.0),
         finding("above", 0.2, 0.3, 1e-6),
         finding("across", 0.0, 0.2, 1.0),
-        finding("blind", 0.0, 0.05, 1.0, obstacle="no power"),
-        finding("caught though blind", 0.2, 0.3, 1e-6, obstacle="no power"),
-        finding("void", 0.2, 0.3, 1e-6, void="the judge sees nothing"),
-        Finding("unmeasured", "j", "", "", 0.1, obstacle="no control group"),
+        finding("blind", 0.0, 0.05, 1.0, blocks_pass="no power"),
+        finding("caught though blind", 0.2, 0.3, 1e-6, blocks_pass="no power"),
+        finding("invalid", 0.2, 0.3, 1e-6, invalid_because="the judge sees nothing"),
+        Finding("unmeasured", "j", "", "", 0.1, blocks_pass="no control group"),
     ]
     checks = decide(findings, frozenset(["below"]))
     assert [check.verdict for check in checks] == [

@@ -45,7 +45,16 @@ def test_a_data_set_is_audited_and_says_so(
     run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
 ) -> None:
     faces, out = shutil.copytree(dataset, tmp_path / "faces"), tmp_path / "out"
-    command = ["audit", faces, "--training", people["training"], "--control", people["control"], "--model", judge]
+    command = [
+        "audit",
+        faces,
+        "--training",
+        people["training"],
+        "--control",
+        people["control"],
+        "--embedder",
+        judge,
+    ]
     code, output, errors = run(*command, "--outdir", out)
     assert code == 1 and output == ""
     assert errors.endswith(f"sface-data: {faces}: the verdict is inconclusive\n")
@@ -78,7 +87,7 @@ def test_a_stale_certificate_is_named_and_replaced(
     run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
 ) -> None:
     faces = shutil.copytree(dataset, tmp_path / "faces")
-    command = ["audit", faces, "--training", people["training"], "--model", judge, "--policy", "paper"]
+    command = ["audit", faces, "--training", people["training"], "--embedder", judge, "--policy", "paper"]
     assert run(*command, "--outdir", faces / "audit")[0] == 1  # certificate and report in place
     manifest = faces / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"torch": "', '"torch": "9'))
@@ -105,7 +114,7 @@ def test_a_signed_certificate(
         key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     faces = shutil.copytree(dataset, tmp_path / "faces")
-    command = ["audit", faces, "--training", people["training"], "--model", judge, "--policy", "paper"]
+    command = ["audit", faces, "--training", people["training"], "--embedder", judge, "--policy", "paper"]
     assert run(*command, "--outdir", tmp_path / "out", "--sign", tmp_path / "key.pem")[0] == 1
     assert run("validate", faces, "--public-key", tmp_path / "public.pem")[0] == 0
     (faces / "audit" / "certificate.sig").unlink()
@@ -120,11 +129,11 @@ def embeddings(write_embeddings: Callable[..., Path], tmp_path: Path) -> dict[st
     """A simulated audit as folders of embeddings."""
     sets = simulate(World(classes=120, images=10, authentic=6, control=20, control_images=5), Leak(), 0)
     assert sets.control is not None
-    given = {"release": sets.synthetic, "training": sets.training, "control": sets.control}
+    given = {"release": sets.release, "training": sets.training, "control": sets.control}
     return {name: write_embeddings(tmp_path / name, faces) for name, faces in given.items()}
 
 
-def test_embeddings_made_before_need_no_model_and_can_pass(
+def test_embeddings_made_before_need_no_embedder_and_can_pass(
     run: Run, embeddings: dict[str, Path], tmp_path: Path
 ) -> None:
     command = ["audit", embeddings["release"], "--training", embeddings["training"], "--outdir", tmp_path / "out"]
@@ -170,7 +179,7 @@ def test_embeddings_that_do_not_fit_together(
     assert "the classes '0' and 'class_000000' count as one" in refused(run, release, "--training", twins, *out)
     one = changed("one", class_index=np.zeros(720, np.int64))
     assert "of 1 class; at least 2 are needed" in refused(run, release, "--training", one, *out)
-    sentence = refused(run, release, "--training", training, "--model", judge, *out)
+    sentence = refused(run, release, "--training", training, "--embedder", judge, *out)
     assert "holds embeddings of another embedder" in sentence
     sentence = refused(run, release, "--training", training, "--control", training, *out)
     assert "720 images of" in sentence and "a control group has people and images of its own" in sentence
@@ -191,20 +200,20 @@ def test_judges_policies_and_shards_that_cannot_be_used(
 ) -> None:
     training, out = people["training"], ["--outdir", tmp_path / "out"]
     command = [dataset, "--training", training, *out]
-    assert "holds images; name an embedder that judges them with --model" in refused(run, *command)
+    assert "holds images; name an embedder that judges them with --embedder" in refused(run, *command)
     missing = tmp_path / "missing.onnx"
-    assert f"{missing}: no such file" in refused(run, *command, "--model", missing)
-    twice = refused(run, *command, "--model", judge, "--model", shutil.copy(judge, tmp_path / "copy.onnx"))
+    assert f"{missing}: no such file" in refused(run, *command, "--embedder", missing)
+    twice = refused(run, *command, "--embedder", judge, "--embedder", shutil.copy(judge, tmp_path / "copy.onnx"))
     assert "copy.onnx: the same embedder as" in twice
-    assert "no such policy" in refused(run, *command, "--model", judge, "--policy", "strickt")
+    assert "no such policy" in refused(run, *command, "--embedder", judge, "--policy", "strickt")
     (tmp_path / "policy.toml").write_text('format = "sface-data policy 1"\nnmae = "x"\n')
-    sentence = refused(run, *command, "--model", judge, "--policy", tmp_path / "policy.toml")
+    sentence = refused(run, *command, "--embedder", judge, "--policy", tmp_path / "policy.toml")
     assert "unknown key 'nmae' in the policy; did you mean 'name'?" in sentence
-    assert "nowhere: does not exist" in refused(run, dataset, "--training", "nowhere", "--model", judge, *out)
+    assert "nowhere: does not exist" in refused(run, dataset, "--training", "nowhere", "--embedder", judge, *out)
     broken = shutil.copytree(dataset, tmp_path / "broken")
     shard = broken / "data" / "train-000001.tar"
     shard.write_bytes(shard.read_bytes()[:-512])
-    sentence = refused(run, broken, "--training", training, "--model", judge, *out)
+    sentence = refused(run, broken, "--training", training, "--embedder", judge, *out)
     assert "train-000001.tar: " in sentence and "`sface-data validate" in sentence
     assert not (tmp_path / "out" / "certificate.json").exists()
 
@@ -231,6 +240,6 @@ def test_rendered_people_are_recognised_and_strangers_are_not(run: Run, tmp_path
     ):
         out = tmp_path / f"out-{name}"
         command = ["audit", release, "--training", paths["training"], "--control", paths["control"]]
-        run(*command, "--model", ASSET, "--outdir", out)
+        run(*command, "--embedder", ASSET, "--outdir", out)
         certificate = load_certificate(out / "certificate.json")
         assert certificate.verdict in verdicts, json.dumps(certificate.checks, indent=1)

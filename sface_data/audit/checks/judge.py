@@ -1,5 +1,7 @@
 """The judge itself: can it tell authentic people apart, and does it see the release?"""
 
+from dataclasses import replace
+
 from sface_data.audit.evidence import Evidence
 from sface_data.audit.verdict import Finding
 from sface_data.biometrics.intervals import Interval
@@ -17,20 +19,23 @@ def judge(evidence: Evidence, least_auc: float) -> Finding:
         "The judge tells the people of the training set apart",
         "1 - AUC of mated and non-mated comparisons within the training set",
         round(1 - least_auc, 12),
-        obstacle="no two images of one training person to try the judge on",
+        blocks_pass="no two images of one training person to try the judge on",
     )
     return _measured(finding, evidence.authentic)
 
 
 def judge_release(evidence: Evidence, least_auc: float) -> Finding:
-    """How far it is from telling the classes of the release apart: who sees nothing in images finds nobody."""
+    """How far it is from telling the classes of the release apart.
+
+    A judge that cannot separate the release's classes cannot find leaked identities in it.
+    """
     finding = Finding(
         RELEASE,
         evidence.sets.judge,
         "The judge tells the classes of the release apart",
         "1 - AUC of mated and non-mated comparisons within the release",
         round(1 - least_auc, 12),
-        obstacle="no two images of one class of the release to try the judge on",
+        blocks_pass="no two images of one class of the release to try the judge on",
     )
     return _measured(finding, evidence.within)
 
@@ -49,31 +54,23 @@ def _measured(finding: Finding, scores: SubjectScores) -> Finding:
         "nonmated": scores.nonmated.total,
         "fdr": fdr(scores.mated, scores.nonmated),
     }
-    return Finding(
-        finding.name,
-        finding.judge,
-        finding.claim,
-        finding.measure,
-        finding.limit,
-        interval=interval,
-        facts=facts,
-    )
+    return replace(finding, interval=interval, blocks_pass="", facts=facts)
 
 
 def blind(finding: Finding) -> str:
     """Why this judge's word counts for nothing; empty if it does count."""
     if finding.interval is None:
-        return f"nothing is known of the judge: {finding.obstacle}"
+        return f"nothing is known of the judge: {finding.blocks_pass}"
     if finding.interval.value <= finding.limit:
         return ""
     return f"the judge does not tell authentic people apart well enough ({_aucs(finding)})"
 
 
 def doubt(finding: Finding) -> str:
-    """Why a pass would be void, though what the judge does find counts; empty if it is known to see."""
+    """Why a pass would mean nothing, though what the judge does find counts; empty if it is known to see."""
     whom = "authentic people" if finding.name == NAME else "the classes of the release"
     if finding.interval is None:
-        return f"nobody knows whether the judge tells {whom} apart: {finding.obstacle}"
+        return f"nobody knows whether the judge tells {whom} apart: {finding.blocks_pass}"
     if finding.interval.high <= finding.limit:
         return ""
     return f"the judge is not known to tell {whom} apart well enough to say that it would see ({_aucs(finding)})"

@@ -1,13 +1,13 @@
 """Membership: are training images nearer to the release than other images of the same people?"""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.audit.checks.kind import CheckContext, CheckKind
 from sface_data.audit.checks.neighbours import threshold_at_fpir
-from sface_data.audit.checks.positive_control import Scene
-from sface_data.audit.evidence import namesakes
+from sface_data.audit.sets.judged_sets import RELEASE, namesakes
 from sface_data.audit.verdict import Finding
 from sface_data.biometrics.clustered import (
     excess_risk,
@@ -21,50 +21,43 @@ from sface_data.biometrics.intervals import Interval
 
 NO_HELD_OUT = "no held-out images of training people were given"
 _FPR = 1e-3
+_OFTEN = 0.1  # an FPR at which there are matches enough to tell how alike those of a person are
 
 
-def membership(scene: Scene, name: str) -> Finding:
-    """AUC, or TPR at FPR 0.1 % beyond it, of training against held-out images by their nearest synthetic one."""
-    evidence, limit = scene.evidence, scene.limit(name).limit
-    sets = evidence.sets
-    is_auc = name == "membership-auc"
-    finding = Finding(
-        name,
-        sets.judge,
-        "Training images are no nearer to the release than other images of the same people",
-        "AUC of training against held-out images; 0.5 without memory"
-        if is_auc
-        else "share of training images above the threshold that 0.1 % of held-out images reach, beyond theirs",
-        limit,
-    )
-    if evidence.held_out_best is None or sets.held_out is None:
-        return replace(finding, obstacle=NO_HELD_OUT)
-    person = namesakes(sets.held_out, sets.training)[sets.held_out.class_index]
-    inside = np.isin(sets.training.class_index, person)  # only people of both sides, so that people cancel out
-    outside = person >= 0
-    members, subjects = evidence.training_best[inside], sets.training.class_index[inside]
-    strangers, strangers_subjects = evidence.held_out_best[outside], person[outside]
-    facts: dict[str, float] = {"training_images": len(members), "held_out_images": len(strangers)}
-    if is_auc:
-        found = clustered_auc(members, subjects, strangers, strangers_subjects)
-        bounds = logit_bounds(found.value, found.low, found.high, len(np.unique(subjects)))
-        return replace(finding, interval=found, p_value=p_above(found.value, bounds, limit), facts=facts)
-    threshold, often = threshold_at_fpir(strangers, _FPR), threshold_at_fpir(strangers, 0.1)
-    attack = share_by_class(members >= threshold, subjects, members >= min(often, threshold))
-    control = share_by_class(strangers >= threshold, strangers_subjects, strangers >= min(often, threshold))
-    value, bounds = excess_risk(attack, control)
-    facts |= {
-        "threshold": threshold,
-        "training_matches": attack.hits,
-        "held_out_matches": control.hits,
-    }
-    method = f"MOVER of Korn-Graubard over {attack.clusters:,} people"
-    return replace(
-        finding,
-        interval=interval_of(value, bounds, method, attack.n, min(attack.hits, control.hits)),
-        p_value=p_above(value, bounds, limit),
-        facts=facts,
-    )
+@dataclass(frozen=True)
+class Membership(CheckKind):
+    """AUC, or TPR at FPR 0.1 % beyond it, of training against held-out images by their nearest in the release."""
+
+    by_auc: bool
+
+    def measured(self, context: CheckContext, finding: Finding) -> Finding:
+        evidence, sets = context.evidence, context.evidence.sets
+        if evidence.held_out is None or sets.held_out is None:
+            return finding.unable_to_pass(NO_HELD_OUT)
+        person = namesakes(sets.held_out, sets.training)[sets.held_out.class_index]
+        inside = np.isin(sets.training.class_index, person)  # only people of both sides, so that people cancel out
+        outside = person >= 0
+        members, subjects = evidence.from_training[RELEASE].score[inside], sets.training.class_index[inside]
+        others, other_subjects = evidence.held_out.score[outside], person[outside]
+        facts: dict[str, float] = {"training_images": len(members), "held_out_images": len(others)}
+        if self.by_auc:
+            found = clustered_auc(members, subjects, others, other_subjects)
+            bounds = logit_bounds(found.value, found.low, found.high, len(np.unique(subjects)))
+            p_value = p_above(found.value, bounds, finding.limit)
+            return replace(finding, interval=found, p_value=p_value, facts=facts)
+        threshold = threshold_at_fpir(others, _FPR)
+        often = min(threshold_at_fpir(others, _OFTEN), threshold)
+        attack = share_by_class(members >= threshold, subjects, members >= often)
+        control = share_by_class(others >= threshold, other_subjects, others >= often)
+        value, bounds = excess_risk(attack, control)
+        facts |= {"threshold": threshold, "training_matches": attack.hits, "held_out_matches": control.hits}
+        method = f"MOVER of Korn-Graubard over {attack.clusters:,} people"
+        return replace(
+            finding,
+            interval=interval_of(value, bounds, method, attack.n, min(attack.hits, control.hits)),
+            p_value=p_above(value, bounds, finding.limit),
+            facts=facts,
+        )
 
 
 def clustered_auc(
@@ -82,9 +75,23 @@ def clustered_auc(
     beaten = 1 - (np.searchsorted(a, second, "left") + np.searchsorted(a, second, "right")) / (2 * len(a))
     auc = float(beats.mean())
     people = np.unique(np.concatenate([first_subject, second_subject]))
-    places = [np.searchsorted(people, subject) for subject in (first_subject, second_subject)]
-    each = np.bincount(places[0], beats - auc, len(people)) / len(first)
-    each += np.bincount(places[1], beaten - auc, len(people)) / len(second)
+    person, other = (np.searchsorted(people, subject) for subject in (first_subject, second_subject))
+    each = np.bincount(person, beats - auc, len(people)) / len(first)
+    each += np.bincount(other, beaten - auc, len(people)) / len(second)
     units = len(people)
     error = float(np.sqrt(units / max(units - 1, 1) * (each**2).sum()))
     return logit_interval(auc, error, units, f"Obuchowski over {units:,} people, log odds", len(first))
+
+
+_CLAIM = "Training images are no nearer to the release than other images of the same people"
+CHECKS = (
+    Membership(
+        "membership-auc", _CLAIM, "AUC of training against held-out images; 0.5 without memory", by_auc=True
+    ),
+    Membership(
+        "membership-tpr",
+        _CLAIM,
+        "share of training images above the threshold that 0.1 % of held-out images reach, beyond theirs",
+        by_auc=False,
+    ),
+)

@@ -1,10 +1,9 @@
 """The positive control: what the checks would say if there were leakage, planted for the purpose.
 
-An audit that finds nothing may be blind. So training images are planted among the synthetic ones, and every check
+An audit that finds nothing may be blind. So training images are planted in the release, and every check
 that would pass is asked again: with a trace of them it must not pass any more, with a larger share it must fail.
 """
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.evidence import Evidence, Nearness
-from sface_data.audit.policy import Limit, Policy, PositiveControl
-from sface_data.audit.verdict import FALSE_ALARMS
+from sface_data.audit.checks.kind import CheckContext
+from sface_data.audit.policy import PositiveControl
+from sface_data.audit.sets.judged_sets import Indices
+from sface_data.audit.verdict import Finding
 from sface_data.biometrics.clustered import Bounds
 from sface_data.biometrics.intervals import CONFIDENCE
 
-TRIALS = 20
 _FEWEST = 20  # planted images from which a share that is found is known at all
 
 
@@ -50,51 +49,13 @@ class Planting:
         return {name: value for name, value in vars(self).items() if name != "enough"}
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What a check is made from: what a judge saw, and what the policy asks of it.
-
-    Attributes:
-        seen: by the judge; `evidence` is the same where there is more than nearness.
-        level: one-sided level at which a check fails whatever the others say (Bonferroni's, of which Holm's is
-            never stricter).
-    """
-
-    seen: Nearness
-    policy: Policy
-    seed: int
-    level: float
-    trials: int = TRIALS
-
-    @property
-    def evidence(self) -> Evidence:
-        """All comparisons of the judge."""
-        assert isinstance(self.seen, Evidence)
-        return self.seen
-
-    def limit(self, name: str) -> Limit:
-        """That of a check."""
-        return self.policy.checks[name]
-
-    def rng(self, name: str) -> np.random.Generator:
-        """Random numbers of one check under one judge, whatever other checks there are."""
-        text = f"{self.seed} {self.seen.sets.synthetic.embedder_sha256} {name}"
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-
-
-def level_of(tests: int) -> float:
-    """At which one of so many tests rejects by itself."""
-    return FALSE_ALARMS / max(tests, 1)
-
-
 def plant_images(
-    scene: Scene,
-    name: str,
-    limit: float,
+    context: CheckContext,
+    finding: Finding,
     pools: dict[str, NDArray[np.bool_]],
     images: int,
     units: int,
-    with_planted: Callable[[NDArray[np.int64], NDArray[np.int64], str], Bounds],
+    with_planted: Callable[[Indices, Indices, str], Bounds],
 ) -> list[Planting]:
     """Replaces images of the release by planted ones and looks at the check again.
 
@@ -102,35 +63,37 @@ def plant_images(
         pools: by kind, whether each image that can be planted is counted by the check.
         images: the size of the release.
         units: what the statistic is a share of: a planted image changes it by at most 1 / units.
-        with_planted: gives the bounds of the statistic when the images at some places of the release are
-            replaced by some of a pool: (places, members of the pool, kind).
+        with_planted: gives the bounds of the statistic when some images of the release are replaced by some of a
+            pool: (indices in the release, members of the pool, kind).
     """
-    control = scene.policy.positive_control
+    control = context.policy.positive_control
     if control is None:
         return []
-    rng = scene.rng(name)
+    rng = context.rng(finding.name)
     plantings = []
     for kind, pool in pools.items():
         for share, demand in _demands(control, kind):
             count = max(1, math.ceil(share * images - 1e-9))
-            if count < limit * units * (1 - 1e-9):
+            if count < finding.limit * units * (1 - 1e-9):
                 demand = ""  # the limit allows as many
             caught = 0
-            for _ in range(scene.trials):
-                places = rng.choice(images, count, replace=False)
-                bounds = with_planted(places, rng.integers(len(pool), size=count), kind)
-                caught += _caught(bounds, limit, demand or "not pass", scene.level)
-            plantings.append(_planting(kind, share, count, pool, demand, caught / scene.trials, control))
+            for _ in range(context.trials):
+                replaced = rng.choice(images, count, replace=False)
+                bounds = with_planted(replaced, rng.integers(len(pool), size=count), kind)
+                caught += _caught(bounds, finding.limit, demand or "not pass", context.level)
+            enough = not demand or _enough(caught / context.trials, pool, control)
+            plantings.append(
+                Planting(kind, share, count, float(pool.mean()), demand, caught / context.trials, enough)
+            )
     return plantings
 
 
 def plant_classes(
-    scene: Scene,
-    name: str,
-    limit: float,
+    context: CheckContext,
+    finding: Finding,
     pool: NDArray[Any],
     classes: int,
-    with_planted: Callable[[NDArray[np.int64], np.random.Generator], Bounds],
+    with_planted: Callable[[Indices, np.random.Generator], Bounds],
 ) -> list[Planting]:
     """Replaces whole classes of the release by photographs of their namesakes and looks at the check again.
 
@@ -139,20 +102,22 @@ def plant_classes(
         classes: the size of the release.
         with_planted: gives the bounds of the statistic when some classes of the release are replaced.
     """
-    control = scene.policy.positive_control
-    if control is None:
+    control = context.policy.positive_control
+    if control is None or not len(pool):
         return []
-    rng = scene.rng(name)
+    rng = context.rng(finding.name)
     count = max(1, math.ceil(control.share * classes - 1e-9))
     caught = 0
-    for _ in range(scene.trials):
+    for _ in range(context.trials):
         bounds = with_planted(rng.choice(classes, count, replace=False), rng)
-        caught += _caught(bounds, limit, "not pass", scene.level)
-    return [_planting("classes", control.share, count, pool, "not pass", caught / scene.trials, control)]
+        caught += _caught(bounds, finding.limit, "not pass", context.level)
+    share = caught / context.trials
+    enough = _enough(share, pool, control)
+    return [Planting("classes", control.share, count, float(pool.mean()), "not pass", share, enough)]
 
 
 def missed(plantings: list[Planting]) -> str:
-    """Why a pass would be void; empty if everything demanded was caught."""
+    """Why a pass would mean nothing; empty if everything demanded was caught."""
     for planting in plantings:
         if planting.demand and not planting.enough:
             what = {
@@ -181,14 +146,5 @@ def _caught(bounds: Bounds, limit: float, demand: str, level: float) -> bool:
     return bool(bounds(CONFIDENCE)[1] > limit)
 
 
-def _planting(
-    kind: str,
-    share: float,
-    count: int,
-    pool: NDArray[Any],
-    demand: str,
-    caught: float,
-    control: PositiveControl,
-) -> Planting:
-    enough = not demand or (caught >= control.caught - 1e-9 and len(pool) >= _FEWEST)
-    return Planting(kind, share, count, float(pool.mean()), demand, caught, enough)
+def _enough(caught: float, pool: NDArray[Any], control: PositiveControl) -> bool:
+    return caught >= control.caught - 1e-9 and len(pool) >= _FEWEST

@@ -1,32 +1,34 @@
-"""The examination: from the faces under every judge to the verdicts."""
+"""All checks: from the faces under every judge to the verdicts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sface_data.audit.checks import exposure, files, judge, linkage, membership, neighbours, same_label
-from sface_data.audit.checks.positive_control import TRIALS, Scene, level_of
-from sface_data.audit.evidence import Evidence, Nearness, Sets, gather, gather_mirrored
+from sface_data.audit.checks import exposure, judge, linkage, membership, neighbours, same_label
+from sface_data.audit.checks.files import IDENTICAL_FILES
+from sface_data.audit.checks.kind import TRIALS, CheckContext, CheckKind, bonferroni_level
+from sface_data.audit.checks.neighbours import PIXEL_DUPLICATES
+from sface_data.audit.compare.pairs import nearest
+from sface_data.audit.evidence import Evidence, Nearness, gather, gather_mirrored, prepare_sets
 from sface_data.audit.policy import Policy
-from sface_data.audit.sets.contamination import Lookalikes, check_control, check_control_and_release
+from sface_data.audit.sets.contamination import Lookalikes, check_disjoint
+from sface_data.audit.sets.judged_sets import CONTROL, RELEASE, TRAINING, JudgedSets
 from sface_data.audit.verdict import Check, Finding, Verdict, decide, overall
 
-PIXEL_CHECK = "near-duplicates-pixels"
-_JUDGED: dict[str, Callable[[Scene, str], Finding]] = {
-    "same-label-auc": same_label.separability,
-    "same-label-eer": same_label.separability,
-    "same-label-ratio": same_label.match_ratio,
-    "nearest-neighbour": neighbours.nearest_neighbour,
-    "near-duplicates": neighbours.near_duplicates,
-    "exposure": exposure.exposure,
-    "membership": membership.membership,
-}
-_ANY_IDENTITY = ("nearest-neighbour", "near-duplicates", "exposure")  # looked for among all training images
+# What each judge is asked, in the order of certificates. `policy.CHECKS` has the names of these, and of those of
+# pixels and files.
+JUDGED: tuple[CheckKind, ...] = (
+    *same_label.CHECKS,
+    *neighbours.CHECKS,
+    *linkage.CHECKS,
+    *exposure.CHECKS,
+    *membership.CHECKS,
+)
 _MOST_LEFT_OUT = 0.01  # of the images of training or control; a check with a limit of 0.1 % cannot spare many
 NO_PIXELS = "there are only embeddings, no images whose pixels could be compared"
 
 
 @dataclass(frozen=True)
-class Examination:
+class AuditResult:
     """What was seen and what follows from it.
 
     Attributes:
@@ -46,14 +48,14 @@ class Examination:
         return overall(self.checks)
 
 
-def examine(
-    judges: Sequence[Sets],
-    pixels: tuple[Sets, Sets] | None,
+def run_checks(
+    judges: Sequence[JudgedSets],
+    pixels: tuple[JudgedSets, JudgedSets] | None,
     policy: Policy,
     seed: int = 0,
     device: str = "cpu",
     trials: int = TRIALS,
-) -> Examination:
+) -> AuditResult:
     """Makes every check that the policy names, for every judge.
 
     Args:
@@ -64,63 +66,59 @@ def examine(
     Raises:
         BadInput: if the control group holds training people, or people of the release.
     """
-    names = [name for name in policy.checks if name not in (files.NAME, PIXEL_CHECK)]
-    level = level_of(len(names) * len(judges) + len(policy.checks) - len(names))
-    findings, evidence, nearness = [], [], None
+    kinds = [kind for kind in JUDGED if kind.name in policy.checks]
+    level = bonferroni_level(len(kinds) * len(judges) + len(policy.checks) - len(kinds))
+    findings: list[Finding] = []
+    evidence: list[Evidence] = []
+    nearness = None
     for sets in judges:
-        seen = gather(sets, seed, device)
-        evidence.append(seen)
-        findings += _judged(Scene(seen, policy, seed, level, trials), names, device)
-    if PIXEL_CHECK in policy.checks:
+        prepared = prepare_sets(sets)
+        evidence.append(gather(sets, prepared, seed, device))
+        findings += _judged(CheckContext(evidence[-1], policy, seed, level, trials, prepared, device), kinds)
+    if PIXEL_DUPLICATES.name in policy.checks:
         if pixels is None:
-            findings.append(neighbours.unseen_pixels(policy.checks[PIXEL_CHECK].limit, NO_PIXELS))
+            findings.append(PIXEL_DUPLICATES.unmeasured("pixels", policy, NO_PIXELS))
         else:
             nearness = gather_mirrored(*pixels, device=device)
-            scene = Scene(nearness, policy, seed, level, trials)
-            findings.append(neighbours.near_duplicates(scene, PIXEL_CHECK))
-    if files.NAME in policy.checks:
-        first = judges[0]
-        limit = policy.checks[files.NAME].limit
-        findings.append(files.identical_files(first.synthetic.image_sha256, first.training.image_sha256, limit))
+            findings.append(PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials)))
+    if IDENTICAL_FILES.name in policy.checks:
+        findings.append(IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level)))
     checks = decide(findings, policy.needed | {judge.NAME, judge.RELEASE})
-    missing = policy.needed - {check.finding.name for check in checks}
-    assert not missing, f"checks that were not made: {missing}"
-    return Examination(policy, seed, checks, tuple(evidence), nearness)
+    return AuditResult(policy, seed, checks, tuple(evidence), nearness)
 
 
-def _judged(scene: Scene, names: Sequence[str], device: str) -> list[Finding]:
-    """The findings of one judge; all of them void if it cannot tell people apart, no pass if it may not see."""
-    first = judge.judge(scene.evidence, scene.policy.judge_auc)
-    release = judge.judge_release(scene.evidence, scene.policy.release_auc)
-    void = judge.blind(first)
+def _judged(context: CheckContext, kinds: Sequence[CheckKind]) -> list[Finding]:
+    """Findings of one judge.
+
+    If the judge cannot separate training identities, all are invalid; if it might not, none can pass.
+    """
+    evidence, policy = context.evidence, context.policy
+    first, release = judge.judge(evidence, policy.judge_auc), judge.judge_release(evidence, policy.release_auc)
+    blind = judge.blind(first)
     doubt = judge.doubt(first) or judge.doubt(release)
-    alike = None if void else check_control(scene.evidence)  # before anything is concluded
-    first = _noted(first, "control_people_like_training_people", alike)
-    if not (void or doubt):
-        alike = check_control_and_release(scene.evidence, device)
+    if CONTROL in context.prepared and not blind:  # before anything is concluded
+        near = evidence.to_training[CONTROL]
+        alike = check_disjoint(evidence.sets, TRAINING, evidence.authentic.mated, near)
+        first = _noted(first, "control_people_like_training_people", alike)
+    if CONTROL in context.prepared and not (blind or doubt):
+        near = nearest(context.prepared[CONTROL], context.prepared[RELEASE], device=context.device)
+        alike = check_disjoint(evidence.sets, RELEASE, evidence.within.mated, near)
         release = _noted(release, "control_people_like_people_of_the_release", alike)
-    links = None
-    if any(name.startswith("linkage") for name in names):
-        links = linkage.link(scene.evidence, scene.seed, device)
-    left_out = _left_out(scene.evidence.sets)
+    left_out = _left_out(evidence.sets)
     first = replace(first, facts={**first.facts, "without_embedding": left_out})
     missing = _missing(left_out)
-    found = [first, release.voided(void) if void else release]
-    for name in names:
-        if name.startswith("linkage"):
-            finding = linkage.linkage(scene, name, links)
-        else:
-            check = next(_JUDGED[prefix] for prefix in _JUDGED if name.startswith(prefix))
-            finding = check(scene, name)
-        if name.startswith(_ANY_IDENTITY):
-            finding = finding.doubted(missing)
-        found.append(finding.voided(void) if void else finding.doubted(doubt))
+    found = [first, release.invalid(blind) if blind else release]
+    for kind in kinds:
+        finding = kind.find(context)
+        if kind.among_all:
+            finding = finding.unable_to_pass(missing)
+        found.append(finding.invalid(blind) if blind else finding.unable_to_pass(doubt))
     return found
 
 
-def _left_out(sets: Sets) -> dict[str, dict[str, int]]:
+def _left_out(sets: JudgedSets) -> dict[str, dict[str, int]]:
     """Of training and control: faces in which the judge was shown nothing, such as those without a face found."""
-    groups = {"training": sets.training, "control": sets.control}
+    groups = {TRAINING: sets.training, CONTROL: sets.control}
     return {
         role: {"left_out": len(faces.left_out), "faces": len(faces) + len(faces.left_out)}
         for role, faces in groups.items()
@@ -138,8 +136,6 @@ def _missing(left_out: dict[str, dict[str, int]]) -> str:
     return ""
 
 
-def _noted(finding: Finding, name: str, alike: Lookalikes | None) -> Finding:
-    if alike is None:
-        return finding
+def _noted(finding: Finding, name: str, alike: Lookalikes) -> Finding:
     facts = {"people": alike.people, "expected_by_chance": alike.expected, "probability": alike.probability}
     return replace(finding, facts={**finding.facts, name: facts})

@@ -1,4 +1,4 @@
-"""One pass over every comparison of two sets, in blocks: counts of scores, and the best neighbours of each row.
+"""One pass over every comparison of two sets, in blocks: counts of scores, and the best neighbours on both sides.
 
 Strips of rows are worked on at a time, on a CPU by one thread each. What comes out does not depend on the blocks.
 """
@@ -26,6 +26,7 @@ FINE_BITS = FINE.bit_length() - 1
 COARSE = exact.PADDED // FINE
 _GROUP = 64  # classes counted in one go
 _DIRECT = 16_384  # scores of a class from which on it is counted alone
+_LAST = torch.iinfo(torch.int64).max  # after every index
 _RUN = 64  # columns of which the best is looked at first
 
 assert 1 << FINE_BITS == FINE and exact.MARGIN % FINE == 0
@@ -33,25 +34,45 @@ assert 1 << FINE_BITS == FINE and exact.MARGIN % FINE == 0
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The best matches of each probe in a gallery, best first; of equal scores the lower place comes first.
+    """The best matches of each probe in a gallery, best first; of equal scores the lower index comes first.
 
     Attributes:
         scores: float32 [N,k].
-        places: int64 [N,k], into the gallery. k is that asked for or the size of the gallery, if that is smaller.
+        indices: int64 [N,k], into the gallery. k is that asked for or the size of the gallery, if that is smaller.
     """
 
     scores: NDArray[np.float32]
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """[N] of the nearest."""
+        return self.scores[:, 0]
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """[N] of the nearest."""
+        return self.indices[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
-class ByClass:
-    """Rows on the grid, classes contiguous."""
+class PreparedSet:
+    """A set of embeddings ready to be compared: on the grid, classes contiguous. See `pairs.prepare`."""
 
     rows: NDArray[np.float32]  # [N,D]
-    order: NDArray[np.int64]  # [N] the place of each row in the set
+    order: NDArray[np.int64]  # [N] the index of each row in the set
     starts: NDArray[np.int64]  # [C+1] first row of each class
     names: tuple[str, ...]  # [C] canonical
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, indices: NDArray[np.int64]) -> "PreparedSet":
+        """Some rows as a set of their own, numbered in the order of their indices in this set [M], ascending."""
+        chosen = np.flatnonzero(np.isin(self.order, indices))
+        classes = np.repeat(np.arange(len(self.names)), np.diff(self.starts))[chosen]
+        starts = np.append(0, np.bincount(classes, minlength=len(self.names)).cumsum())
+        return PreparedSet(self.rows[chosen], np.searchsorted(indices, self.order[chosen]), starts, self.names)
 
     def segments(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Class, first and last row (relative to `start`) of what is between two rows."""
@@ -63,36 +84,50 @@ class ByClass:
 
 @dataclass(eq=False)
 class Sweep:
-    """Every row of one set against every row of another."""
+    """Every row of one set against every row of another, or of the same.
 
-    a: ByClass
-    b: ByClass
-    k: int
-    count: bool
-    block: int | None
-    device: str
-    progress: Progress | None
-    within: bool = False
+    Attributes:
+        b: None for all pairs within `a`; neighbours are then not looked for.
+        k: how many neighbours of each row of `a` are kept.
+        both: whether the nearest row of `a` is kept for each row of `b` as well.
+        count: whether scores are counted.
+        block: columns of a block; changes memory and speed, never the result.
+        device: of the arithmetic.
+        progress: is told the number of comparisons made since the last call.
+    """
+
+    a: PreparedSet
+    b: PreparedSet | None = None
+    k: int = 0
+    both: bool = False
+    count: bool = False
+    block: int | None = None
+    device: str = "cpu"
+    progress: Progress | None = None
     counts: NDArray[np.int64] = field(init=False)  # [PADDED], of all ordered pairs
     by_a: NDArray[np.int64] = field(init=False)  # [A,COARSE]
     by_b: NDArray[np.int64] = field(init=False)  # [B,COARSE]
     _lock: Lock = field(init=False, default_factory=Lock)
 
-    def run(self) -> None:
+    def run(self) -> "Sweep":
+        """Makes all comparisons."""
+        a, b = self.a, self.a if self.b is None else self.b
+        self.k = min(self.k, len(b))
         self.counts = np.zeros(exact.PADDED, np.int64)
-        self.by_a = np.zeros((len(self.a.names), COARSE), np.int64)
-        self.by_b = self.by_a if self.within else np.zeros((len(self.b.names), COARSE), np.int64)
-        self._scores = np.zeros((len(self.a.rows), self.k), np.float32)
-        self._places = np.zeros((len(self.a.rows), self.k), np.int64)
+        self.by_a = np.zeros((len(a.names), COARSE), np.int64)
+        self.by_b = self.by_a if self.b is None else np.zeros((len(b.names), COARSE), np.int64)
+        self._scores = np.zeros((len(a), self.k), np.float32)
+        self._indices = np.zeros((len(a), self.k), np.int64)
+        self._columns = _BestOfColumns.of(len(b), self.device) if self.both else None
         on_cpu = torch.device(self.device).type == "cpu"
         columns = max(self.block or (BLOCK if on_cpu else _CUDA_BLOCK), 1)
         rows = max(columns // 4, 1)
-        gallery = torch.from_numpy(self.b.rows).to(self.device)
-        probes = torch.from_numpy(self.a.rows).to(self.device)
-        order = torch.from_numpy(self.b.order).to(self.device)
-        starts = range(0, len(self.a.rows), rows)
+        self._probes, self._gallery, self._order_a, self._order_b = (
+            torch.from_numpy(each).to(self.device) for each in (a.rows, b.rows, a.order, b.order)
+        )
+        starts = range(0, len(a), rows)
         with _one_thread_each(on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
-            jobs = [pool.submit(self._strip, probes, gallery, order, start, rows, columns) for start in starts]
+            jobs = [pool.submit(self._strip, start, min(start + rows, len(a)), columns) for start in starts]
             try:
                 for job in jobs:
                     job.result()
@@ -100,52 +135,66 @@ class Sweep:
                 for job in jobs:
                     job.cancel()
                 raise
+        return self
 
     def neighbours(self) -> Neighbours:
-        """In the order of the set, from that of its classes."""
-        scores, places = np.empty_like(self._scores), np.empty_like(self._places)
-        scores[self.a.order], places[self.a.order] = self._scores, self._places
-        return Neighbours(scores, places)
+        """Of each row of `a` in `b`; in the order of the set, from that of its classes."""
+        return _in_order(self.a, self._scores, self._indices)
 
-    def _strip(self, probes: Tensor, gallery: Tensor, order: Tensor, start: int, rows: int, columns: int) -> None:
+    def neighbours_of_b(self) -> Neighbours:
+        """The nearest row of `a` for each row of `b`."""
+        assert self.b is not None and self._columns is not None
+        scores = exact.as_score(self._columns.units).cpu().numpy()
+        return _in_order(self.b, scores[:, None], self._columns.indices.cpu().numpy()[:, None])
+
+    def _strip(self, start: int, stop: int, columns: int) -> None:
         """Some rows against all columns; within a set against those from the same rows on."""
-        stop = min(start + rows, len(probes))
-        height = stop - start
+        height, within = stop - start, self.b is None
         scratch = _Scratch.of(height, max(columns, height), self.device)
         best = _Best.of(height, self.k, self.device) if self.k else None
-        tally = _Tally.of(list(self.a.segments(start, stop)), height, columns, self.device)
-        for left, right in _tiles(start, stop, len(gallery), columns, self.within):
+        segments = list(self.a.segments(start, stop)) if self.count else []
+        tally = _Tally.of(segments, height, columns, self.device) if segments else None
+        for left, right in _tiles(start, stop, len(self._gallery), columns, within):
             units = scratch.units(height, right - left)
-            torch.mm(probes[start:stop], gallery[left:right].T, out=units)
+            torch.mm(self._probes[start:stop], self._gallery[left:right].T, out=units)
             if best is not None:
-                best.update(units, order[left:right])
-            if self.count:
-                bins = exact.to_bins(units, scratch.bins(height, right - left))
-                coarse = torch.bitwise_right_shift(bins, FINE_BITS, out=scratch.coarse(height, right - left))
-                tally.add_rows(bins, coarse)
-                if self.within and left == start:
-                    # these rows with themselves: both orders are in the block, below in this one only
-                    tally.fine_of_both_orders = tally.fine()
-                else:
-                    self._add_columns(coarse, left, right)
+                best.update(units, self._order_b[left:right])
+            if self._columns is not None:
+                self._columns.update(units, self._order_a[start:stop], left, self._lock)
+            if tally is not None:
+                self._count(scratch, units, tally, left, at_itself=within and left == start)
             if self.progress is not None:
                 with self._lock:
                     self.progress(height * (right - left))
         if best is not None:
             self._scores[start:stop] = exact.as_score(best.units).cpu().numpy()
-            self._places[start:stop] = best.places.cpu().numpy()
-        if self.count:
+            self._indices[start:stop] = best.indices.cpu().numpy()
+        if tally is not None:
             fine = tally.fine()
             with self._lock:
-                self.counts += 2 * fine - tally.fine_of_both_orders if self.within else fine
+                self.counts += 2 * fine - tally.fine_of_both_orders if within else fine
                 self.by_a[tally.classes] += tally.coarse()
 
-    def _add_columns(self, coarse: Tensor, left: int, right: int) -> None:
-        segments = list(self.b.segments(left, right))
+    def _count(self, scratch: "_Scratch", units: Tensor, tally: "_Tally", left: int, at_itself: bool) -> None:
+        """Counts a block; `units` is overwritten."""
+        bins = exact.to_bins(units, scratch.bins(*units.shape))
+        coarse = torch.bitwise_right_shift(bins, FINE_BITS, out=scratch.coarse(*units.shape))
+        tally.add_rows(bins, coarse)
+        if at_itself:
+            # these rows with themselves: both orders are in the block, in later ones only one
+            tally.fine_of_both_orders = tally.fine()
+            return
+        segments = list((self.a if self.b is None else self.b).segments(left, left + units.shape[1]))
         counts = np.zeros((len(segments), COARSE), np.int64)
         _count_groups(coarse, segments, 1, counts)
         with self._lock:
             self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
+
+
+def _in_order(a: PreparedSet, scores: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
+    in_order = np.empty_like(scores), np.empty_like(indices)
+    in_order[0][a.order], in_order[1][a.order] = scores, indices
+    return Neighbours(*in_order)
 
 
 @dataclass(eq=False)
@@ -193,15 +242,15 @@ class _Best:
     """The best of each row so far: a running top k."""
 
     units: Tensor  # float32 [rows,k]
-    places: Tensor  # int64 [rows,k]
+    indices: Tensor  # int64 [rows,k]
 
     @classmethod
     def of(cls, height: int, k: int, device: str) -> "_Best":
         units = torch.full((height, k), -torch.inf, device=device)
-        return cls(units, torch.full((height, k), torch.iinfo(torch.int64).max, device=device))
+        return cls(units, torch.full((height, k), _LAST, device=device))
 
-    def update(self, units: Tensor, places: Tensor) -> None:
-        """Takes in a block [rows,columns] with the place of each column."""
+    def update(self, units: Tensor, indices: Tensor) -> None:
+        """Takes in a block [rows,columns] with the index of each column."""
         k = self.units.shape[1]
         whole = units.shape[1] // _RUN
         runs = units[:, : whole * _RUN].unflatten(1, (whole, _RUN)) if whole else None
@@ -211,33 +260,62 @@ class _Best:
             tops = peaks if whole >= k else units
             if tops.shape[1] >= k:
                 bar = torch.maximum(bar, tops.topk(k, dim=1).values[:, -1])
-        # few reach the bar, and those that equal it may have a lower place
+        # few reach the bar, and those that equal it may have a lower index
         rows, columns = (units[:, whole * _RUN :] >= bar[:, None]).nonzero(as_tuple=True)
         columns = columns + whole * _RUN
         if runs is not None:
-            run_rows, run_places = (peaks >= bar[:, None]).nonzero(as_tuple=True)
-            among, inside = (runs[run_rows, run_places] >= bar[run_rows, None]).nonzero(as_tuple=True)
+            run_rows, run_numbers = (peaks >= bar[:, None]).nonzero(as_tuple=True)
+            among, inside = (runs[run_rows, run_numbers] >= bar[run_rows, None]).nonzero(as_tuple=True)
             rows = torch.cat([rows, run_rows[among]])
-            columns = torch.cat([columns, run_places[among] * _RUN + inside])
+            columns = torch.cat([columns, run_numbers[among] * _RUN + inside])
         if len(rows):
-            self._merge(rows, units[rows, columns], places[columns])
+            self._merge(rows, units[rows, columns], indices[columns])
 
-    def _merge(self, rows: Tensor, units: Tensor, places: Tensor) -> None:
+    def _merge(self, rows: Tensor, units: Tensor, indices: Tensor) -> None:
         """Takes in candidates [M]; only rows with candidates change."""
         k = self.units.shape[1]
-        changed, place = rows.unique(return_inverse=True)
+        changed, row = rows.unique(return_inverse=True)
         own = torch.arange(len(changed), device=rows.device).repeat_interleave(k)
-        all_rows = torch.cat([own, place])
+        all_rows = torch.cat([own, row])
         all_units = torch.cat([self.units[changed].reshape(-1), units])
-        all_places = torch.cat([self.places[changed].reshape(-1), places])
-        # by row, then the highest score, then the lowest place: stable sorts, the last key first
-        by = torch.argsort(all_places, stable=True)
+        all_indices = torch.cat([self.indices[changed].reshape(-1), indices])
+        # by row, then the highest score, then the lowest index: stable sorts, the last key first
+        by = torch.argsort(all_indices, stable=True)
         by = by[torch.argsort(all_units[by], descending=True, stable=True)]
         by = by[torch.argsort(all_rows[by], stable=True)]
         counts = torch.bincount(all_rows, minlength=len(changed))
         first = torch.cumsum(counts, 0) - counts
         keep = by[first[:, None] + torch.arange(k, device=rows.device)]
-        self.units[changed], self.places[changed] = all_units[keep], all_places[keep]
+        self.units[changed], self.indices[changed] = all_units[keep], all_indices[keep]
+
+
+@dataclass(eq=False)
+class _BestOfColumns:
+    """The best row of each column so far."""
+
+    units: Tensor  # float32 [columns]
+    indices: Tensor  # int64 [columns]
+
+    @classmethod
+    def of(cls, width: int, device: str) -> "_BestOfColumns":
+        units = torch.full((width,), -torch.inf, device=device)
+        return cls(units, torch.full((width,), _LAST, device=device))
+
+    def update(self, units: Tensor, indices: Tensor, left: int, lock: Lock) -> None:
+        """Takes in a block [rows,columns] with the index of each row, from the column `left` on."""
+        peaks = units.amax(dim=0)
+        # the best only ever rises: a look without the lock finds too many columns, never too few
+        columns = (peaks >= self.units[left : left + len(peaks)]).nonzero().squeeze(1)
+        if not len(columns):
+            return
+        peaks = peaks[columns]
+        first = torch.where(units[:, columns] == peaks, indices[:, None], _LAST).amin(dim=0)
+        columns = columns + left
+        with lock:
+            best = self.units[columns]
+            first = torch.where(peaks == best, torch.minimum(first, self.indices[columns]), first)
+            better = peaks >= best
+            self.units[columns[better]], self.indices[columns[better]] = peaks[better], first[better]
 
 
 @dataclass(eq=False)

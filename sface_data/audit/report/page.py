@@ -5,14 +5,15 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sface_data.audit.evidence import Evidence, Nearness
-from sface_data.audit.policy import RANKS
+from sface_data.audit.checks.linkage import CHECKS as LINKAGE
+from sface_data.audit.checks.neighbours import NEAREST, PIXEL_DUPLICATES
+from sface_data.audit.evidence import COPIES, Evidence, Nearness
 from sface_data.audit.report.svg import (
     Axis,
     Plot,
@@ -25,7 +26,8 @@ from sface_data.audit.report.svg import (
     rate_axis,
     similarity_axis,
 )
-from sface_data.audit.run import Outcome
+from sface_data.audit.sets.face_set import ImageSet
+from sface_data.audit.sets.judged_sets import CONTROL, RELEASE, TRAINING
 from sface_data.audit.verdict import Check
 from sface_data.biometrics.rates import ErrorRates
 from sface_data.biometrics.scores import ScoreHistogram
@@ -33,6 +35,9 @@ from sface_data.biometrics.subjects import SubjectScores
 from sface_data.faces.base import Source
 from sface_data.io.files import cards_folder, write_text
 from sface_data.io.seal import sealed
+
+if TYPE_CHECKING:
+    from sface_data.audit.run import Outcome
 
 TEMPLATE = "report.html.j2"
 PAIRS = "pairs.html"  # the only page with photographs
@@ -65,9 +70,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """A synthetic image and its nearest training image."""
+    """An image of the release and its nearest training image."""
 
-    synthetic: str  # data URI
+    image: str  # data URI
     training: str
     similarity: float
     label: str
@@ -85,7 +90,7 @@ class JudgePage:
     pairs: tuple[Pair, ...]
 
 
-def write_report(path: Path, outcome: Outcome, show_pairs: bool = False) -> None:
+def write_report(path: Path, outcome: "Outcome", show_pairs: bool = False) -> None:
     """Writes the page.
 
     Args:
@@ -97,7 +102,7 @@ def write_report(path: Path, outcome: Outcome, show_pairs: bool = False) -> None
     write_text(path, report_text(outcome, show_pairs))
 
 
-def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
+def report_text(outcome: "Outcome", show_pairs: bool = False) -> str:
     """The page as HTML, with a seal."""
     import jinja2
     from markupsafe import Markup
@@ -110,9 +115,9 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         autoescape=True,
     )
     environment.filters["svg"] = Markup  # ours, with every text in it escaped
-    certificate, examination = outcome.certificate, outcome.examination
-    pages = [_judge_page(outcome, seen, show_pairs) for seen in examination.evidence]
-    others = [check for check in examination.checks if check.finding.judge in ("pixels", "files")]
+    certificate, result = outcome.certificate, outcome.result
+    pages = [_judge_page(outcome, seen, show_pairs) for seen in result.evidence]
+    others = [check for check in result.checks if check.finding.judge in ("pixels", "files")]
     page = environment.get_template(TEMPLATE).render(
         certificate=certificate,
         description=certificate.description,
@@ -120,22 +125,22 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         subjects=certificate.subjects,
         verdict=certificate.verdict,
         headline=_WORDS[certificate.verdict],
-        failed=[check for check in examination.checks if check.verdict == "fail"],
-        undecided=[c for c in examination.checks if c.needed and c.verdict == "inconclusive"],
-        passed=[check for check in examination.checks if check.verdict == "pass"],
-        checks=examination.checks,
+        failed=[check for check in result.checks if check.verdict == "fail"],
+        undecided=[c for c in result.checks if c.needed and c.verdict == "inconclusive"],
+        passed=[check for check in result.checks if check.verdict == "pass"],
+        checks=result.checks,
         judges=pages,
         other_rows=[_row(check) for check in others],
-        pixel_plots=[] if examination.pixels is None else [_nearness_plot(examination.pixels, others)],
+        pixel_plots=[] if result.pixels is None else [_nearness_plot(result.pixels, others)],
         show_pairs=show_pairs,
         no_pairs=show_pairs and not any(page.pairs for page in pages),
     )
     return sealed(page)
 
 
-def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage:
+def _judge_page(outcome: "Outcome", seen: Evidence, show_pairs: bool) -> JudgePage:
     name = seen.sets.judge
-    checks = [check for check in outcome.examination.checks if check.finding.judge == name]
+    checks = [check for check in outcome.result.checks if check.finding.judge == name]
     plots = [_scores_plot(seen), _det_plot(seen), _nearness_plot(seen, checks)]
     plots += [plot for plot in (_linkage_plot(checks),) if plot is not None]
     pairs = _pairs(outcome, seen) if show_pairs else ()
@@ -219,29 +224,27 @@ def _det_plot(seen: Evidence) -> Plot:
 
 
 def _nearness_plot(seen: Nearness, checks: Sequence[Check]) -> Plot:
-    sides: list[tuple[str, NDArray[np.float32], str]] = [("images of the release", seen.synthetic_best, "c")]
-    if seen.control_best is not None:
-        sides.append(("images of the control group", seen.control_best, "b"))
-    if seen.copies_best is not None:
-        simulated = seen.sets.copies is not None and seen.sets.copies.simulated
-        sides.append((f"altered training images{' (simulated)' if simulated else ''}", seen.copies_best, "e"))
+    near = seen.to_training
+    sides: list[tuple[str, NDArray[np.float32], str]] = [("images of the release", near[RELEASE].score, "c")]
+    if CONTROL in near:
+        sides.append(("images of the control group", near[CONTROL].score, "b"))
+    if seen.sets.copies is not None:
+        simulated = " (simulated)" if seen.sets.copies.simulated else ""
+        sides.append((f"altered training images{simulated}", near[COPIES].score, "e"))
     if seen.others is not None:
-        sides.append(("other images of training people", seen.others.best, "a"))
+        sides.append(("other images of training people", seen.others.score, "a"))
     x = similarity_axis(
         float(min(np.quantile(side, 0.001) for _, side, _ in sides)),
         float(max(np.max(side) for _, side, _ in sides)),
     )
     series = [Series(name, *density(side, x), style) for name, side, style in sides]
     top = max(float(np.max(line.y)) for line in series)
+    words = zip((*NEAREST, PIXEL_DUPLICATES), ("1 % of control", "0.1 %", "as near as a copy"), strict=True)
+    found = {check.finding.name: check.finding.facts for check in checks}
     marks = [
-        (float(check.finding.facts["threshold"]), word)
-        for name, word in (
-            ("nearest-neighbour-1e-2", "1 % of control"),
-            ("nearest-neighbour-1e-3", "0.1 %"),
-            ("near-duplicates-pixels", "as near as a copy"),
-        )
-        for check in checks
-        if check.finding.name == name and "threshold" in check.finding.facts
+        (float(found[kind.name]["threshold"]), word)
+        for kind, word in words
+        if "threshold" in found.get(kind.name, {})
     ]
     what = "by pixels" if seen.sets.judge == "pixels" else "by this judge"
     return line_plot(
@@ -258,28 +261,27 @@ def _apart(marks: list[tuple[float, str]], axis: Axis) -> list[tuple[float, str]
     """The marks, with words only where they do not cover each other."""
     kept: list[tuple[float, str]] = []
     for at, word in sorted(marks):
-        crowded = kept and float(np.diff(axis.place([kept[-1][0], at]))[0]) < 0.18
+        crowded = kept and float(np.diff(axis.fraction([kept[-1][0], at]))[0]) < 0.18
         kept.append((at, "" if crowded else word))
     return kept
 
 
 def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
-    found = {check.finding.name: check.finding for check in checks if "linked" in check.finding.facts}
+    found = {check.finding.name: check.finding for check in checks}
     groups, spans = [], []
-    for kind, what in (("image", "images"), ("class", "classes")):
-        for rank in RANKS:
-            finding = found.get(f"linkage-{kind}-rank-{rank}")
-            if finding is None:
-                continue
-            facts = finding.facts
-            shuffled = [count / facts["probes"] for count in facts["shuffled_linked"]] or [facts["chance"]] * 3
-            groups.append((f"{what}\nrank {rank}", [(facts["share"], "c"), (shuffled[1], "b")]))
-            assert finding.interval is not None
-            reach = [
-                bound * (1 - facts["chance"]) + facts["chance"]
-                for bound in (finding.interval.low, finding.interval.high)
-            ]
-            spans.append([(max(reach[0], 0.0), reach[1]), (shuffled[0], shuffled[2])])
+    for kind in LINKAGE:
+        finding = found.get(kind.name)
+        if finding is None or finding.interval is None:
+            continue
+        facts = finding.facts
+        shuffled = [count / facts["probes"] for count in facts["shuffled_linked"]] or [facts["chance"]] * 3
+        what = "classes" if kind.by_class else "images"
+        groups.append((f"{what}\nrank {kind.rank}", [(facts["share"], "c"), (shuffled[1], "b")]))
+        reach = [
+            bound * (1 - facts["chance"]) + facts["chance"]
+            for bound in (finding.interval.low, finding.interval.high)
+        ]
+        spans.append([(max(reach[0], 0.0), reach[1]), (shuffled[0], shuffled[2])])
     if not groups:
         return None
     top = max(high for bars in spans for _, high in bars)
@@ -301,34 +303,30 @@ def _power(checks: Sequence[Check]) -> list[dict[str, Any]]:
     return rows
 
 
-def _pairs(outcome: Outcome, seen: Evidence) -> tuple[Pair, ...]:
+def _pairs(outcome: "Outcome", seen: Evidence) -> tuple[Pair, ...]:
     """The closest pairs, one of each training image."""
-    synthetic, training = outcome.inputs.synthetic.source, outcome.inputs.training.source
-    if synthetic is None or training is None:
+    release, training = (outcome.sets.by_role[role] for role in (RELEASE, TRAINING))
+    if not isinstance(release, ImageSet) or not isinstance(training, ImageSet):
         return ()
-    sets = seen.sets
-    pairs, used = [], set()
-    for place in np.argsort(-seen.synthetic_best, kind="stable"):
-        other = int(seen.synthetic_place[place])
-        if other in used:
-            continue
-        used.add(other)
-        pairs.append(
-            Pair(
-                _thumbnail(synthetic, int(place)),
-                _thumbnail(training, other),
-                float(seen.synthetic_best[place]),
-                sets.synthetic.class_names[sets.synthetic.class_index[place]],
-                sets.training.class_names[sets.training.class_index[other]],
+    sets, near = seen.sets, seen.to_training[RELEASE]
+    pairs: dict[int, Pair] = {}
+    for index in np.argsort(-near.score, kind="stable"):
+        nearest = int(near.index[index])
+        if nearest not in pairs:
+            pairs[nearest] = Pair(
+                _thumbnail(release.source, int(index)),
+                _thumbnail(training.source, nearest),
+                float(near.score[index]),
+                sets.release.class_names[sets.release.class_index[index]],
+                sets.training.class_names[sets.training.class_index[nearest]],
             )
-        )
         if len(pairs) == _PAIRS:
             break
-    return tuple(pairs)
+    return tuple(pairs.values())
 
 
-def _thumbnail(source: Source, place: int) -> str:
-    image = Image.fromarray(source[place].decode())
+def _thumbnail(source: Source, index: int) -> str:
+    image = Image.fromarray(source[index].decode())
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
@@ -336,5 +334,5 @@ def _thumbnail(source: Source, place: int) -> str:
 
 
 def _quantile(side: ScoreHistogram, share: float) -> float:
-    place = int(np.searchsorted(side.counts.cumsum(), share * side.total))
-    return float(side.edges[min(place, side.bins)])
+    index = int(np.searchsorted(side.counts.cumsum(), share * side.total))
+    return float(side.edges[min(index, side.bins)])

@@ -40,7 +40,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
     log: bool = False
 
-    def place(self, values: Values) -> NDArray[np.float64]:
+    def fraction(self, values: Values) -> NDArray[np.float64]:
         """Where values are between low and high, 0 to 1; beyond is cut off."""
         numbers = np.asarray(values, np.float64)
         low, high = self.low, self.high
@@ -103,7 +103,7 @@ def line_plot(
     """
     parts = _frame(x, y)
     for at, word in marks:
-        left = _across(x.place([at])[0])
+        left = _across(x.fraction([at])[0])
         parts.append(f'<line class="mark" x1="{left:.1f}" x2="{left:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
         end = left > WIDTH - 110
         parts.append(
@@ -112,8 +112,8 @@ def line_plot(
         )
     for line in series:
         every = max(1, len(line.x) // _MOST_POINTS)
-        across = _across(x.place(np.asarray(line.x)[::every]))
-        up = _up(y.place(np.asarray(line.y)[::every]))
+        across = _across(x.fraction(np.asarray(line.x)[::every]))
+        up = _up(y.fraction(np.asarray(line.y)[::every]))
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up, strict=True))
         parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
     return Plot(_svg(parts, caption), tuple((line.style, line.name) for line in series), caption)
@@ -140,14 +140,14 @@ def bar_plot(
         each = min(0.8 * width / max(len(bars), 1), 42)
         left = start + (width - each * len(bars)) / 2
         for b, (value, style) in enumerate(bars):
-            top = _up(y.place([value]))[0]
+            top = _up(y.fraction([value]))[0]
             at = left + b * each
             parts.append(
                 f'<rect class="bar {style}" x="{at + 1:.1f}" y="{top:.1f}" width="{max(each - 2, 1):.1f}" '
                 f'height="{max(HEIGHT - _BOTTOM - top, 0.8):.1f}"/>'
             )
             if spans:
-                low, high = _up(y.place(spans[g][b]))
+                low, high = _up(y.fraction(spans[g][b]))
                 middle = at + each / 2
                 parts.append(
                     f'<line class="span" x1="{middle:.1f}" x2="{middle:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
@@ -192,11 +192,11 @@ def _frame(x: Axis, y: Axis) -> list[str]:
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts = []
     for value, label in y.ticks:
-        up = _up(y.place([value]))[0]
+        up = _up(y.fraction([value]))[0]
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{up:.1f}" y2="{up:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{up + 4:.1f}" text-anchor="end">{escape(label)}</text>')
     for value, label in x.ticks:
-        across = _across(x.place([value]))[0]
+        across = _across(x.fraction([value]))[0]
         parts.append(f'<line class="grid" x1="{across:.1f}" x2="{across:.1f}" y1="{_TOP}" y2="{bottom}"/>')
         parts.append(f'<text x="{across:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(label)}</text>')
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
@@ -219,9 +219,9 @@ def _svg(parts: Sequence[str], caption: str) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(caption)}">{inside}</svg>'
 
 
-def _across(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _LEFT + places * (WIDTH - _LEFT - _RIGHT)
+def _across(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _LEFT + fractions * (WIDTH - _LEFT - _RIGHT)
 
 
-def _up(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    return HEIGHT - _BOTTOM - places * (HEIGHT - _TOP - _BOTTOM)
+def _up(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return HEIGHT - _BOTTOM - fractions * (HEIGHT - _TOP - _BOTTOM)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sface_data.audit.evidence import Copies, plain_set, unit
+from sface_data.audit.sets.judged_sets import AlteredCopies, derived, unit
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.faces.base import Face, Source
 
@@ -56,40 +56,33 @@ class AlteredSource(Source):
     """Some training images, each altered in one of the ways, in turn.
 
     Attributes:
-        places: [M] of the originals in the training set.
+        indices: [M] of the originals in the training set.
     """
 
     def __init__(self, training: Source, seed: int, count: int = PLANTED) -> None:
         rng = np.random.default_rng(seed)
         chosen = min(count, len(training))
-        self.places = rng.permutation(rng.choice(len(training), chosen, replace=False))
+        self.indices = rng.permutation(rng.choice(len(training), chosen, replace=False))
         self.path = training.path
         self.class_names = training.class_names
-        self.class_indices = training.class_indices[self.places]
+        self.class_indices = training.class_indices[self.indices]
         self._training = training
 
-    def _face(self, place: int) -> Face:
-        original = self._training[int(self.places[place])]
-        way = list(ALTERATIONS)[place % len(ALTERATIONS)]
+    def _face(self, index: int) -> Face:
+        original = self._training[int(self.indices[index])]
+        way = list(ALTERATIONS)[index % len(ALTERATIONS)]
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(ALTERATIONS[way](original.decode()))).save(file, "PNG")
-        key = f"{place:06d}_{way}"
+        key = f"{index:06d}_{way}"
         return Face(key, original.class_index, file.getvalue(), f"{original.where} ({way})")
 
 
-def simulated_copies(training: EmbeddingSet, seed: int, count: int = PLANTED) -> Copies:
+def simulated_copies(training: EmbeddingSet, seed: int, count: int = PLANTED) -> AlteredCopies:
     """Stand-ins for altered training images, where there are no images: embeddings turned by a fixed angle."""
     rng = np.random.default_rng(seed)
-    places = rng.choice(len(training), min(count, len(training)), replace=False)
-    vectors = training.vectors[places].astype(np.float64)
+    chosen = rng.choice(len(training), min(count, len(training)), replace=False)
+    vectors = training.vectors[chosen].astype(np.float64)
     noise = rng.standard_normal(vectors.shape)
     noise -= np.einsum("nd,nd->n", noise, vectors)[:, None] * vectors
     turned = SIMULATED_COSINE * vectors + np.sqrt(1 - SIMULATED_COSINE**2) * unit(noise)
-    faces = plain_set(
-        unit(turned),
-        training.class_index[places],
-        training.class_names,
-        training.embedder_sha256,
-        training.detector_sha256,
-    )
-    return Copies(faces, places, simulated=True)
+    return AlteredCopies(derived(unit(turned), training.class_index[chosen], training), simulated=True)

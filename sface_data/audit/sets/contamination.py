@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from sface_data.audit.compare.pairs import Neighbours, nearest
-from sface_data.audit.evidence import Evidence, Sets, centroids, part
+from sface_data.audit.compare.pairs import nearest, prepare
+from sface_data.audit.compare.sweep import Neighbours
+from sface_data.audit.sets.judged_sets import CONTROL, TRAINING, JudgedSets, class_means, subset
 from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.errors import BadInput
@@ -48,59 +49,35 @@ def check_digests(first: Sequence[str], second: Sequence[str], names: tuple[str,
         )
 
 
-def check_control(evidence: Evidence) -> Lookalikes | None:
-    """Whether the control group holds training people or their images; None without a control group.
+def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Neighbours) -> Lookalikes:
+    """Whether the control group holds people or images of the training set, or of the release.
 
-    To be asked only of a judge that tells people apart.
-
-    Raises:
-        BadInput: if it does.
-    """
-    sets = evidence.sets
-    if sets.control is None or evidence.control_best is None or evidence.control_place is None:
-        return None
-    near = Neighbours(evidence.control_best[:, None], evidence.control_place[:, None])
-    return _strangers(sets, sets.training, sets.training_name, evidence.authentic.mated, near)
-
-
-def check_control_and_release(evidence: Evidence, device: str = "cpu") -> Lookalikes | None:
-    """Whether the control group holds people of the release, or its images; None without a control group.
-
-    It would be as near to training as the release is, and make a leak look like chance. To be asked only of a
-    judge that tells the classes of the release apart.
-
-    Raises:
-        BadInput: if it does.
-    """
-    sets = evidence.sets
-    if sets.control is None:
-        return None
-    near = nearest(sets.control, sets.synthetic, 1, device=device)
-    return _strangers(sets, sets.synthetic, sets.release_name, evidence.within.mated, near)
-
-
-def _strangers(sets: Sets, faces: EmbeddingSet, name: str, mated: ScoreHistogram, near: Neighbours) -> Lookalikes:
-    """Lookalikes between the control group and a set; BadInput if it holds people or images of that set.
+    It would make a leak look like chance. To be asked only of a judge that tells the people of that set apart.
 
     Args:
-        mated: comparisons within the set.
-        near: of each control image in the set.
+        role: training or release.
+        mated: comparisons within that set.
+        near: of each control image in that set.
+
+    Raises:
+        BadInput: if it does.
     """
-    assert sets.control is not None
-    control = sets.control_name
-    copies = np.flatnonzero(near.scores[:, 0] >= max(_SAME_IMAGE, _quantile(mated, 0.999)))
+    control = sets.control
+    assert control is not None
+    faces, name = (sets.training if role == TRAINING else sets.release), sets.name(role)
+    copies = np.flatnonzero(near.score >= max(_SAME_IMAGE, _quantile(mated, 0.999)))
     if len(copies):
-        place = int(copies[0])
-        twin = faces.keys[int(near.places[place, 0])]
+        first = int(copies[0])
+        twin = faces.keys[int(near.index[first])]
         raise BadInput(
-            f"{control}: {len(copies):,} of its images are images of {name} in another form (such as "
-            f"{sets.control.keys[place]!r} and {twin!r}); a control group has other people"
+            f"{sets.name(CONTROL)}: {len(copies):,} of its images are images of {name} in another form (such as "
+            f"{control.keys[first]!r} and {twin!r}); a control group has other people"
         )
-    found = _lookalikes(sets.control, faces)
+    found = _lookalikes(control, faces)
     if found.people and found.probability < _LIKELY:
         pairs = ", ".join(f"{a!r} and {b!r}" for a, b in found.pairs[:3])
         raise BadInput(
-            f"{control}: {found.people:,} of its people look like people of {name} ({pairs}); "
+            f"{sets.name(CONTROL)}: {found.people:,} of its people look like people of {name} ({pairs}); "
             f"chance would give {found.expected:.2g}: a control group has other people"
         )
     return found
@@ -108,8 +85,8 @@ def _strangers(sets: Sets, faces: EmbeddingSet, name: str, mated: ScoreHistogram
 
 def _quantile(mated: ScoreHistogram, share: float) -> float:
     """The similarity that all but this share of mated comparisons stay below."""
-    place = int(np.searchsorted(mated.counts.cumsum(), share * mated.total))
-    return float(mated.edges[min(place + 1, mated.bins)])
+    index = int(np.searchsorted(mated.counts.cumsum(), share * mated.total))
+    return float(mated.edges[min(index + 1, mated.bins)])
 
 
 def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
@@ -117,16 +94,17 @@ def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
     if not len(same):
         return Lookalikes(0, 0.0, 1.0, ())
     threshold = float(np.median(same))
-    people, strangers = centroids(faces), centroids(control)
-    inside = nearest(people, people, 2).scores[:, -1]
+    people, strangers = class_means(faces), class_means(control)
+    gallery = prepare(people)
+    inside = nearest(gallery, gallery, 2).scores[:, -1]
     chance = max(float((inside >= threshold).mean()), _gumbel_tail(inside, threshold))
-    found = nearest(strangers, people, 1)
-    alike = np.flatnonzero(found.scores[:, 0] >= threshold)
-    alike = alike[np.argsort(-found.scores[alike, 0], kind="stable")]
+    found = nearest(prepare(strangers), gallery)
+    alike = np.flatnonzero(found.score >= threshold)
+    alike = alike[np.argsort(-found.score[alike], kind="stable")]
     pairs = tuple(
         (
             control.class_names[strangers.class_index[j]],
-            faces.class_names[people.class_index[found.places[j, 0]]],
+            faces.class_names[people.class_index[found.index[j]]],
         )
         for j in alike
     )
@@ -142,7 +120,7 @@ def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:
     rank[order] = np.arange(len(order)) - starts
     if not (rank % 2).any():
         return np.zeros(0)
-    first, second = (centroids(part(faces, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
+    first, second = (class_means(subset(faces, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
     _, a, b = np.intersect1d(first.class_index, second.class_index, return_indices=True)
     return np.einsum("nd,nd->n", first.vectors[a], second.vectors[b], dtype=np.float64)
 
@@ -150,6 +128,6 @@ def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:
 def _gumbel_tail(values: NDArray[np.floating], threshold: float) -> float:
     """How probable a value above the threshold is, going by the distribution of maxima."""
     scale = max(float(values.std()) * np.sqrt(6) / np.pi, 1e-6)
-    place = float(values.mean()) - _EULER * scale
-    exponent = -(threshold - place) / scale
+    location = float(values.mean()) - _EULER * scale
+    exponent = -(threshold - location) / scale
     return float(-np.expm1(-np.exp(min(exponent, 50.0)))) if exponent > -700 else float(special.expit(-700))

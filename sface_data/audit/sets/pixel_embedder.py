@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.audit.evidence import unit
+from sface_data.audit.sets.judged_sets import unit
 
 SIDE = 16
 _WHAT = f"sface-data pixels 1: grey {SIDE}x{SIDE}, without mean and slopes, length 1"

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sface_data.audit.compare import exact, sweep
-from sface_data.audit.compare.pairs import PairScores, compare, compare_and_nearest, compare_linkage, nearest
+from sface_data.audit.compare.pairs import (
+    PairScores,
+    compare,
+    compare_and_nearest,
+    nearest,
+    nearest_both_ways,
+    prepare,
+)
 from sface_data.biometrics.scores import BINS, ScoreHistogram
 from sface_data.biometrics.subjects import SUBJECT_BINS
 from sface_data.errors import BadInput
@@ -60,15 +67,15 @@ def check(found: PairScores, a: Faces, b: Faces | None) -> None:
         if wanted.total:
             assert histogram.mean == pytest.approx(scores[chosen].mean(), abs=1e-8)
             assert histogram.variance == pytest.approx(scores[chosen].var(), abs=1e-8)
-    for place, name in enumerate(found.names_a):
+    for index, name in enumerate(found.names_a):
         rows = labels(a) == int(name)
-        np.testing.assert_array_equal(found.nonmated_by_class_a[place], coarse(scores[rows][~same[rows]]))
+        np.testing.assert_array_equal(found.nonmated_by_class_a[index], coarse(scores[rows][~same[rows]]))
         mated = (same & once)[rows]
-        np.testing.assert_array_equal(found.mated_by_class[place], coarse(scores[rows][mated]))
-    for place, name in enumerate(found.names_b):
+        np.testing.assert_array_equal(found.mated_by_class[index], coarse(scores[rows][mated]))
+    for index, name in enumerate(found.names_b):
         columns = labels(other) == int(name)
         np.testing.assert_array_equal(
-            found.nonmated_by_class_b[place], coarse(scores[:, columns][~same[:, columns]])
+            found.nonmated_by_class_b[index], coarse(scores[:, columns][~same[:, columns]])
         )
 
 
@@ -76,14 +83,14 @@ def check(found: PairScores, a: Faces, b: Faces | None) -> None:
 @settings(max_examples=25, deadline=None)
 def test_within_a_set(seed: int, number: int, classes: int, block: int) -> None:
     faces = make(seed, number, classes)
-    check(compare(faces, block=block), faces, None)
+    check(compare(prepare(faces), block=block), faces, None)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60), st.integers(1, 90))
 @settings(max_examples=25, deadline=None)
 def test_across_sets_that_share_some_names(seed: int, number: int, others: int, block: int) -> None:
     a, b = make(seed, number, 7), make(seed + 1, others, 6, first=3, form="class_{:04d}")
-    check(compare(a, b, block=block), a, b)
+    check(compare(prepare(a), prepare(b), block=block), a, b)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 300), st.integers(1, 9), st.integers(1, 300))
@@ -91,17 +98,40 @@ def test_across_sets_that_share_some_names(seed: int, number: int, others: int, 
 def test_neighbours(seed: int, number: int, size: int, k: int, block: int) -> None:
     probes, gallery = make(seed, number, 5), make(seed + 1, size, 4)
     gallery.vectors[: size // 2] = probes.vectors[0]
-    found = nearest(probes, gallery, k, block=block)
+    found = nearest(prepare(probes), prepare(gallery), k, block=block)
     scores = exact.on_grid(probes.vectors).astype(np.float64) @ exact.on_grid(gallery.vectors).T / exact.SCALE
-    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # of equal scores the lower place first
-    np.testing.assert_array_equal(found.places, wanted)
+    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # of equal scores the lower index first
+    np.testing.assert_array_equal(found.indices, wanted)
     best = np.take_along_axis(scores, wanted, axis=1).clip(-1, 1)
     np.testing.assert_allclose(found.scores, best, rtol=1e-6, atol=1e-7)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60), st.integers(1, 90))
+@settings(max_examples=40, deadline=None)
+def test_neighbours_of_both_sides_in_one_pass(seed: int, number: int, others: int, block: int) -> None:
+    a, b = make(seed, number, 7), make(seed + 1, others, 6)
+    a.vectors[: number // 2] = b.vectors[0]
+    first, second = prepare(a), prepare(b)
+    scores, *found = compare_and_nearest(first, second, block=block)
+    check(scores, a, b)
+    for both in (found, nearest_both_ways(first, second, block=block)):
+        for one, wanted in zip(both, (nearest(first, second), nearest(second, first)), strict=True):
+            np.testing.assert_array_equal(one.indices, wanted.indices)
+            np.testing.assert_array_equal(one.scores, wanted.scores)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.data())
+@settings(max_examples=25, deadline=None)
+def test_part_of_a_prepared_set(seed: int, number: int, data: st.DataObject) -> None:
+    faces, gallery = make(seed, number, 7), prepare(make(seed + 1, 30, 5))
+    chosen = np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=number, max_size=number)))
+    found, whole = nearest(prepare(faces).part(chosen), gallery, 2), nearest(prepare(faces), gallery, 2)
+    np.testing.assert_array_equal(found.indices, whole.indices[chosen])
+    np.testing.assert_array_equal(found.scores, whole.scores[chosen])
+
+
 def everything(a: Faces, b: Faces, block: int | None) -> tuple[NDArray[np.generic], ...]:
-    scores, neighbours = compare_and_nearest(a, b, 3, block=block)
-    linked = compare_linkage(a, b, 3, block=block)
+    scores, neighbours, back = compare_and_nearest(prepare(a), prepare(b), 3, block=block)
     histograms = [scores.mated, scores.nonmated]
     assert all(abs(h.score_sum) < 2**40 for h in histograms)
     return (
@@ -110,12 +140,10 @@ def everything(a: Faces, b: Faces, block: int | None) -> tuple[NDArray[np.generi
         scores.mated_by_class,
         scores.nonmated_by_class_a,
         scores.nonmated_by_class_b,
-        neighbours.places,
+        neighbours.indices,
         neighbours.scores,
-        linked.image_ranks,
-        linked.class_ranks,
-        linked.image_top.places,
-        linked.class_top.scores,
+        back.indices,
+        back.scores,
     )
 
 
@@ -142,7 +170,7 @@ def test_large_and_small_classes_are_counted_alike(monkeypatch: pytest.MonkeyPat
     for direct, group in ((1, 64), (10**9, 64), (10**9, 2), (300, 3)):
         monkeypatch.setattr(sweep, "_DIRECT", direct)
         monkeypatch.setattr(sweep, "_GROUP", group)
-        found.append(compare(faces, block=64))
+        found.append(compare(prepare(faces), block=64))
         check(found[-1], faces, None)
 
 
@@ -172,40 +200,8 @@ def test_sums_are_whole_numbers(dimensions: int) -> None:
     assert exact.sum_of_squares(rows[:400], rows[400:]) == (products * products).sum()
 
 
-def test_linkage_by_brute_force() -> None:
-    synthetic, authentic = make(3, 120, 7), make(4, 90, 6, first=2, form="{:03d}")
-    found = compare_linkage(synthetic, authentic, 3)
-    names = [int(name) for name in found.identity_names]
-    centroids = {}
-    for faces, key in ((synthetic, "s"), (authentic, "a")):
-        for label in np.unique(labels(faces)):
-            mean = faces.vectors[labels(faces) == label].astype(np.float64).mean(axis=0)
-            centroids[key, int(label)] = (mean / np.linalg.norm(mean)).astype(np.float32)
-    gallery = Faces((), np.zeros(0, np.int64), np.stack([centroids["a", label] for label in names]))
-    for rows, ranks, top, own in (
-        (synthetic.vectors, found.image_ranks, found.image_top, labels(synthetic)),
-        (
-            np.stack([centroids["s", int(name)] for name in found.class_names]),
-            found.class_ranks,
-            found.class_top,
-            np.array([int(name) for name in found.class_names]),
-        ),
-    ):
-        scores = exact.on_grid(rows).astype(np.float64) @ exact.on_grid(gallery.vectors).T
-        order = np.argsort(-scores, axis=1, kind="stable")
-        np.testing.assert_array_equal(top.places, order[:, :3])
-        for place, label in enumerate(own):
-            wanted = order[place].tolist().index(names.index(label)) + 1 if label in names else 0
-            assert ranks[place] == wanted
-    assert found.class_scores is not None and found.class_scores.shape == (7, 6)
-    hits = found.hit_matrix(2)
-    assert hits.sum() == 2 * 120
-    own = [hits[c, i] for c, i in enumerate(found.label_of_class) if i >= 0]
-    assert sum(own) == ((found.image_ranks > 0) & (found.image_ranks <= 2)).sum()
-
-
 def test_subjects_of_both_sides_are_one() -> None:
-    a, b = make(1, 80, 6), make(2, 90, 6, first=3)
+    a, b = prepare(make(1, 80, 6)), prepare(make(2, 90, 6, first=3))
     scores = compare(a, b)
     subjects = scores.subjects()
     assert len(subjects.mated_by_subject) == 9
@@ -214,12 +210,12 @@ def test_subjects_of_both_sides_are_one() -> None:
     assert subjects.independent_pairs == 4
     within = compare(a).subjects()
     assert (len(within.mated_by_subject), within.independent_pairs) == (6, 3)
-    apart = compare(a, make(2, 90, 4, first=10)).subjects()
+    apart = compare(a, prepare(make(2, 90, 4, first=10))).subjects()
     assert (len(apart.mated_by_subject), apart.independent_pairs) == (10, 4)
 
 
 def test_progress_counts_every_comparison() -> None:
-    a, b = make(1, 80, 6), make(2, 90, 6)
+    a, b = prepare(make(1, 80, 6)), prepare(make(2, 90, 6))
     told: list[int] = []
     compare(a, b, block=16, progress=told.append)
     assert sum(told) == 80 * 90
@@ -231,7 +227,7 @@ def test_a_failure_inside_a_block_ends_the_pass() -> None:
 
     threads = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
-        compare(make(1, 80, 6), block=16, progress=stop)
+        compare(prepare(make(1, 80, 6)), block=16, progress=stop)
     assert torch.get_num_threads() == threads
 
 
@@ -239,23 +235,23 @@ def test_a_failure_inside_a_block_ends_the_pass() -> None:
     ("spoil", "words"),
     [
         (lambda f: Faces(f.class_names, f.class_index[:0], f.vectors[:0]), "without embeddings"),
-        (lambda f: Faces(f.class_names, f.class_index, f.vectors[:, :4]), "of 8 and of 4 dimensions"),
+        (lambda f: make(1, 80, 6, dimensions=4), "of 8 and of 4 dimensions"),
         (lambda f: Faces(f.class_names, f.class_index, f.vectors * 2), "length 1"),
         (lambda f: Faces(("1", "01", *f.class_names[2:]), f.class_index, f.vectors), "both called '1'"),
     ],
 )
 def test_bad_input(spoil: Callable[[Faces], Faces], words: str) -> None:
     good = make(1, 80, 6)
-    for ask in (compare, nearest, compare_linkage):
+    for ask in (compare, nearest, nearest_both_ways, compare_and_nearest):
         with pytest.raises(BadInput, match=words):
-            ask(good, spoil(good))
+            ask(prepare(good), prepare(spoil(good)))
 
 
 def test_the_histogram_covers_every_score() -> None:
     """Equal, opposite and nearly equal vectors, at the ends of the bins."""
     vectors = np.array([[1, 0], [1, 0], [-1, 0], [0.6, 0.8], [0.70710678, 0.70710678]], np.float32)
     faces = Faces(tuple("abcde"), np.arange(5), vectors)
-    found = compare(faces)
+    found = compare(prepare(faces))
     assert found.nonmated.total == 10 and found.mated.total == 0
     assert found.nonmated.counts[BINS - 1] == 1
     assert found.nonmated.counts[0] == 2

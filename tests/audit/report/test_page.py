@@ -67,7 +67,7 @@ def test_it_says_what_the_certificate_says(page: str, outcome: Outcome) -> None:
     text = " ".join(re.sub(r"<[^>]*>", " ", page).split())
     assert text.index("This release leaks identities") < text.index("What could not be decided")
     assert outcome.certificate.sha256 in text
-    for check in outcome.examination.checks:
+    for check in outcome.result.checks:
         assert check.finding.name in text and check.reason[1:40].replace("'", "&#39;") in text
     for sentence in outcome.certificate.statement["predicate"]["not_said"]:
         assert sentence[:40] in text
@@ -88,8 +88,8 @@ def test_names_from_outside_cannot_write_into_the_page(outcome: Outcome) -> None
     from dataclasses import replace
 
     name = "<script>alert(1)</script>"
-    checks = [replace(c, reason=name, finding=replace(c.finding, claim=name)) for c in outcome.examination.checks]
-    changed = replace(outcome, examination=replace(outcome.examination, checks=tuple(checks)))
+    checks = [replace(c, reason=name, finding=replace(c.finding, claim=name)) for c in outcome.result.checks]
+    changed = replace(outcome, result=replace(outcome.result, checks=tuple(checks)))
     assert "<script" not in report_text(changed)
 
 
@@ -111,8 +111,8 @@ def test_numbers_are_not_called_infinite_that_are_not(value: float, text: str) -
 
 def test_axes() -> None:
     axis = similarity_axis(-0.13, 0.95)
-    assert (axis.low, axis.high) == (-0.2, 1.0) and axis.place([-0.2, 0.4, 3.0]) == pytest.approx([0, 0.5, 1])
-    assert rate_axis("FMR", 1e-4).place([1e-4, 1e-2, 1.0, 0.0]).tolist() == [0, 0.5, 1, 0]
+    assert (axis.low, axis.high) == (-0.2, 1.0) and axis.fraction([-0.2, 0.4, 3.0]) == pytest.approx([0, 0.5, 1])
+    assert rate_axis("FMR", 1e-4).fraction([1e-4, 1e-2, 1.0, 0.0]).tolist() == [0, 0.5, 1, 0]
 
 
 def shown(page: str, folder: Path, width: int) -> tuple[Path, str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sface_data.audit.evidence import Sets
 from sface_data.audit.sets.altered_copies import ALTERATIONS, SIMULATED_COSINE, AlteredSource, simulated_copies
+from sface_data.audit.sets.judged_sets import JudgedSets
 from sface_data.audit.sets.pixel_embedder import SIDE, PixelEmbedder
 from sface_data.embedding.embedder import resized
 from sface_data.faces.sources import open_source
@@ -28,10 +28,10 @@ def test_alterations_change_an_image_and_keep_its_size(rendered_faces: Path) -> 
 def test_altered_images_come_with_their_originals(rendered_faces: Path) -> None:
     training = open_source(rendered_faces)
     altered = AlteredSource(training, seed=1, count=10)
-    assert len(altered) == 10 and len(set(altered.places.tolist())) == 10
-    for place, way in ((1, "cropped"), (4, "mirrored")):
-        face = altered[place]
-        original = training[int(altered.places[place])]
+    assert len(altered) == 10 and len(set(altered.indices.tolist())) == 10
+    for index, way in ((1, "cropped"), (4, "mirrored")):
+        face = altered[index]
+        original = training[int(altered.indices[index])]
         assert face.key.endswith(way) and face.class_index == original.class_index
         assert np.array_equal(face.decode(), ALTERATIONS[way](original.decode()))
     assert [face.data for face in AlteredSource(training, seed=1, count=10)] == [face.data for face in altered]
@@ -60,7 +60,9 @@ def test_a_picture_of_nothing_is_like_no_face(rendered_faces: Path) -> None:
     assert np.linalg.norm(vectors[0]) == 1 and abs(vectors[0] @ vectors[1]) < 0.5
 
 
-def test_simulated_copies_are_at_their_angle(small_sets: Sets) -> None:
+def test_simulated_copies_are_at_their_angle(small_sets: JudgedSets) -> None:
     copies = simulated_copies(small_sets.training, seed=0, count=50)
-    cosines = np.einsum("nd,nd->n", copies.faces.vectors, small_sets.training.vectors[copies.places])
-    assert copies.simulated and np.allclose(cosines, SIMULATED_COSINE, atol=1e-5)
+    cosines = copies.faces.vectors @ small_sets.training.vectors.T
+    originals = np.abs(cosines - SIMULATED_COSINE).argmin(axis=1)
+    assert copies.simulated and np.allclose(cosines[np.arange(50), originals], SIMULATED_COSINE, atol=1e-5)
+    assert np.array_equal(small_sets.training.class_index[originals], copies.faces.class_index)

@@ -1,0 +1,166 @@
+"""One set of faces of an audit: images that are embedded when they are needed, or embeddings made before."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sface_data.dataset.manifest import Manifest
+from sface_data.embedding.embed import Embedding
+from sface_data.embedding.embedder import Embedder
+from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.embedding.embeddings_folder import INDEX as EMBEDDINGS
+from sface_data.embedding.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
+from sface_data.errors import BadInput
+from sface_data.faces.base import Source, canonical_class
+from sface_data.faces.face_list import FaceList
+from sface_data.faces.shard_source import ShardSource
+from sface_data.faces.sources import open_source
+from sface_data.runtime.progress import Progress
+
+_MEASURED = 100  # images that tell of which sizes those of a set are
+
+
+class FaceSet(ABC):
+    """What an audit asks of a set of faces, whatever form it comes in."""
+
+    path: Path
+    listed: FaceList | EmbeddingSet  # keys, classes and digests of the faces
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """The identity of the set, see `faces_sha256`."""
+
+    @abstractmethod
+    def under(self, embedder: Embedder | None, cache: Path, progress: Progress | None = None) -> EmbeddingSet:
+        """The faces under one judge; None is the one that embeddings made before are of.
+
+        Raises:
+            BadInput: if there is no judge, or embeddings are of another.
+        """
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """What a certificate says of it."""
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    @property
+    def class_names(self) -> dict[str, str]:
+        """Canonical name of each class that has faces, by its name."""
+        names, present = self.listed.class_names, np.unique(self.listed.class_index)
+        return {names[c]: canonical_class(names[c]) for c in present}
+
+
+@dataclass(frozen=True)
+class ImageSet(FaceSet):
+    """Images, with the list of them."""
+
+    path: Path
+    source: Source
+    listed: FaceList
+
+    @classmethod
+    def of(cls, source: Source, progress: Progress | None = None) -> "ImageSet":
+        """Reads every face of a source once for its digest. Raises BadInput if one cannot be read."""
+        return cls(source.path, source, FaceList.of(source, progress))
+
+    @property
+    def sha256(self) -> str:
+        return self.listed.sha256
+
+    def under(self, embedder: Embedder | None, cache: Path, progress: Progress | None = None) -> EmbeddingSet:
+        if embedder is None:
+            raise BadInput(f"{self.path}: holds images; name an embedder that judges them with --embedder FILE")
+        return cached_embeddings(self.source, Embedding(embedder), cache, self.listed, progress)
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256,
+            "faces": len(self),
+            "classes": len(self.class_names),
+            "form": "images",
+            "left_out": 0,
+            "detector_sha256": None,
+            "image_sizes": self._image_sizes(),
+        }
+
+    def _image_sizes(self) -> dict[str, int]:
+        """Of up to 100 images spread over the set: how many have which width and height."""
+        indices = np.unique(np.linspace(0, len(self) - 1, min(len(self), _MEASURED)).astype(np.int64))
+        shapes = [self.source[int(index)].decode().shape for index in indices]
+        return dict(sorted(Counter(f"{width}x{height}" for height, width, _ in shapes).items()))
+
+
+@dataclass(frozen=True)
+class EmbeddedSet(FaceSet):
+    """Embeddings made before."""
+
+    path: Path
+    listed: EmbeddingSet
+
+    @property
+    def sha256(self) -> str:
+        return self.listed.source_sha256
+
+    def under(self, embedder: Embedder | None, cache: Path, progress: Progress | None = None) -> EmbeddingSet:
+        if embedder is not None and embedder.sha256 != self.listed.embedder_sha256:
+            raise BadInput(
+                f"{self.path}: holds embeddings of another embedder ({self.listed.embedder_sha256[:12]}); make "
+                f"them with {embedder.name} ({embedder.sha256[:12]}), or give the images"
+            )
+        return self.listed
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256,
+            "faces": len(self),
+            "classes": len(self.class_names),
+            "form": "embeddings",
+            "left_out": len(self.listed.left_out),
+            "detector_sha256": self.listed.detector_sha256,
+            "image_sizes": {},
+        }
+
+
+def open_face_set(path: Path, progress: Progress | None = None, manifest: Manifest | None = None) -> FaceSet:
+    """Opens a SOURCE, and reads every face of it once for its digest.
+
+    Args:
+        manifest: of a finished data set, whose shards are read then and nothing else that lies in its folder.
+
+    Raises:
+        BadInput: if it cannot be read or has fewer than two classes, or if a finished data set holds embeddings
+            or other faces than its manifest counts.
+    """
+    found: FaceSet
+    if manifest is not None:
+        found = ImageSet.of(_shards_of(path, manifest), progress)
+    elif is_embeddings(path):
+        found = EmbeddedSet(path, open_embeddings(path))
+    else:
+        found = ImageSet.of(open_source(path), progress)
+    if len(found.class_names) < 2:
+        raise BadInput(
+            f"{path}: its {len(found)} faces are of {len(found.class_names)} class; at least 2 are needed"
+        )
+    return found
+
+
+def _shards_of(path: Path, manifest: Manifest) -> Source:
+    if is_embeddings(path):
+        raise BadInput(
+            f"{path}: holds embeddings beside its images, and they could be of anything; move "
+            f"{EMBEDDINGS} and its parts out of the folder"
+        )
+    source = ShardSource(path, [path / shard.filename for shard in manifest.shards])
+    if len(source) != manifest.num_samples:
+        raise BadInput(
+            f"{path}: its shards hold {len(source):,} faces, not {manifest.num_samples:,} as its manifest says"
+        )
+    return source
