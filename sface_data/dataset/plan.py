@@ -116,6 +116,35 @@ class Alignment:
 
 
 @dataclass(frozen=True)
+class NewIdentities:
+    """Classes that are drawn in the generator's class space, in the place of those it was trained on.
+
+    Attributes:
+        seed: what the draw derives from.
+        mix: how many training classes each is mixed of; None if each is drawn from the distribution of all.
+        nearness: quantile of the cosines of training classes to the one nearest to them. Draws that come nearer to
+            a training class, or to an earlier identity, are passed over. Mixtures are near to those that they are
+            mixed of, and not held to it.
+    """
+
+    seed: int = 0
+    mix: int | None = None
+    nearness: float = 0.95
+
+    def __post_init__(self) -> None:
+        good = 0 <= self.seed < 1 << 64
+        _require(good, f"the identity seed is {self.seed}; it must be 0 or more, and below 2^64")
+        good = self.mix is None or self.mix >= 2
+        _require(good, f"mixtures of {self.mix} are asked for; it must be at least 2 classes")
+        _require(0 <= self.nearness <= 1, f"the nearness of identities is {self.nearness}; it must be 0 to 1")
+
+    @property
+    def prefix(self) -> str:
+        """What the names of such classes begin with."""
+        return "new" if self.mix is None else f"mix{self.mix}"
+
+
+@dataclass(frozen=True)
 class SamplePlan:
     """A data set before it exists; a pure function of its fields.
 
@@ -135,6 +164,7 @@ class SamplePlan:
         split: name of the split.
         samples_per_shard: images per tar; the last one may have fewer.
         align: see `Alignment`; None if the images stay as they are made.
+        identities: see `NewIdentities`; None if the classes are those of the generator.
     """
 
     generator_sha256: str
@@ -149,12 +179,15 @@ class SamplePlan:
     split: str = "train"
     samples_per_shard: int = 10_000
     align: Alignment | None = None
+    identities: NewIdentities | None = None
 
     def __post_init__(self) -> None:
         _require(len(self.classes) > 0, "no classes are asked for")
         ascending = all(a < b for a, b in zip(self.classes, self.classes[1:], strict=False))
         _require(ascending, "the classes must be ascending and different")
-        last = max(self.generator_classes, 1) - 1
+        good = self.identities is None or self.generator_classes > 0
+        _require(good, "an unconditional network has no classes, so no identities can be drawn from it")
+        last = self.num_class_names - 1
         outside = next((c for c in self.classes if not 0 <= c <= last), None)
         _require(outside is None, f"the class {outside} is asked for, but the generator has classes 0 to {last}")
         good = 1 <= self.samples_per_class <= _SEEDS
@@ -181,8 +214,15 @@ class SamplePlan:
 
     @property
     def num_class_names(self) -> int:
-        """How many labels the data set declares: all classes of the generator, so that parts fit together."""
-        return max(self.generator_classes, 1)
+        """How many labels the data set declares: all classes of the generator, so that parts fit together.
+
+        Of new identities, all up to the last.
+        """
+        return max(self.generator_classes, 1) if self.identities is None else self.classes[-1] + 1
+
+    def class_name(self, class_index: int) -> str:
+        """The name of a class. Not a bare number: readers of YAML turn it into one and cut the zeros off."""
+        return f"{'class' if self.identities is None else self.identities.prefix}_{class_index:06d}"
 
     @property
     def most_draws(self) -> int:
@@ -217,11 +257,9 @@ class SamplePlan:
             yield spec_of(self.base_seed, self.classes[row], index)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, the classes as ranges; `align` only where there is some."""
+        """The fields as plain JSON values, the classes as ranges; without `align` or `identities` that is None."""
         value = {**dataclasses.asdict(self), "classes": format_ranges(self.classes)}
-        if self.align is None:
-            del value["align"]
-        return value
+        return {name: item for name, item in value.items() if item is not None}
 
     @classmethod
     def from_json(cls, value: Any) -> "SamplePlan":
@@ -246,11 +284,6 @@ def spec_of(base_seed: int, class_index: int, index: int) -> SampleSpec:
 def key_of(class_index: int, index: int) -> str:
     """The name of a sample. No dots: readers of WebDataset split names there."""
     return f"{class_index:06d}_{index:06d}"
-
-
-def class_name(class_index: int) -> str:
-    """The name of a class. Not a bare number, which readers of YAML turn into one and cut the zeros off."""
-    return f"class_{class_index:06d}"
 
 
 def parse_ranges(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.dataset.manifest import Manifest
-from sface_data.dataset.plan import SamplePlan, class_name
+from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
 from sface_data.io.files import read_bytes, sha256_of_json
 from sface_data.release.problems import at_path
@@ -116,7 +116,7 @@ def _features(plan: SamplePlan) -> list[dict[str, Any]]:
     # Every column is declared, the two that `datasets` adds as well: streaming in some versions needs them.
     label: Any = "int64"
     if plan.num_class_names < _MOST_NAMES:
-        label = {"class_label": {"names": {str(c): class_name(c) for c in range(plan.num_class_names)}}}
+        label = {"class_label": {"names": {str(c): plan.class_name(c) for c in range(plan.num_class_names)}}}
     integers = [{"name": name, "dtype": "int64"} for name in ("class_index", "index", "seed")]
     return [
         {"name": "cls", "dtype": label},
