@@ -30,6 +30,7 @@ from torch import Tensor
 from sface_data.dataset.plan import ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.workspace import open_workspace
 from sface_data.generation.build import build
+from sface_data.generation.job import Job
 from sface_data.generator.config import GeneratorConfig
 from sface_data.generator.generator_file import GeneratorFile, digest, load_generator, save_generator
 from sface_data.generator.networks import Generator, SynthesisLayer, ToRGB
@@ -179,7 +180,7 @@ def naive_rgb(layer: ToRGB, x: Tensor, w: Tensor) -> Tensor:
 
 def end_to_end(network: GeneratorFile, plan: SamplePlan, folder: Path, device: torch.device, batch: int) -> None:
     with quiet(), open_workspace(folder, plan) as workspace:
-        build(workspace, network, device, batch)
+        build(workspace, Job(plan, network, device, batch))
 
 
 def drain(network: GeneratorFile, plan: SamplePlan, device: torch.device, batch: int) -> None:

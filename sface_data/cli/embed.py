@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
 @click.command()
 @click.argument("source", metavar="SOURCE", type=NamedPath(path_type=Path))
 @click.option(
-    "--model",
+    "--embedder",
     metavar="FILE",
     required=True,
     type=NamedPath(path_type=Path),
@@ -19,7 +20,7 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
     "nodes do this; images of another size than R are resized.",
 )
 @click.option(
-    "--out",
+    "--outdir",
     metavar="EMB",
     required=True,
     type=NamedPath(path_type=Path),
@@ -30,16 +31,7 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
 @ALIGN
 @DETECTOR
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
-def embed(
-    source: Path,
-    model: Path,
-    out: Path,
-    device: str,
-    batch: int,
-    align: str,
-    detector: str,
-    skip_broken: bool,
-) -> None:
+def embed(source: Path, outdir: Path, **options: Any) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 
     SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`. A vector is
@@ -52,28 +44,18 @@ def embed(
 
     \b
     Example:
-      sface-data embed faces --model judge.onnx --out embeddings
+      sface-data embed faces --embedder judge.onnx --outdir embeddings
     """
-    from sface_data.embedding.embed import NO_FACE, Embedding
-    from sface_data.embedding.embeddings_folder import INDEX, check_unclaimed, embed_into
-    from sface_data.embedding.open import open_embedder
-    from sface_data.faces.detector import open_detector
-    from sface_data.faces.face_list import FaceList
-    from sface_data.faces.sources import open_source
-    from sface_data.runtime.progress import progress_bar
+    from sface_data.embedding.embed import NO_FACE
+    from sface_data.embedding.embeddings_folder import INDEX
+    from sface_data.embedding.run import embed as make
 
-    aligner = open_detector(detector, device) if align == "detect" else None
-    embedding = Embedding(open_embedder(model, device), aligner, skip_broken, batch)
-    check_unclaimed(out, embedding)
-    opened = open_source(source, min_classes=1)
-    with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
-        faces = FaceList.of(opened, bar.update)
-    with progress_bar(len(opened), "faces", desc="embedding", delay=1, smoothing=0.05) as bar:
-        found = embed_into(out, opened, faces, embedding, bar.update)
+    found = make(source, outdir, **options)
     click.echo(
-        f"{out}: {len(found):,} embeddings of {len(found.class_names):,} classes, {found.dimensions} dimensions",
+        f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
+        f"{found.dimensions} dimensions",
         err=True,
     )
     reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
     for reason, count in reasons.items():
-        click.echo(f"{out}: {count:,} images left out, {reason}; {out / INDEX} lists them", err=True)
+        click.echo(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them", err=True)

@@ -12,17 +12,11 @@ from sface_data.dataset.plan import (
     NOISE_MODES,
     PRECISIONS,
     TRUNCATION_CENTERS,
-    Alignment,
-    ImageFormat,
-    SamplePlan,
-    Truncation,
-    parse_ranges,
+    format_ranges,
 )
-from sface_data.errors import BadInput
 
 if TYPE_CHECKING:
-    from sface_data.faces.detector import Detector
-    from sface_data.generator.generator_file import GeneratorFile
+    from sface_data.generation.job import Job
 
 
 @click.command()
@@ -87,7 +81,6 @@ if TYPE_CHECKING:
 @DETECTOR
 @click.option(
     "--format",
-    "image_format",
     type=click.Choice(IMAGE_FORMATS),
     default="jpg",
     show_default=True,
@@ -116,16 +109,7 @@ if TYPE_CHECKING:
 @LICENCE
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace the data set of another plan that the folder holds.")
-def generate(
-    outdir: Path,
-    network: Path | None,
-    device: str,
-    batch: int | None,
-    licence: str | None,
-    dry_run: bool,
-    overwrite: bool,
-    **options: Any,
-) -> None:
+def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, **options: Any) -> None:
     """Make a class-labelled data set of synthetic faces, as WebDataset shards.
 
     With --align detect, faces are first looked for: a class draws its next image for each in which none is found,
@@ -138,93 +122,36 @@ def generate(
       sface-data generate --outdir faces --samples-per-class 8
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
     """
-    from sface_data.dataset.workspace import open_workspace
-    from sface_data.faces.detector import open_detector
-    from sface_data.generation.build import build, estimate
-    from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
-    from sface_data.generator.sampler import check_plan, default_batch
-    from sface_data.release.contents import finish
-    from sface_data.release.licences import check_licence
-    from sface_data.runtime.devices import choose_device
+    from sface_data.generation.job import plan_job
+    from sface_data.release.generate import generate as make
 
-    where = choose_device(device)
-    file = load_generator(network or DEMO_GENERATOR)
-    detector = open_detector(options["detector"], device) if options["align"] == "detect" else None
-    plan = _plan(file, str(where), options, detector)
-    check_plan(plan, file.generator)  # before the folder is touched
-    batch = batch or default_batch(where, file.generator.config, plan.image.size)
     if dry_run:
-        _print_plan(plan, file, str(where), batch)
+        _print_plan(plan_job(**options))
         return
-    if overwrite:
-        estimate(plan, file, where)  # what is there goes only if the new images can be made
-    else:
-        check_licence(outdir, licence)
-    with open_workspace(outdir, plan, overwrite) as workspace:
-        manifest = build(workspace, file, where, batch, detector)
-        finish(workspace, manifest, licence)
+    manifest = make(outdir, licence=licence, overwrite=overwrite, **options)
     click.echo(
-        f"{outdir}: {manifest.num_samples:,} images of {len(plan.classes):,} classes in {len(manifest.shards):,} "
-        f"shards, {manifest.num_bytes / 1e6:,.1f} MB. "
+        f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
+        f"{len(manifest.shards):,} shards, {manifest.num_bytes / 1e6:,.1f} MB. "
         f"Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
         err=True,
     )
 
 
-def _plan(file: "GeneratorFile", device: str, options: dict[str, Any], detector: "Detector | None") -> SamplePlan:
-    import torch
-
-    from sface_data.runtime.devices import choose_precision
-
-    config = file.generator.config
-    if config.c_dim == 0 and options["classes"] is not None:
-        raise BadInput(f"{file.path}: an unconditional network has no classes; leave out --classes")
-    classes = tuple(range(max(config.c_dim, 1)))
-    if options["classes"] is not None:
-        classes = parse_ranges(options["classes"])
-    quality = options["quality"]
-    if quality is None and options["image_format"] != "png":
-        quality = 95
-    precision: Any = choose_precision(options["precision"], torch.device(device), config.conv_clamp)
-    center = options["trunc_center"]
-    return SamplePlan(
-        generator_sha256=file.generator_sha256,
-        generator_classes=config.c_dim,
-        classes=classes,
-        samples_per_class=options["samples_per_class"],
-        base_seed=options["seed"],
-        truncation=Truncation(
-            options["trunc"],
-            options["trunc_cutoff"],
-            center,
-            CENTER_SAMPLES if center == "class" else None,
-        ),
-        noise_mode=options["noise_mode"],
-        precision=precision,
-        image=ImageFormat(options["size"], options["image_format"], quality),
-        split=options["split"],
-        samples_per_shard=options["samples_per_shard"],
-        align=None if detector is None else Alignment(detector.sha256),
-    )
-
-
-def _print_plan(plan: SamplePlan, file: "GeneratorFile", device: str, batch: int) -> None:
-    import torch
-
-    from sface_data.dataset.plan import format_ranges
+def _print_plan(job: "Job") -> None:
     from sface_data.generation.build import estimate
 
-    size = estimate(plan, file, torch.device(device))
-    resolution = file.generator.config.img_resolution
+    plan, config = job.plan, job.network.generator.config
+    size = estimate(job)
     rows = {
         "images": f"{plan.num_samples:,} ({len(plan.classes):,} classes x {plan.samples_per_class:,})",
         "classes": format_ranges(plan.classes),
         "shards": f"{plan.num_shards:,} of up to {plan.samples_per_shard:,} images",
         "bytes": f"about {size.num_bytes:,} (from {size.images} images made for it)",
-        "image": f"{plan.image.size}x{plan.image.size} {plan.image.format}, from {resolution}x{resolution}",
+        "image": f"{plan.image.size}x{plan.image.size} {plan.image.format}, "
+        f"from {config.img_resolution}x{config.img_resolution}",
         "aligned": "no" if plan.align is None else f"yes, by detector {plan.align.detector_sha256[:12]}",
-        "generator": f"{file.path} ({plan.generator_sha256[:12]})",
-        "device": f"{device}, {plan.precision}, batch {batch}",
+        "generator": f"{job.network.path} ({plan.generator_sha256[:12]})",
+        "device": f"{job.device}, {plan.precision}, batch {job.batch}",
         "fingerprint": plan.fingerprint,
     }
     for name, value in rows.items():

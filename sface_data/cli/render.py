@@ -1,6 +1,7 @@
 """`sface-data render`: a folder of rendered faces."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,7 +34,7 @@ from sface_data.cli.options import NamedPath
     show_default=True,
     help="How much pose, light, tint, sharpness and noise vary; 0 gives frontal faces.",
 )
-def render(outdir: Path, identities: int, images_per_identity: int, size: int, seed: int, strength: float) -> None:
+def render(outdir: Path, **options: Any) -> None:
     """Draw faces of people who do not exist, from a mesh and random numbers.
 
     Fills DIR/000000/000000.jpg (identity / image) and so on with JPEG files aligned as ArcFace's are, and
@@ -45,15 +46,7 @@ def render(outdir: Path, identities: int, images_per_identity: int, size: int, s
     Example:
       sface-data render --outdir faces --identities 8 --images-per-identity 6
     """
-    import os
+    from sface_data.rendered.run import render as make
 
-    from sface_data.rendered.folder import RenderRequest, fill_folder
-    from sface_data.runtime.progress import progress_bar
-
-    request = RenderRequest(identities, images_per_identity, size, seed, strength)
-    blocks = fill_folder(outdir, request, os.cpu_count() or 1)
-    with progress_bar(len(request), "images", smoothing=0.05) as bar:
-        for progress in blocks:
-            bar.initial += progress.found  # images that were there do not count as speed
-            bar.update(progress.new + progress.found)
-    click.echo(f"{outdir}: {len(request)} images of {identities} identities", err=True)
+    request = make(outdir, **options)
+    click.echo(f"{outdir}: {len(request)} images of {request.identities} identities", err=True)

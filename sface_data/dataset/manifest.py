@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.dataset.plan import SamplePlan
-from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import pretty_json, read_json, write_text
 from sface_data.io.typed_json import decode
@@ -15,6 +14,24 @@ MANIFEST = "manifest.json"
 _FORMAT = "sface-data manifest 1"
 
 Environment = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard.
+
+    Attributes:
+        filename: its path below the folder of the data set.
+        num_samples, num_bytes: what it holds, and its size.
+        sha256: hex digest of its bytes.
+        environment: which of the manifest's environments made it.
+    """
+
+    filename: str
+    num_samples: int
+    num_bytes: int
+    sha256: str
+    environment: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import simplejpeg
 from PIL import Image
 
+from sface_data.dataset.manifest import ShardInfo
 from sface_data.dataset.plan import ImageFormat, SampleSpec
 from sface_data.io.files import atomic_write, canonical_json
 from sface_data.io.images import Pixels
@@ -23,24 +24,6 @@ class EncodedSample:
 
     spec: SampleSpec
     image: bytes
-
-
-@dataclass(frozen=True)
-class ShardInfo:
-    """One finished shard.
-
-    Attributes:
-        filename: its path below the folder of the data set.
-        num_samples, num_bytes: what it holds, and its size.
-        sha256: hex digest of its bytes.
-        environment: which of the manifest's environments made it.
-    """
-
-    filename: str
-    num_samples: int
-    num_bytes: int
-    sha256: str
-    environment: int = 0
 
 
 def encode(image: Pixels, form: ImageFormat) -> bytes:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import MANIFEST, Environment, Manifest
+from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
-from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.folders import claim_folder, differences

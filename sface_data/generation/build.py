@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
 from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest
-from sface_data.dataset.plan import ImageFormat, SamplePlan, format_ranges, spec_of
+from sface_data.dataset.plan import ImageFormat, format_ranges, spec_of
 from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
 from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
 from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector
 from sface_data.generation.find_faces import find_faces
+from sface_data.generation.job import Job
 from sface_data.generator.generator_file import GeneratorFile
 from sface_data.generator.sampler import SampleBatch, Sampler, class_center
 from sface_data.io.files import atomic_write, sha256_of_file
@@ -36,23 +37,13 @@ class Estimate:
     images: int
 
 
-def build(
-    workspace: Workspace,
-    network: GeneratorFile,
-    device: torch.device,
-    batch: int,
-    detector: Detector | None = None,
-) -> Manifest:
+def build(workspace: Workspace, job: Job) -> Manifest:
     """Makes the shards of a plan that are not there yet.
 
     It can be stopped at any moment, and goes on where it was when it is called again.
 
     Args:
-        workspace: the folder and the plan.
-        network: the generator that the plan names.
-        device: where images are made.
-        batch: images at a time.
-        detector: the one that a plan names that aligns.
+        workspace: the folder, opened for the plan of the job.
 
     Returns:
         The manifest of the finished data set, not saved yet.
@@ -61,17 +52,17 @@ def build(
         BadInput: if the disk is full, the generator gives values that are not finite, or a class has too few
             images with a face.
     """
-    plan = workspace.plan
-    environment = describe_environment(network, device, batch, detector)
+    plan, detector = workspace.plan, job.detector
+    environment = describe_environment(job)
     faces = workspace.faces()
     unknown = plan.align is not None and faces is None
     done = {} if unknown else workspace.finished()
     missing = [number for number in range(plan.num_shards) if number not in done]
     centers = None
     if plan.truncation.center == "class" and (missing or not workspace.has_centers()):
-        centers = _class_centers(workspace, network)
+        centers = _class_centers(workspace, job.network)
     if missing:
-        sampler = Sampler(network.generator, plan, device, batch, centers)
+        sampler = Sampler(job.network.generator, plan, job.device, job.batch, centers)
         if unknown:
             assert detector is not None
             with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
@@ -95,11 +86,12 @@ def build(
                 )
                 done[number] = shard, environment
                 workspace.record(number, shard, environment)
-    return replace(_manifest(workspace, done, detector), training_faces_sha256=network.faces_sha256)
+    return replace(_manifest(workspace, done, detector), training_faces_sha256=job.network.faces_sha256)
 
 
-def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, images: int = 8) -> Estimate:
+def estimate(job: Job, images: int = 8) -> Estimate:
     """What a plan will come to, from a few images spread over its classes, of the size and format planned."""
+    plan, generator = job.plan, job.network.generator
     num_samples = plan.num_samples
     classes = [plan.classes[i * len(plan.classes) // images] for i in range(images)]
     specs = [spec_of(plan.base_seed, c, i) for i, c in enumerate(classes)]
@@ -107,24 +99,23 @@ def estimate(plan: SamplePlan, network: GeneratorFile, device: torch.device, ima
     if plan.truncation.center == "class":
         samples = plan.truncation.center_samples or 1
         plan = replace(plan, classes=tuple(sorted(set(classes))))
-        centers = torch.stack([class_center(network.generator, c, samples) for c in plan.classes])
-    sampler = Sampler(network.generator, replace(plan, align=None), device, images, centers)
+        centers = torch.stack([class_center(generator, c, samples) for c in plan.classes])
+    sampler = Sampler(generator, replace(plan, align=None), job.device, images, centers)
     sizes = [len(encode(image, plan.image)) for batch in sampler.batches(specs) for image in batch.images]
     blocks = 3 + 2 + np.mean([-(-size // 512) for size in sizes])  # headers, .cls and .json, image
     return Estimate(int(num_samples * blocks * 512), images)
 
 
-def describe_environment(
-    network: GeneratorFile, device: torch.device, batch: int, detector: Detector | None = None
-) -> Environment:
+def describe_environment(job: Job) -> Environment:
     """What the last bit of an image may depend on, and which files generator and detector came from."""
+    device, network, detector = job.device, job.network, job.detector
     if device.type == "cuda":
         processor = torch.cuda.get_device_name(device)
     else:
         processor = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     found: Environment = {
         "device": processor,
-        "batch": batch,
+        "batch": job.batch,
         "versions": versions(),
         "network": {"file": network.path.name, "sha256": network.file_sha256},
     }

@@ -3,8 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from sface_data.dataset.manifest import Manifest
-from sface_data.dataset.shard_writer import ShardInfo
+from sface_data.dataset.manifest import Manifest, ShardInfo
 from sface_data.release.card import counts
 from sface_data.release.licences import LICENCES
 from sface_data.release.templates import render, sections

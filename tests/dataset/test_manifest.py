@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from sface_data.dataset.manifest import MANIFEST, ClassCenters, Manifest
+from sface_data.dataset.manifest import MANIFEST, ClassCenters, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
-from sface_data.dataset.shard_writer import ShardInfo
 from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_file
 

@@ -117,7 +117,17 @@ def test_stopped_anywhere_it_ends_in_the_same_files(
 
 def test_killed_at_random_moments(rendered_faces: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "killed").mkdir()
-    command = ["embed", str(rendered_faces), "--model", str(model), "--batch", "4", "--device", "cpu", "--out"]
+    command = [
+        "embed",
+        str(rendered_faces),
+        "--embedder",
+        str(model),
+        "--batch",
+        "4",
+        "--device",
+        "cpu",
+        "--outdir",
+    ]
     done = subprocess.run(
         [sys.executable, KILLING, tmp_path / "killed", tmp_path / "undisturbed", "8", "3", *command],
         capture_output=True,
@@ -255,7 +265,7 @@ def test_a_list_of_another_kind(faces: Path, embedder: OnnxEmbedder, tmp_path: P
 
 
 def test_the_command(faces: Path, model: Path, tmp_path: Path, run: Run, embedder_file: Make) -> None:
-    arguments = ["embed", faces, "--model", model, "--device", "cpu", "--out", tmp_path / "emb"]
+    arguments = ["embed", faces, "--embedder", model, "--device", "cpu", "--outdir", tmp_path / "emb"]
     code, output, errors = run(*arguments)
     assert (code, output) == (0, ""), errors
     assert f"{tmp_path / 'emb'}: 18 embeddings of 3 classes, 16 dimensions" in errors
@@ -263,10 +273,10 @@ def test_the_command(faces: Path, model: Path, tmp_path: Path, run: Run, embedde
     assert run(*arguments)[0] == 0
     other = embedder_file(tmp_path / "other.onnx", seed=1)
     for wrong, words in (
-        (["embed", faces, "--model", other, "--out", tmp_path / "emb"], "another embedder"),
-        (["embed", tmp_path / "emb", "--model", model, "--out", tmp_path / "new"], "holds embeddings"),
-        (["embed", faces, "--model", faces, "--out", tmp_path / "new"], "kind of embedder"),
-        (["embed", tmp_path / "x", "--model", model, "--out", tmp_path / "new"], "does not exist"),
+        (["embed", faces, "--embedder", other, "--outdir", tmp_path / "emb"], "another embedder"),
+        (["embed", tmp_path / "emb", "--embedder", model, "--outdir", tmp_path / "new"], "holds embeddings"),
+        (["embed", faces, "--embedder", faces, "--outdir", tmp_path / "new"], "kind of embedder"),
+        (["embed", tmp_path / "x", "--embedder", model, "--outdir", tmp_path / "new"], "does not exist"),
     ):
         code, output, errors = run(*wrong)
         assert (code, output, len(errors.splitlines())) == (2, "", 1)
@@ -275,7 +285,7 @@ def test_the_command(faces: Path, model: Path, tmp_path: Path, run: Run, embedde
     assert not (tmp_path / "new").exists()
     (faces / "000001" / "000003.jpg").write_bytes(b"\xff\xd8\xff not a picture")
     code, _, errors = run(
-        "embed", faces, "--model", model, "--out", tmp_path / "fewer", "--skip-broken", "--device", "cpu"
+        "embed", faces, "--embedder", model, "--outdir", tmp_path / "fewer", "--skip-broken", "--device", "cpu"
     )
     assert code == 0
     assert "1 images left out, broken" in errors

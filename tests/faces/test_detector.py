@@ -191,13 +191,13 @@ def test_the_command_reports_them(
     half_marked: Path, tmp_path: Path, detector_file: Make, embedder_file: Make, run: Run
 ) -> None:
     detector, model = detector_file(tmp_path / "det.onnx"), embedder_file(tmp_path / "model.onnx")
-    arguments = ["embed", half_marked, "--model", model, "--device", "cpu", "--align", "detect"]
-    code, output, errors = run(*arguments, "--detector", detector, "--out", tmp_path / "emb")
+    arguments = ["embed", half_marked, "--embedder", model, "--device", "cpu", "--align", "detect"]
+    code, output, errors = run(*arguments, "--detector", detector, "--outdir", tmp_path / "emb")
     assert (code, output) == (0, ""), errors
     assert "10 embeddings of 2 classes" in errors
     assert "2 images left out, no face found; " in errors
     before = sorted(tmp_path.rglob("*"))
-    code, output, errors = run(*arguments, "--detector", model, "--out", tmp_path / "new")
+    code, output, errors = run(*arguments, "--detector", model, "--outdir", tmp_path / "new")
     assert (code, output, len(errors.splitlines())) == (2, "", 1)
     assert "not a detector with landmarks: 1 outputs" in errors
     assert sorted(tmp_path.rglob("*")) == before
