@@ -154,7 +154,7 @@ def info(file: Path, as_json: bool) -> None:
     show_default=True,
     help="Of the convolutions. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
 )
-def train(data: Path, outdir: Path, **options: Any) -> None:
+def train(**options: Any) -> None:
     """Train a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
 
     It goes through the stages of the recipe, from small images to large ones. It can be stopped at any moment:
@@ -169,8 +169,13 @@ def train(data: Path, outdir: Path, **options: Any) -> None:
     """
     from sface_data.generator.run import train_generator
 
-    file = train_generator(data, outdir, **options)
-    click.echo(f"{file} is the generator; look at the newest samples-*.png", err=True)
+    run = train_generator(**options)
+    if run.rank == 0:
+        click.echo(
+            f"{run.weights.parent}: {run.images / 1000:g} kimg, {run.resolution} pixels; {run.weights.name} is "
+            "the generator, and the newest samples-*.png shows it",
+            err=True,
+        )
 
 
 @generator.command()

@@ -337,7 +337,7 @@ def _halve(images: Tensor) -> Tensor:
 
 
 class _Resample(torch.autograd.Function):
-    """Bilinear interpolation at given places, mirrored at the borders.
+    """Bilinear interpolation at given positions, mirrored at the borders.
 
     It is linear in the image, so its derivative is its adjoint and that one's derivative is itself again.
     torch's own cannot be differentiated twice.

@@ -18,7 +18,7 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Cross-entropy of real against generated, from logits [N,1] each, averaged over each."""
+    """Cross-entropy of authentic against generated, from logits [N,1] each, averaged over each."""
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 

@@ -35,9 +35,9 @@ def upsample2d(x: Tensor) -> Tensor:
 
 
 def downsample2d(x: Tensor) -> Tensor:
-    """Halves height and width behind the filter. [N,C,H,W] -> [N,C,H/2,W/2]."""
+    """Halves height and width after the filter. [N,C,H,W] -> [N,C,H/2,W/2]."""
     # A depthwise convolution with a stride has no fast derivative on CPUs; leaving out every second value has.
-    return blur(x, padding=1)[:, :, ::2, ::2]
+    return blur(x, padding=1)[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Linear(nn.Module):
     """Fully connected layer with equalised learning rate (ProGAN, section 4.1).
 
     Args:
-        activation: leaky ReLU behind it.
+        activation: leaky ReLU after it.
         lr_multiplier: slows the layer's learning; 0.01 in mapping networks.
         bias_init: value of the bias before training.
     """
@@ -110,7 +110,7 @@ class Conv2d(nn.Module):
     """Convolution of the discriminator: equalised learning rate, optional halving, leaky ReLU.
 
     Args:
-        down: halve the resolution behind the filter.
+        down: halve the resolution after the filter.
         linear: no activation.
         clamp: bound of the output, in units before the `gain` of the call.
     """

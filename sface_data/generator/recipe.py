@@ -91,6 +91,8 @@ class Recipe:
         for side in sides:
             if side < 8 or side & (side - 1):
                 raise BadInput(f"a stage of {side} pixels: the side must be a power of two from 8 on")
+        if any(stage.batch < 1 or stage.kimg <= 0 for stage in self.stages):
+            raise BadInput("a stage has at least one image a step, and is longer than 0 kimg")
         if not sides or sides != sorted(set(sides)):
             raise BadInput(f"stages of {sides} pixels: each must be larger than the one before")
         if len(sides) > 1 and self.architecture != "skip":
@@ -110,8 +112,10 @@ class Recipe:
         return self.ends[-1] / 1000
 
     def total(self, kimg: float) -> int:
-        """Images of a run of `kimg` thousand, the last batch full."""
+        """Images of a run of `kimg` thousand, the last batch full. Raises BadInput if that is none."""
         wanted = round(kimg * 1000, 6)
+        if wanted <= 0:
+            raise BadInput(f"a run of {kimg:g} kimg shows no image; ask for more")
         starts = (0, *self.ends[:-1])
         start, stage = [pair for pair in zip(starts, self.stages, strict=True) if pair[0] < wanted][-1]
         return start + math.ceil((wanted - start) / stage.batch) * stage.batch
@@ -206,7 +210,7 @@ _SFACE_GROWN = dataclasses.replace(
 _DEMO = Recipe(
     stages=(
         Stage(resolution=16, kimg=60, batch=32, learning_rate=0.004, r1_gamma=0.1),
-        Stage(resolution=32, kimg=120, batch=32, learning_rate=0.003, r1_gamma=0.2),
+        Stage(resolution=32, kimg=80, batch=32, learning_rate=0.003, r1_gamma=0.2),
         Stage(resolution=64, kimg=300, batch=16, learning_rate=0.0025, r1_gamma=0.6),
     ),
     z_dim=64,
@@ -233,3 +237,17 @@ _DEMO = Recipe(
     augment_after=50.0,
 )
 PRESETS = {"sface": _SFACE, "sface-grown": _SFACE_GROWN, "demo": _DEMO}
+
+
+def recipe_of(
+    preset: str, resolution: int | None = None, batch: int | None = None, r1_gamma: float | None = None
+) -> Recipe:
+    """The recipe of a preset, up to a resolution, with another batch or weight of the gradient penalty.
+
+    Raises:
+        BadInput: if there is no such preset, or no such stage in it.
+    """
+    if preset not in PRESETS:
+        raise BadInput(f"there is no preset {preset!r}; take one of {', '.join(PRESETS)}")
+    recipe = PRESETS[preset].adjusted(batch, r1_gamma)
+    return recipe if resolution is None else recipe.up_to(resolution)

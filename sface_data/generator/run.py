@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from sface_data.faces.sources import open_source
 from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.generator_file import load_generator, save_generator
-from sface_data.generator.recipe import PRESETS
+from sface_data.generator.recipe import recipe_of
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.watch import pixel_distance, write_sheet
 from sface_data.runtime.devices import choose_precision
@@ -24,22 +25,39 @@ _REPORT = 1000  # images between two lines of metrics
 _ADVICE = "start a new run with a larger --gamma or --precision fp32"
 
 
+@dataclass(frozen=True)
+class GeneratorRun:
+    """A finished run.
+
+    Attributes:
+        weights: the file of the averaged generator, `.safetensors`.
+        images: authentic images shown in all, over all processes.
+        resolution: side in pixels of the images that the generator makes.
+        rank: of this process among those that torchrun started; the first has 0.
+    """
+
+    weights: Path
+    images: int
+    resolution: int
+    rank: int = 0
+
+
 def train_generator(
-    data: Path,
-    outdir: Path,
-    preset: str = "demo",
+    data: Path | str,
+    outdir: Path | str,
     *,
+    preset: str = "demo",
     resolution: int | None = None,
     kimg: float | None = None,
     batch: int | None = None,
     gamma: float | None = None,
-    init: Path | None = None,
+    init: Path | str | None = None,
     seed: int = 0,
     checkpoint_kimg: float = 10.0,
     tensorboard: bool = False,
     device: str = "auto",
     precision: str = "auto",
-) -> Path:
+) -> GeneratorRun:
     """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
 
     Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint, to the
@@ -49,51 +67,33 @@ def train_generator(
     a contact sheet for each checkpoint, `samples-KIMG.png`: see `watch.write_sheet`.
 
     Args:
-        data: labelled square faces, the side a power of two: a folder per identity, WebDataset shards, RecordIO
-            (.rec) or a folder of `datasets`.
+        data: labelled square faces, the side a power of two, of any form that `faces.sources.open_source` reads.
         outdir: folder of the run: new, empty, or one to go on with.
-        preset: name of a recipe, a key of `recipe.PRESETS`.
-        resolution: side in pixels of the last stage; the recipe's by default. A run that ended at a lower one goes
-            on to a higher one.
-        kimg: length of the run, all stages, in thousands of images; the recipe's by default.
-        batch: images a step, over all processes, in every stage; the recipe's by default.
-        gamma: weight of the gradient penalty R1 in every stage; the recipe's by default.
+        preset: name of a recipe, a key of `recipe.PRESETS`; what is None below is as there.
+        resolution: side in pixels of the last stage; a run that ended at a lower one goes on to a higher one.
+        kimg: length of the run, all stages, in thousands of images.
+        batch, gamma: images a step, over all processes, and weight of the gradient penalty R1, in every stage.
         init: generator to start from, in the stage of its resolution; random weights by default.
         seed: of all random choices.
         checkpoint_kimg: thousands of images between two checkpoints.
         tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        precision: of the convolutions: `auto`, `fp32` or `bf16`.
-
-    Returns:
-        The file of the generator.
+        device, precision: `auto`, `cpu`, `cuda` or `cuda:1`; `auto`, `fp32` or `bf16`.
 
     Raises:
         BadInput: for faces, files, a folder or settings that do not fit; the last checkpoint is kept.
     """
     if tensorboard:
         check_tensorboard()
-    recipe = PRESETS[preset].adjusted(batch, gamma)
-    if resolution is not None:
-        recipe = recipe.up_to(resolution)
+    recipe = recipe_of(preset, resolution, batch, gamma)
     where = training_device(device)
-    initial = None if init is None else load_generator(init)
-    faces = TrainingFaces(open_source(data))
-    settings = Settings(
-        recipe=recipe,
-        seed=seed,
-        precision=choose_precision(precision, where, conv_clamp=None),
-        device=where.type,
-        classes=len(faces.class_names),
-        faces=len(faces),
-        faces_sha256=faces.sha256,
-        order_sha256=faces.order_sha256,
-        initial_sha256=None if initial is None else initial.generator_sha256,
-    )
+    initial = None if init is None else load_generator(Path(init))
+    faces = TrainingFaces(open_source(Path(data)))
+    start = None if initial is None else initial.generator_sha256
+    settings = Settings.of(recipe, faces, seed, choose_precision(precision, where), where.type, start)
     with process_group(where) as group:
         training = Training(faces, settings, where, group, None if initial is None else initial.generator)
-        run_training(training, outdir, recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
-    return outdir / WEIGHTS
+        run_training(training, Path(outdir), recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
+    return GeneratorRun(Path(outdir) / WEIGHTS, training.state.images, training.stage.resolution, group.rank)
 
 
 def run_training(
@@ -124,7 +124,7 @@ def run_training(
                 metrics.add(measured)
                 bar.update(state.images - before)
                 save = state.images >= total or crossed_multiple(
-                    before, state.images, round(checkpoint_kimg * 1000)
+                    before, state.images, max(round(checkpoint_kimg * 1000), 1)
                 )
                 if save or crossed_multiple(before, state.images, _REPORT):
                     figures = {"resolution": training.stage.resolution, "augment_p": state.augment_p.item()}

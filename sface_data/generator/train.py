@@ -80,6 +80,29 @@ class Settings:
     order_sha256: str
     initial_sha256: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        faces: TrainingFaces,
+        seed: int,
+        precision: str,
+        device: str,
+        initial_sha256: str | None = None,
+    ) -> "Settings":
+        """The settings of a run on some faces."""
+        return cls(
+            recipe=recipe,
+            seed=seed,
+            precision=precision,
+            device=device,
+            classes=len(faces.class_names),
+            faces=len(faces),
+            faces_sha256=faces.sha256,
+            order_sha256=faces.order_sha256,
+            initial_sha256=initial_sha256,
+        )
+
     def until(self, stage: int) -> "Settings":
         """What a run depends on that is in a stage: later ones may still be changed."""
         return dataclasses.replace(

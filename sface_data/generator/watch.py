@@ -52,10 +52,10 @@ def pixel_distance(generator: Generator, faces: TrainingFaces) -> float:
     resolution = generator.config.img_resolution
     indices = np.linspace(0, len(faces) - 1, min(_FACES, len(faces))).astype(int)
     authentic = _features(np.stack([faces.read(index, resolution) for index in indices.tolist()]))
-    made = _synthetic(generator, _latents(len(indices), generator), faces.class_indices[indices])
+    synthetic = _synthetic(generator, _latents(len(indices), generator), faces.class_indices[indices])
     _, _, directions = np.linalg.svd(authentic - authentic.mean(axis=0), full_matrices=False)
     main = directions[:_DIRECTIONS].T  # [P,48]
-    return frechet_distance(authentic @ main, _features(made) @ main)
+    return frechet_distance(authentic @ main, _features(synthetic) @ main)
 
 
 def _latents(count: int, generator: Generator) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sface_data.errors import BadInput
-from sface_data.generator.recipe import PRESETS, Stage
+from sface_data.generator.recipe import PRESETS, Stage, recipe_of
 
 DEMO = PRESETS["demo"]
 
@@ -32,7 +32,7 @@ def test_lengths_are_whole_batches_of_their_stage() -> None:
     assert recipe.ends == (32, 96)
     assert recipe.kimg == 0.096
     assert [recipe.total(kimg) for kimg in (0.001, 0.03, 0.032, 0.0321, 0.096, 0.1)] == [8, 32, 32, 48, 96, 112]
-    assert DEMO.ends == (60_000, 180_000, 480_000)
+    assert DEMO.ends == (60_000, 140_000, 440_000)
 
 
 def test_a_recipe_up_to_a_resolution() -> None:
@@ -46,6 +46,20 @@ def test_what_a_user_may_change_is_changed_in_every_stage() -> None:
     changed = DEMO.adjusted(batch=64, r1_gamma=0.0)
     assert {(stage.batch, stage.r1_gamma) for stage in changed.stages} == {(64, 0.0)}
     assert DEMO.adjusted() == DEMO
+
+
+def test_runs_of_nothing() -> None:
+    with pytest.raises(BadInput, match="0 kimg shows no image"):
+        DEMO.total(0)
+    with pytest.raises(BadInput, match="at least one image a step"):
+        DEMO.adjusted(batch=0)
+
+
+def test_a_preset_with_changes() -> None:
+    assert recipe_of("demo") == DEMO
+    assert recipe_of("demo", 32, 8, 1.0) == DEMO.adjusted(8, 1.0).up_to(32)
+    with pytest.raises(BadInput, match="no preset 'nightly'; take one of sface, sface-grown, demo"):
+        recipe_of("nightly")
 
 
 @pytest.mark.parametrize(
