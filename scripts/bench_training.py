@@ -48,7 +48,7 @@ from sface_data.runtime.devices import DTYPES, choose_device, choose_precision
 from sface_data.training.distributed import ProcessGroup, process_group
 
 CLASSES, FACES = 1000, 2  # a class
-WARM_UP = 2  # steps
+WARM_UP = 1  # steps
 TURN = 16  # steps from one gradient penalty to the next
 
 

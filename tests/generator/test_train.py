@@ -480,9 +480,9 @@ def test_a_run_of_another_preset_or_other_faces_is_left_alone(folder: Path, tmp_
     kept = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     shutil.copytree(folder, tmp_path / "more")
     shutil.copytree(folder / "left", tmp_path / "more" / "middle")
-    with pytest.raises(BadInput, match="classes 3, 2; faces 36, 24; faces_sha256"):
+    with pytest.raises(BadInput, match=r"classes: 3, not 2\n  faces: 36, not 24\n  faces_sha256"):
         train(tmp_path / "more")
-    with pytest.raises(BadInput, match="seed 1, 0"):
+    with pytest.raises(BadInput, match="seed: 1, not 0"):
         train(folder, seed=1)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == kept
 
