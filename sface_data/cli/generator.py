@@ -188,7 +188,7 @@ def train(**options: Any) -> None:
     help="The faces that the generator was trained on.",
 )
 @click.option(
-    "--model",
+    "--embedder",
     metavar="FILE",
     required=True,
     type=NamedPath(path_type=Path),
@@ -219,7 +219,13 @@ def train(**options: Any) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def metrics(
-    file: Path, data: Path, model: Path, classes: int, images_per_class: int, inception: Path | None, as_json: bool
+    file: Path,
+    data: Path,
+    embedder: Path,
+    classes: int,
+    images_per_class: int,
+    inception: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure a generator against the faces it was trained on, in the feature space of an embedder.
 
@@ -229,7 +235,7 @@ def metrics(
 
     \b
     Example:
-      sface-data generator metrics run/generator.safetensors --data faces --model judge.onnx
+      sface-data generator metrics run/generator.safetensors --data faces --embedder judge.onnx
     """
     from sface_data.embedding.open import open_embedder
     from sface_data.faces.sources import open_source
@@ -239,7 +245,9 @@ def metrics(
 
     network = None if inception is None else Inception(inception)
     loaded = load_generator(file)
-    rows = evaluate(loaded.generator, open_source(data), open_embedder(model), classes, images_per_class, network)
+    rows = evaluate(
+        loaded.generator, open_source(data), open_embedder(embedder), classes, images_per_class, network
+    )
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

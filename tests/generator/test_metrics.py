@@ -89,7 +89,7 @@ def authentic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_classes_of_the_generator_that_ships_are_told_apart(
     authentic: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    arguments = ["generator", "metrics", DEMO_GENERATOR, "--data", authentic, "--model", DEMO_EMBEDDER]
+    arguments = ["generator", "metrics", DEMO_GENERATOR, "--data", authentic, "--embedder", DEMO_EMBEDDER]
     code, stdout, stderr = run(*arguments, "--images-per-class", 4, "--json")
     assert code == 0, stderr
     found = json.loads(stdout)
@@ -120,7 +120,7 @@ def test_faces_of_other_classes_are_refused(
     rendered_faces: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     code, _, stderr = run(
-        "generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--model", DEMO_EMBEDDER
+        "generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--embedder", DEMO_EMBEDDER
     )
     assert code == 2
     assert "are of 8 classes, but the generator has 32" in stderr
@@ -133,7 +133,7 @@ def test_a_model_that_is_none_ends_in_one_sentence(
     model = tmp_path / "judge.onnx"
     if content is not None:
         model.write_bytes(content)
-    code, _, stderr = run("generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--model", model)
+    code, _, stderr = run("generator", "metrics", DEMO_GENERATOR, "--data", rendered_faces, "--embedder", model)
     assert code == 2
     assert str(model) in stderr
     assert len(stderr.splitlines()) == 1
