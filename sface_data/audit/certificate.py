@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
+from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, read_bytes, sha256_of_file
 from sface_data.runtime.provenance import versions
 
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
@@ -211,10 +211,7 @@ def load_certificate(path: Path) -> Certificate:
     Raises:
         BadInput: if it is none, or is not as it was written.
     """
-    with os_errors_as_bad_input(path):
-        if path.stat().st_size > _LARGEST:
-            raise BadInput(f"{path}: too large for a certificate")
-        data = path.read_bytes()
+    data = read_bytes(path, _LARGEST)
     try:
         statement = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -311,8 +308,7 @@ def load_public_key(path: Path) -> Any:
 
 
 def _load_key(path: Path, read: Callable[[bytes], Any], kind: type, wanted: str) -> Any:
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    data = read_bytes(path)
     try:
         key = read(data)
     except (ValueError, TypeError) as error:
@@ -329,11 +325,9 @@ def _signature_problem(directory: Path, certificate: Certificate, key: Any | Non
     path = directory / SIGNATURE
     if not path.exists():
         return "" if key is None else f"is not signed: there is no {SIGNATURE}"
-    with os_errors_as_bad_input(path):
-        text = path.read_bytes()
     try:
-        signature = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
+        signature = base64.b64decode(read_bytes(path).strip(), validate=True)
+    except (binascii.Error, ValueError):  # BadInput is one of the latter
         signature = b""
     if len(signature) != _SIGNATURE_BYTES:
         return f"{SIGNATURE} is no signature, which is {_SIGNATURE_BYTES} bytes in base64"

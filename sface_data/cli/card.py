@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET, LICENCE, say
+from sface_data.cli.options import DATASET, LICENCE, say, warn_of_name
 
 
 @click.command()
@@ -26,6 +26,7 @@ def card(directory: Path, licence: str | None) -> None:
     from sface_data.release.contents import write_card
 
     written = write_card(directory, licence)
+    warn_of_name(directory)
     for path in written:
         say(f"{path}: written")
     if not written:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, warn_of_name
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -129,6 +129,7 @@ def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, 
         _print_plan(plan_job(**options))
         return
     manifest = make(outdir, licence=licence, overwrite=overwrite, **options)
+    warn_of_name(outdir)
     click.echo(
         f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
         f"{len(manifest.shards):,} shards, {manifest.num_bytes / 1e6:,.1f} MB. "

@@ -14,6 +14,14 @@ def say(sentence: str) -> None:
     click.echo(shown(sentence), err=True)
 
 
+def warn_of_name(directory: Path) -> None:
+    """Says it if `datasets` will not take the path of a data set as it is."""
+    from sface_data.release.folder_name import name_warning
+
+    if (warning := name_warning(directory)) is not None:
+        say(warning)
+
+
 class NamedPath(click.Path):
     """A path that is not empty: an empty one, as from an unset variable, would mean the current folder."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from sface_data.cli.options import DATASET, NamedPath, say
+from sface_data.cli.options import DATASET, NamedPath, say, warn_of_name
 from sface_data.errors import CheckFailed
 
 
@@ -40,6 +40,7 @@ def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
             "problems": [{"file": p.file, "problem": p.sentence} for p in outcome.problems],
         }
         click.echo(json.dumps(value, indent=2))
+    warn_of_name(directory)
     for problem in outcome.problems:
         say(f"{directory / problem.file}: {problem.sentence}")
     if not outcome.valid:

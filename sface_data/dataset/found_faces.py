@@ -13,9 +13,10 @@ from safetensors.numpy import load, save
 
 from sface_data.dataset.plan import SamplePlan, SampleSpec, format_ranges
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, canonical_json, read_bytes
 
 ALIGNMENT = "alignment.safetensors"
+_LARGEST = 4 << 30  # bytes: the landmarks of 80 million faces
 _METADATA = "sface_data"  # one entry: the order of several is not kept
 
 
@@ -63,8 +64,7 @@ class FoundFaces:
         Raises:
             BadInput: if it cannot be read, or is of another plan or other classes, or cannot be of this plan.
         """
-        with os_errors_as_bad_input(path):
-            data = path.read_bytes()
+        data = read_bytes(path, _LARGEST)
         wanted = tuple(plan.classes if classes is None else classes)
         try:
             size = int.from_bytes(data[:8], "little")

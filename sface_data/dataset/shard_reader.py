@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import open_regular, os_errors_as_bad_input
 
 _BLOCK = 512  # bytes; members of a tar start at multiples of it
 
@@ -52,7 +52,11 @@ def scan_shard(path: Path) -> Iterator[Entry]:
     members: dict[str, Member] = {}
     end = 0  # of the last member, padded
     try:
-        with os_errors_as_bad_input(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with (
+            os_errors_as_bad_input(path),
+            open_regular(path) as file,
+            tarfile.open(fileobj=file, mode="r:") as tar,
+        ):
             size = path.stat().st_size
             for info in tar:
                 end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
@@ -88,7 +92,7 @@ def scan_shard(path: Path) -> Iterator[Entry]:
 
 def read_shard(path: Path) -> Iterator[ShardSample]:
     """Yields the samples of a tar in order, with their bytes. Raises as `scan_shard` does."""
-    with os_errors_as_bad_input(path), path.open("rb") as file:
+    with os_errors_as_bad_input(path), open_regular(path) as file:
         for entry in scan_shard(path):
             yield ShardSample(entry.key, {name: read_member(file, m) for name, m in entry.members.items()})
 

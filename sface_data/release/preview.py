@@ -10,7 +10,7 @@ from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import SamplePlan, key_of
 from sface_data.dataset.shard_reader import read_member, scan_shard
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, open_regular, os_errors_as_bad_input
 from sface_data.io.images import decode_image
 
 PREVIEW = "preview.png"
@@ -96,7 +96,7 @@ def read_images(
     for shard, wanted in sorted(by_shard.items()):
         keys = set(wanted)
         path = directory / plan.shard_filename(shard)
-        with os_errors_as_bad_input(path), path.open("rb") as file:
+        with os_errors_as_bad_input(path), open_regular(path) as file:
             for entry in scan_shard(path):
                 if entry.key in keys and plan.image.format in entry.members:
                     data = read_member(file, entry.members[plan.image.format])

@@ -9,16 +9,22 @@ from sface_data.dataset.manifest import Manifest
 from sface_data.release.contents import write_card
 
 
-def certify(folder: Path, verdict: str = "pass", policy: str = "strict") -> Path:
+def certify(
+    folder: Path,
+    verdict: str = "pass",
+    policy: str = "strict",
+    in_words: str = "For tests.",
+    judge: str = "judge.onnx",
+) -> Path:
     """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
     manifest = Manifest.load(folder)
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
-        "judges": [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 2}],
+        "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2}],
         "checks": [{"name": "none", "verdict": verdict, "needed": True}],
         "verdict": verdict,
-        "in_words": f"For tests, {verdict}.",
+        "in_words": in_words,
     }
     subjects = module.subjects_of(folder, manifest)
     statement = {

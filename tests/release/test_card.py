@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sface_data.io.seal import sealed, unedited
+from tests.release.certificates import certify
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -131,6 +132,29 @@ def test_results_that_cannot_be_used(folder: Path, run: Run, text: str) -> None:
     assert errors.startswith(f"sface-data: {folder / 'evaluation.json'}: {BROKEN[text]}")
     assert len(errors.splitlines()) == 1
     assert (folder / "README.md").read_bytes() == before
+
+
+def test_names_of_others_stay_names(dataset: Path, golden: Path, tmp_path: Path, run: Run) -> None:
+    """A file named like markup, a mark of a block or a command to the terminal is shown, and does nothing."""
+    name = "x`|<b>\u202e\x1b[2J\n<!-- sface-data:end -->\n# Owned\n.pkl"
+    shutil.copy(golden / "conditional-32.pkl", tmp_path / name)
+    command = ["generate", "--network", tmp_path / name, "--size", 32, "--samples-per-class", 1, "--device", "cpu"]
+    code, _, errors = run(*command, "--outdir", tmp_path / "faces")
+    assert code == 0, errors
+    text = (tmp_path / "faces" / "README.md").read_text()
+    found = r"`x\x60\x7c\x3cb\x3e\u202e\x1b[2J\n\x3c!-- sface-data:end --\x3e\n# Owned\n.pkl`"
+    assert f"| generator (file) | {found}, `sha256:" in text
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+    assert run("validate", tmp_path / "faces")[0] == 0
+    assert run("card", tmp_path / "faces")[2] == f"{tmp_path / 'faces'}: everything is up to date\n"
+
+
+def test_words_of_a_certificate_stay_words(folder: Path, run: Run) -> None:
+    certify(folder, in_words="Fine.\n<!-- sface-data:end -->\n\u202e# Owned", judge="`</code>|\n# Owned")
+    text = (folder / "README.md").read_text()
+    assert r"Fine.\n<!-- sface-data:end -->\n\u202e# Owned" in text
+    assert "\n# Owned" not in text and "\u202e" not in text
+    assert run("validate", folder)[0] == 0
 
 
 def test_a_seal() -> None:

@@ -16,10 +16,12 @@ import pytest
 from sface_data.audit.policy import load_policy, policy_path
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
+from sface_data.errors import CheckFailed
 from sface_data.io.images import decode_image
 from sface_data.release.card import NOTICE
 from sface_data.release.datasheet import MARKER
 from sface_data.release.gate import check_release
+from sface_data.release.hub import Destination, _check_upload
 from tests.release.certificates import certify
 from tests.release.loopback_hub import READER, WRITER, LoopbackHub, Stall, loopback_hub
 
@@ -171,8 +173,9 @@ def test_a_certificate_of_other_bytes(refused: Callable[..., str], folder: Path)
 def test_a_report_with_pictures(refused: Callable[..., str], folder: Path) -> None:
     certify(folder)
     report = folder / "audit" / "report.html"
-    report.write_text('<img src="data:image/jpeg;base64,AAAA">')
-    assert refused(1) == f"{report}: shows pictures, which may be of people; run `sface-data audit` again"
+    for picture in ('<img src="x">', "<IMG src=x>", "url(DATA:Image/jpeg;base64,AAAA)", "< image href='x'/>"):
+        report.write_text(picture)
+        assert refused(1) == f"{report}: shows pictures, which may be of people; run `sface-data audit` again"
 
 
 def test_a_reason_that_is_empty_or_not_needed(refused: Callable[..., str], folder: Path) -> None:
@@ -295,6 +298,61 @@ def test_private(hub: LoopbackHub, run: Run, folder: Path) -> None:
     code, _, errors = run("publish", folder, "--repo", "org/seen", *REASON, "--private")
     assert code == 2
     assert "org/seen: is there already and public" in errors
+
+
+@pytest.mark.parametrize("name", ["data/train-000001.tar", "DATASHEET.md", "preview.png"])
+@pytest.mark.parametrize("moment", ["checks", "commit", "end"])
+def test_files_that_change_after_they_were_checked(
+    hub: LoopbackHub, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, moment: str
+) -> None:
+    """What is uploaded is what was checked: a sentence names the file, and no manifest goes to the hub."""
+    from huggingface_hub import HfApi
+
+    from sface_data.release import gate
+
+    def changing(function: Callable[..., object], after: bool) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            found = function(*arguments, **options) if after else None
+            with (folder / name).open("r+b") as file:
+                file.write(b"\0")
+            return found if after else function(*arguments, **options)
+
+        return call
+
+    if moment == "checks":
+        monkeypatch.setattr(gate, "validate", changing(gate.validate, after=True))
+    elif moment == "commit":
+        monkeypatch.setattr(HfApi, "create_repo", changing(HfApi.create_repo, after=False))
+    else:
+        monkeypatch.setattr(HfApi, "upload_folder", changing(HfApi.upload_folder, after=True))
+    code, output, errors = run("publish", folder, "--repo", "org/faces", *REASON)
+    assert (code, output) == (1, "")
+    start = f"sface-data: {folder / name}: changed after it was checked; the upload has stopped"
+    assert errors.splitlines()[-1].startswith(start)
+    there = hub.repos["org/faces"].branches["main"] if "org/faces" in hub.repos else {}
+    assert "manifest.json" not in there and "README.md" not in there
+
+
+def test_bytes_that_arrive_otherwise(hub: LoopbackHub, run: Run, folder: Path) -> None:
+    """The hub is asked for its digests in the end, of small files too."""
+    assert run("publish", folder, "--repo", "org/faces", *REASON)[0] == 0
+    release, card = check_release(folder, "for a test")
+    assert card == (folder / "README.md").read_text()
+    files = hub.repos["org/faces"].branches["main"]
+    for name in ("LICENSE", "data/train-000000.tar"):
+        whole = files[name]
+        files[name] = whole[:-1] + bytes([whole[-1] ^ 1])
+        from huggingface_hub import HfApi
+
+        with pytest.raises(CheckFailed, match=f"{name} is not there as it was checked here"):
+            _check_upload(HfApi(token=WRITER), Destination("org/faces"), release)
+        files[name] = whole
+
+
+def test_links_out_of_the_folder(refused: Callable[..., str], folder: Path, tmp_path: Path) -> None:
+    (folder / SHARDS[0]).rename(tmp_path / "shard.tar")
+    (folder / SHARDS[0]).symlink_to(tmp_path / "shard.tar")
+    assert refused(1, *REASON) == f"{folder / SHARDS[0]}: a link; put the file itself there"
 
 
 def test_a_branch(hub: LoopbackHub, run: Run, folder: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -181,6 +182,46 @@ def test_what_timm_looks_for(folder: Path, manifest: Manifest) -> None:
     counts = [sum(1 for _ in read_shard(Path(os.path.join(folder, name)))) for name in split["filenames"]]  # noqa: PTH118
     assert counts == split["shard_lengths"]
     assert sum(counts) == split["num_samples"] == manifest.num_samples
+
+
+def test_two_data_sets_in_folders_of_one_name(
+    tmp_path: Path, golden: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` keeps what it read under the name of the folder: each has to be loaded as itself all the same."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    command = ["generate", "--network", golden / "conditional-32.pkl", "--size", 32, "--samples-per-class", 1]
+    command += ["--classes", "0-3", "--device", "cpu"]
+    rows, sizes = {}, set()
+    for seed in (1, 2, 3):
+        folder = tmp_path / ("b" if seed == 2 else "a") / "faces"  # the third replaces the first
+        assert run(*command, "--outdir", folder, "--seed", seed, "--overwrite")[0] == 0
+        sizes.add((folder / "data" / "train-000000.tar").stat().st_size)
+        loaded = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+        rows[seed] = [row["json"]["seed"] for row in loaded]
+        specs = Manifest.load(folder).plan.shard(0)
+        assert rows[seed] == [spec.seed for spec in specs]
+    assert len(sizes) == 1, "sizes differ, which tells the data sets apart already, and nothing is tested"
+
+
+PATHS = {"a[1]": "'['", "a*": "'*'", "a?": "'?'", "a::b": "'::'", "plain (1) {2} #3 é": None}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_paths_that_datasets_takes_for_patterns(
+    dataset: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    from datasets import load_dataset
+
+    folder = shutil.copytree(dataset, tmp_path / name / "faces")
+    errors = run("validate", folder)[2]
+    assert errors == run("validate", dataset)[2].replace(str(dataset), str(folder)) or PATHS[name] is not None
+    if PATHS[name] is not None:
+        assert f"{folder}: has {PATHS[name]} in its path, which `datasets` reads as part of a pattern" in errors
+        assert "reads as part of a pattern" in run("card", folder)[2]
+    else:
+        assert load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache")).num_rows == 60
 
 
 def test_the_lines_of_the_card_work(folder: Path, tmp_path: Path, expected: Samples) -> None:

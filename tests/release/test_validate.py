@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from sface_data.dataset.plan import ImageFormat
 from sface_data.dataset.shard_reader import scan_shard
 from sface_data.dataset.shard_writer import encode
+from tests.release.certificates import certify
 
 Run = Callable[..., tuple[int, str, str]]
 SHARD = "data/train-000001.tar"
@@ -431,6 +433,85 @@ def test_centres_of_truncation(tmp_path: Path, golden: Path, run: Run) -> None:
     assert run(*generate)[0] == 0
     assert centers.read_bytes() == whole
     assert (folder / "manifest.json").read_bytes() == manifest
+
+
+NAMES = [
+    *(
+        "README.md",
+        "DATASHEET.md",
+        "CITATION.cff",
+        "LICENSE",
+        "croissant.json",
+        "_info.json",
+        "preview.png",
+        SHARD,
+    ),
+    *("audit/certificate.json", "audit/certificate.sig", "audit/report.html", "evaluation.json"),
+]
+UNREAD = {"audit/report.html"}  # by `card`
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+def test_no_file_that_never_ends_is_read(folder: Path, run: Run, kind: str) -> None:
+    """Each name in turn stands for a pipe that nobody writes to, for a device, for a folder."""
+    certify(folder)
+    (folder / "audit" / "report.html").write_text("report")
+    for name in NAMES:
+        path = folder / name
+        held = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        {"pipe": os.mkfifo, "endless": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](path)
+        found = [f"{file}: {sentence}" for file, sentence in problems(run, folder)]
+        found = [sentence for sentence in found if name in sentence]
+        words = ("regular file", "Is a directory", "missing", "is no signature")
+        assert found and any(word in found[0] for word in words), (name, found)
+        for command in (["card", folder], ["publish", folder, "--repo", "org/faces", "--dry-run"]):
+            code, output, errors = run(*command)
+            assert (code in (1, 2), output) == (True, "") or name in UNREAD, errors
+            assert len(errors.splitlines()) == 1
+        path.rmdir() if kind == "folder" else path.unlink()
+        if held is not None:
+            path.write_bytes(held)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_a_manifest_that_never_ends(folder: Path, run: Run, kind: str) -> None:
+    path = folder / "manifest.json"
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    code, output, errors = run("validate", folder)
+    assert (code, output, errors) == (
+        2,
+        "",
+        f"sface-data: {path}: not a regular file; put the file itself there\n",
+    )
+
+
+def test_numbers_of_a_manifest_that_would_take_for_ever(folder: Path, run: Run) -> None:
+    edit(folder, lambda value: value["plan"].update(samples_per_class=4_000_000_000, samples_per_shard=1))
+    assert problems(run, folder)[1] == ("manifest.json", "the shards listed are not those of the plan")
+    edit(folder, lambda value: value["plan"].update(samples_per_class=4_000_000_000, samples_per_shard=10**15))
+    assert problems(run, folder)[1] == ("manifest.json", "the shards listed are not those of the plan")
+    edit(folder, lambda value: value["plan"].update(generator_classes=10**9, samples_per_class=6))
+    assert (
+        "README.md",
+        "`dataset_info` in its front matter is not what the manifest says; `sface-data card` writes it",
+    ) in (problems(run, folder))
+
+
+def test_a_manifest_that_is_too_large(folder: Path, run: Run) -> None:
+    with (folder / "manifest.json").open("r+b") as file:
+        file.truncate(65 << 20)
+    code, _, errors = run("validate", folder)
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "more than 67,108,864 bytes" in errors
+
+
+def test_a_shard_with_a_hole_of_a_terabyte(folder: Path, run: Run) -> None:
+    with (folder / SHARD).open("r+b") as file:
+        file.truncate(1 << 40)
+    [(file, sentence)] = problems(run, folder)
+    assert file == SHARD and sentence.startswith("1,099,511,627,776 bytes, not ")
 
 
 def test_without_a_manifest_there_is_nothing_to_check_against(folder: Path, run: Run) -> None:
