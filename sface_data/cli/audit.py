@@ -94,7 +94,7 @@ def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None
 
     \b
     Examples:
-      sface-data audit faces --training train.rec --control control --embedder judge.onnx --outdir audit
+      sface-data audit faces --training train.rec --control control --embedder judge.onnx --outdir out
       sface-data audit faces --training train.rec --embedder judge.onnx --policy paper --outdir audit
     """
     from sface_data.audit.certificate import CERTIFICATE, REPORT
