@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 )
 @click.option("--classes", metavar="RANGES", help="Classes to draw, as in 0-9,12,20-29.  [default: all]")
 @click.option(
+    "--new-identities",
+    metavar="N",
+    type=int,
+    help="Draw N classes that the generator was not trained on; more append to fewer.",
+)
+@click.option("--identity-seed", metavar="S", type=int, help="What that draw derives from.  [default: 0]")
+@click.option(
+    "--mix", metavar="K", type=int, help="Make each new identity an equal mixture of K training classes."
+)
+@click.option(
     "--samples-per-class", metavar="N", type=int, default=60, show_default=True, help="Images of each class."
 )
 @click.option(
@@ -121,6 +131,7 @@ def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, 
     Examples:
       sface-data generate --outdir faces --samples-per-class 8
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
+      sface-data generate --outdir new --new-identities 200 --samples-per-class 20
     """
     from sface_data.generation.job import plan_job
     from sface_data.release.generate import generate as make
@@ -138,6 +149,14 @@ def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, 
     )
 
 
+def _identities(job: "Job") -> str:
+    if job.identities is None or (asked := job.plan.identities) is None:
+        return "those of the generator"
+    if asked.mix is not None:
+        return f"mixtures of {asked.mix} of {job.plan.generator_classes:,}, identity seed {asked.seed}"
+    return f"new, identity seed {asked.seed}; {job.identities.rejected:,} draws rejected as too near"
+
+
 def _print_plan(job: "Job") -> None:
     from sface_data.generation.build import estimate
 
@@ -146,6 +165,7 @@ def _print_plan(job: "Job") -> None:
     rows = {
         "images": f"{plan.num_samples:,} ({len(plan.classes):,} classes x {plan.samples_per_class:,})",
         "classes": format_ranges(plan.classes),
+        "identities": _identities(job),
         "shards": f"{plan.num_shards:,} of up to {plan.samples_per_shard:,} images",
         "bytes": f"about {size.num_bytes:,} (from {size.images} images made for it)",
         "image": f"{plan.image.size}x{plan.image.size} {plan.image.format}, "

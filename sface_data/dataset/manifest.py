@@ -59,6 +59,22 @@ class AlignedFaces:
 
 
 @dataclass(frozen=True)
+class IdentityFiles:
+    """The files on identities that were drawn: what they are, and what they are near to.
+
+    Attributes:
+        filename, sha256: their embeddings, and the hex SHA-256.
+        relations, relations_sha256: table of the training classes nearest to each and mixed into it. A claim of
+            whoever made the data set: it takes the generator to check it.
+    """
+
+    filename: str
+    sha256: str
+    relations: str
+    relations_sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A finished data set: the plan, its shards in order, and what made them.
 
@@ -69,6 +85,7 @@ class Manifest:
         aligned: with a plan that aligns.
         training_faces_sha256: of the faces that the generator's file says it was trained on, as
             `faces.face_list.faces_sha256`; None where it does not say.
+        identities: with a plan whose classes are drawn.
     """
 
     plan: SamplePlan
@@ -77,6 +94,7 @@ class Manifest:
     class_centers: ClassCenters | None = None
     aligned: AlignedFaces | None = None
     training_faces_sha256: str | None = None
+    identities: IdentityFiles | None = None
 
     @property
     def num_samples(self) -> int:
@@ -87,6 +105,15 @@ class Manifest:
     def num_bytes(self) -> int:
         """Bytes of all shards."""
         return sum(shard.num_bytes for shard in self.shards)
+
+    @property
+    def side_files(self) -> dict[str, str]:
+        """What else the images were made by: hex SHA-256 by path below the folder of the data set."""
+        listed = (self.class_centers, self.aligned, self.identities)
+        files = {one.filename: one.sha256 for one in listed if one is not None}
+        if self.identities is not None:
+            files[self.identities.relations] = self.identities.relations_sha256
+        return files
 
     def save(self, directory: Path) -> None:
         """Writes `manifest.json`, atomically."""
@@ -100,6 +127,8 @@ class Manifest:
         }
         if self.aligned is not None:
             value["aligned"] = dataclasses.asdict(self.aligned)
+        if self.identities is not None:
+            value["identities"] = dataclasses.asdict(self.identities)
         if self.training_faces_sha256 is not None:
             value["training_faces_sha256"] = self.training_faces_sha256
         write_text(directory / MANIFEST, pretty_json(value))

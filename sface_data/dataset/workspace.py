@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
 from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
@@ -43,7 +44,8 @@ class Workspace:
         """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
         if self.complete:
             manifest = Manifest.load(self.directory)
-            if manifest.aligned is not None and manifest.aligned.sha256 != self._alignment_sha256():
+            listed = (manifest.aligned, manifest.identities)
+            if any(one is not None and one.sha256 != self._sha256_of(one.filename) for one in listed):
                 return {}
             recorded = {
                 i: (shard, manifest.environments[shard.environment]) for i, shard in enumerate(manifest.shards)
@@ -60,7 +62,7 @@ class Workspace:
 
     def faces(self) -> FoundFaces | None:
         """The faces that were found for this plan before; None if there are none, or not yet."""
-        if self.plan.align is None or (sha256 := self._alignment_sha256()) is None:
+        if self.plan.align is None or (sha256 := self._sha256_of(ALIGNMENT)) is None:
             return None
         if self.complete:
             aligned = Manifest.load(self.directory).aligned
@@ -71,17 +73,20 @@ class Workspace:
         except BadInput:
             return None
 
-    def _alignment_sha256(self) -> str | None:
-        path = self.directory / ALIGNMENT
-        return sha256_of_file(path) if self.plan.align is not None and path.is_file() else None
+    def _made_by(self) -> dict[str, str | None]:
+        """What the images of a shard depend on: the plan, and what is found or drawn for it."""
+        files = {ALIGNMENT: self.plan.align, IDENTITIES: self.plan.identities}
+        digests = {name: self._sha256_of(name) for name, wanted in files.items() if wanted is not None}
+        return {"plan_fingerprint": self.plan.fingerprint, **digests}
+
+    def _sha256_of(self, filename: str) -> str | None:
+        path = self.directory / filename
+        return sha256_of_file(path) if path.is_file() else None
 
     def record(self, number: int, shard: ShardInfo, environment: Environment) -> None:
         """Notes that a shard is finished."""
         made: dict[str, Any] = {"info": dataclasses.asdict(shard), "environment": environment}
-        value = {"plan_fingerprint": self.plan.fingerprint, **made}
-        if self.plan.align is not None:
-            value["alignment_sha256"] = self._alignment_sha256()
-        write_text(self._record_path(number), pretty_json(value))
+        write_text(self._record_path(number), pretty_json({"made_by": self._made_by(), **made}))
 
     def close(self) -> None:
         """Removes what only unfinished work needs."""
@@ -89,15 +94,14 @@ class Workspace:
             shutil.rmtree(self.scratch)
 
     def _records(self) -> Iterator[tuple[int, FinishedShard]]:
-        alignment = self._alignment_sha256()
+        made_by = self._made_by()
         for number in range(self.plan.num_shards):
             path = self._record_path(number)
             if not path.exists():
                 continue
             try:
                 value = read_json(path)
-                made_by = (value["plan_fingerprint"], value.get("alignment_sha256"))
-                if made_by == (self.plan.fingerprint, alignment):
+                if value["made_by"] == made_by:
                     environment = decode(dict[str, Any], value["environment"], "environment")
                     yield number, (decode(ShardInfo, value["info"], "info"), environment)
             except (BadInput, KeyError, TypeError, AttributeError):
@@ -166,5 +170,5 @@ def _clear(directory: Path, plan: SamplePlan) -> None:
                 record.unlink()
         for part in (directory / _NAME).glob("alignment-*.safetensors"):
             part.unlink()
-        for name in (MANIFEST, CENTERS, ALIGNMENT):
+        for name in (MANIFEST, CENTERS, ALIGNMENT, IDENTITIES, RELATIONS):
             (directory / name).unlink(missing_ok=True)

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
+from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, Manifest
+from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, IdentityFiles, Manifest
 from sface_data.dataset.plan import ImageFormat, format_ranges, spec_of
 from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
 from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
@@ -54,6 +55,8 @@ def build(workspace: Workspace, job: Job) -> Manifest:
     """
     plan, detector = workspace.plan, job.detector
     environment = describe_environment(job)
+    if job.identities is not None:
+        job.identities.save(workspace.directory, plan, workspace.scratch)
     faces = workspace.faces()
     unknown = plan.align is not None and faces is None
     done = {} if unknown else workspace.finished()
@@ -176,7 +179,11 @@ def _manifest(workspace: Workspace, done: dict[int, FinishedShard], detector: De
     if (faces := workspace.faces()) is not None and detector is not None:
         sha256 = sha256_of_file(workspace.directory / ALIGNMENT)
         aligned = AlignedFaces(ALIGNMENT, sha256, detector.name, faces.drawn)
-    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned)
+    drawn = None
+    if workspace.plan.identities is not None:
+        digests = (sha256_of_file(workspace.directory / name) for name in (IDENTITIES, RELATIONS))
+        drawn = IdentityFiles(IDENTITIES, next(digests), RELATIONS, next(digests))
+    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned, identities=drawn)
 
 
 def _encoders() -> int:

@@ -33,11 +33,8 @@ def surrounding_problems(directory: Path, manifest: Manifest, public_key: Path |
     if (licence := held_licence(directory)) is not None:
         for name, text in indexes(Facts(manifest, licence)).items():
             yield from _differences(directory, name, text.encode(), "not what the manifest says")
-    for listed in (manifest.class_centers, manifest.aligned):
-        if listed is not None:
-            yield from _digest_problems(
-                directory, listed.filename, listed.sha256, "`sface-data generate` makes it"
-            )
+    for name, sha256 in manifest.side_files.items():
+        yield from _digest_problems(directory, name, sha256, "`sface-data generate` makes it")
 
 
 def _certificate_problems(directory: Path, manifest: Manifest, public_key: Path | None) -> Iterator[Problem]:

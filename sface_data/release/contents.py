@@ -39,7 +39,7 @@ def release_files(directory: Path, manifest: Manifest) -> list[str]:
     """The files of a data set, below its folder: those that it must have, and those that it may, if there."""
     belong = [CARD, DATASHEET, CITATION, LICENSE, CROISSANT, MANIFEST, PREVIEW, TIMM_INFO]
     belong += [shard.filename for shard in manifest.shards]
-    belong += [listed.filename for listed in (manifest.class_centers, manifest.aligned) if listed is not None]
+    belong += manifest.side_files
     return sorted(
         belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
     )

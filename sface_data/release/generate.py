@@ -15,6 +15,9 @@ def generate(
     *,
     network: Path | None = None,
     classes: str | None = None,
+    new_identities: int | None = None,
+    identity_seed: int | None = None,
+    mix: int | None = None,
     samples_per_class: int = 60,
     seed: int = 0,
     trunc: float = 1.0,
@@ -44,6 +47,9 @@ def generate(
         network: generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed) or .safetensors; the one
             that ships by default.
         classes: ranges such as `0-9,12,20-29`; all by default.
+        new_identities: draw so many classes that the generator was not trained on, in place of `classes`.
+        identity_seed: what that draw derives from; 0 by default.
+        mix: make each new identity an equal mixture of so many training classes.
         samples_per_class: images of each class.
         seed: what the seeds of all images derive from.
         trunc: truncation psi, 0 to 2; 1 for full variety.
@@ -73,6 +79,9 @@ def generate(
     job = plan_job(
         network,
         classes=classes,
+        new_identities=new_identities,
+        identity_seed=identity_seed,
+        mix=mix,
         samples_per_class=samples_per_class,
         seed=seed,
         trunc=trunc,

@@ -38,7 +38,7 @@ def unfinished(dataset: Path, tmp_path: Path) -> Path:
         name = Path(shard["filename"]).name
         shutil.copy(dataset / "data" / name, folder / "data" / name)
         record = {
-            "plan_fingerprint": manifest["plan_fingerprint"],
+            "made_by": {"plan_fingerprint": manifest["plan_fingerprint"]},
             "info": shard,
             "environment": manifest["environments"][0],
         }
@@ -58,7 +58,7 @@ def test_finished_shards_are_kept(unfinished: Path, run: Run, command: list[str]
     assert stamps(unfinished) == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"plan_fingerprint": "another"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"made_by": {"plan_fingerprint": "another"}}'])
 def test_a_shard_without_a_good_record_is_made_again(
     unfinished: Path, run: Run, command: list[str], dataset: Path, text: str
 ) -> None:

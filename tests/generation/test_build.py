@@ -67,7 +67,11 @@ def test_a_killed_run_leaves_whole_shards_or_none(tmp_path: Path, golden: Path, 
     # The first shard is recorded; the second is whole, but nothing says of which plan; so it is made again.
     environment = shards["environments"][0]
     first = shards["shards"][0]
-    record = {"plan_fingerprint": shards["plan_fingerprint"], "info": first, "environment": environment}
+    record = {
+        "made_by": {"plan_fingerprint": shards["plan_fingerprint"]},
+        "info": first,
+        "environment": environment,
+    }
     (part / ".sface-data-build" / "train-000000.json").write_text(json.dumps(record))
     (part / "data" / "train-000001.tar").write_bytes(b"of another plan")
     before = (part / "data" / "train-000000.tar").stat().st_mtime_ns
@@ -85,7 +89,7 @@ def test_a_finished_shard_of_another_plan_is_not_trusted(tmp_path: Path, golden:
     (part / "manifest.json").unlink()
     (part / ".sface-data-build").mkdir()
     (part / ".sface-data-build" / "plan.json").write_text(json.dumps(shards["plan"]))
-    record = {"plan_fingerprint": "0" * 64, "info": shards["shards"][0], "environment": {}}
+    record = {"made_by": {"plan_fingerprint": "0" * 64}, "info": shards["shards"][0], "environment": {}}
     (part / ".sface-data-build" / "train-000000.json").write_text(json.dumps(record))
     code, _, error = run(*command(golden), "--outdir", part)
     assert code == 0, error
