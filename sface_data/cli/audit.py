@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, NamedPath
+from sface_data.cli.options import DEVICE, NamedPath, say
 from sface_data.errors import BadInput, CheckFailed
 
 
@@ -115,14 +115,14 @@ def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None
     if finished:
         adopt_audit(release, outdir)
     certificate = outcome.certificate
-    click.echo(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}", err=True)
-    click.echo(f"{outdir / Path(REPORT).name}: the report, for a browser", err=True)
+    say(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}")
+    say(f"{outdir / Path(REPORT).name}: the report, for a browser")
     if show_pairs:
         pairs = outdir / PAIRS
-        click.echo(f"{pairs}: the same with photographs of people from training; keep it to yourself", err=True)
+        say(f"{pairs}: the same with photographs of people from training; keep it to yourself")
     if certificate.verdict != "pass":
         raise CheckFailed(f"{release}: the verdict is {certificate.verdict}")
-    click.echo(f"{release}: the verdict is pass", err=True)
+    say(f"{release}: the verdict is pass")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath
+from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, say
 
 
 @click.command()
@@ -51,11 +51,10 @@ def embed(source: Path, outdir: Path, **options: Any) -> None:
     from sface_data.embedding.run import embed as make
 
     found = make(source, outdir, **options)
-    click.echo(
+    say(
         f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
         f"{found.dimensions} dimensions",
-        err=True,
     )
     reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
     for reason, count in reasons.items():
-        click.echo(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them", err=True)
+        say(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them")

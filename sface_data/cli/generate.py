@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, warn_of_name
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, say, warn_of_name
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -14,6 +14,7 @@ from sface_data.dataset.plan import (
     TRUNCATION_CENTERS,
     format_ranges,
 )
+from sface_data.errors import shown
 
 if TYPE_CHECKING:
     from sface_data.generation.job import Job
@@ -141,11 +142,10 @@ def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, 
         return
     manifest = make(outdir, licence=licence, overwrite=overwrite, **options)
     warn_of_name(outdir)
-    click.echo(
+    say(
         f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
         f"{len(manifest.shards):,} shards, {manifest.num_bytes / 1e6:,.1f} MB. "
         f"Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
-        err=True,
     )
 
 
@@ -176,4 +176,4 @@ def _print_plan(job: "Job") -> None:
         "fingerprint": plan.fingerprint,
     }
     for name, value in rows.items():
-        click.echo(f"{name:12} {value}")
+        click.echo(f"{name:12} {shown(value)}")

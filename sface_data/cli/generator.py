@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
 from sface_data.generator.recipe import PRESETS
 
 
@@ -38,7 +38,7 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
         raise BadInput(f"{target}: exists; choose another name, or replace it with --overwrite")
     file = load_generator(source)
     save_generator(file.generator, target, faces_sha256=file.faces_sha256)
-    click.echo(f"{target}: written, generator {file.generator_sha256[:12]}", err=True)
+    say(f"{target}: written, generator {file.generator_sha256[:12]}")
 
 
 @generator.command()
@@ -171,10 +171,9 @@ def train(**options: Any) -> None:
 
     run = train_generator(**options)
     if run.rank == 0:
-        click.echo(
+        say(
             f"{run.weights.parent}: {run.images / 1000:g} kimg, {run.resolution} pixels; {run.weights.name} is "
             "the generator, and the newest samples-*.png shows it",
-            err=True,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import BATCH, DEVICE, NamedPath
+from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 
 
 @click.command("eval")
@@ -62,4 +62,4 @@ def evaluate(as_json: bool, **options: Any) -> None:
         click.echo("\n\n".join(filter(None, (summary(evaluation), comparison(evaluation)))))
     if evaluation.absent and not options["benchmark"]:
         absent = ", ".join(evaluation.absent)
-        click.echo(f"not in {options['benchmarks']}, so not measured: {absent}", err=True)
+        say(f"not in {options['benchmarks']}, so not measured: {absent}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import NamedPath, say
 
 
 @click.command()
@@ -30,4 +30,4 @@ def export(out: Path, **options: Any) -> None:
     from sface_data.embedding.export import export_embedder
 
     written = export_embedder(out=out, **options)
-    click.echo(f"{out}: written, {written.name} with {written.dimensions} dimensions", err=True)
+    say(f"{out}: written, {written.name} with {written.dimensions} dimensions")

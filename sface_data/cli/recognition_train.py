@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 
@@ -148,4 +148,4 @@ def train(**options: Any) -> None:
 
     run = train_recognition(**options)
     if run.rank == 0:
-        click.echo(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network", err=True)
+        say(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network")

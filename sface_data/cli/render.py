@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import NamedPath
+from sface_data.cli.options import NamedPath, say
 
 
 @click.command()
@@ -49,4 +49,4 @@ def render(outdir: Path, **options: Any) -> None:
     from sface_data.rendered.run import render as make
 
     request = make(outdir, **options)
-    click.echo(f"{outdir}: {len(request)} images of {request.identities} identities", err=True)
+    say(f"{outdir}: {len(request)} images of {request.identities} identities")

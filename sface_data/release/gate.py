@@ -17,9 +17,7 @@ from sface_data.release.front_matter import read_card
 from sface_data.release.validate import validate
 
 POLICY = "strict"  # that a certificate must pass
-_PICTURES = re.compile(
-    rb"data:\s*image/|<\s*(img|image|picture|object|embed|iframe|video|canvas)\b", re.IGNORECASE
-)
+PICTURES = re.compile(rb"data:\s*image/|<\s*(img|image|picture|object|embed|iframe|video|canvas)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _check_certificate(directory: Path, manifest: Manifest, reason: str | None) 
 def _check_report(directory: Path) -> None:
     # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
     path = directory / REPORT
-    if path.exists() and _PICTURES.search(read_bytes(path)):
+    if path.exists() and PICTURES.search(read_bytes(path)):
         raise CheckFailed(f"{path}: shows pictures, which may be of people; run `sface-data audit` again")
 
 

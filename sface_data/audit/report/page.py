@@ -32,6 +32,7 @@ from sface_data.audit.verdict import Check
 from sface_data.biometrics.rates import ErrorRates
 from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.biometrics.subjects import SubjectScores
+from sface_data.errors import shown
 from sface_data.faces.base import Source
 from sface_data.io.files import cards_folder, write_text
 from sface_data.io.seal import sealed
@@ -113,6 +114,7 @@ def report_text(outcome: "Outcome", show_pairs: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,
     )
     environment.filters["svg"] = Markup  # ours, with every text in it escaped
     certificate, result = outcome.certificate, outcome.result

@@ -7,6 +7,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.errors import shown
+
 WIDTH, HEIGHT = 460, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 42
 _MOST_POINTS = 400
@@ -108,7 +110,7 @@ def line_plot(
         end = left > WIDTH - 110
         parts.append(
             f'<text class="small" x="{left + (-4 if end else 4):.1f}" y="{_TOP + 11}" '
-            f'text-anchor="{"end" if end else "start"}">{escape(word)}</text>'
+            f'text-anchor="{"end" if end else "start"}">{escape(shown(word))}</text>'
         )
     for line in series:
         every = max(1, len(line.x) // _MOST_POINTS)
@@ -155,7 +157,7 @@ def bar_plot(
         for row, word in enumerate(label.split("\n")):
             parts.append(
                 f'<text x="{start + width / 2:.1f}" y="{HEIGHT - _BOTTOM + 15 + 13 * row}" '
-                f'text-anchor="middle">{escape(word)}</text>'
+                f'text-anchor="middle">{escape(shown(word))}</text>'
             )
     return Plot(_svg(parts, caption), tuple(names), caption)
 
@@ -194,11 +196,13 @@ def _frame(x: Axis, y: Axis) -> list[str]:
     for value, label in y.ticks:
         up = _up(y.fraction([value]))[0]
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{up:.1f}" y2="{up:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{up + 4:.1f}" text-anchor="end">{escape(label)}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{up + 4:.1f}" text-anchor="end">{escape(shown(label))}</text>')
     for value, label in x.ticks:
         across = _across(x.fraction([value]))[0]
         parts.append(f'<line class="grid" x1="{across:.1f}" x2="{across:.1f}" y1="{_TOP}" y2="{bottom}"/>')
-        parts.append(f'<text x="{across:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(label)}</text>')
+        parts.append(
+            f'<text x="{across:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(shown(label))}</text>'
+        )
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{_TOP}" y2="{bottom}"/>')
     if x.title:
@@ -216,7 +220,7 @@ def _frame(x: Axis, y: Axis) -> list[str]:
 
 def _svg(parts: Sequence[str], caption: str) -> str:
     inside = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(caption)}">{inside}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(shown(caption))}">{inside}</svg>'
 
 
 def _across(fractions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """The page: complete, self-contained, and shown by a browser without a request or an error."""
 
+import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ from PIL import Image
 from sface_data.audit.report.page import _number, report_text
 from sface_data.audit.report.svg import interval_mark, rate_axis, similarity_axis
 from sface_data.audit.run import Outcome
+from sface_data.release.gate import PICTURES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -61,6 +64,22 @@ def test_it_loads_and_runs_nothing(page: str) -> None:
     assert parser.found == [] and parser.open == []
     assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
     assert "default-src 'none'" in page
+
+
+def test_text_of_others_is_shown_and_does_nothing(outcome: Outcome) -> None:
+    """Names of files and policies come from others: they may hold marks of direction, controls, or markup."""
+    statement = json.loads(outcome.certificate.to_bytes())
+    statement["predicate"]["in_words"] = "fine\u202e\x1b[2J<script>"
+    statement["predicate"]["judges"][0]["name"] = "judge\u200f\n\x00.onnx"
+    certificate = dataclasses.replace(outcome.certificate, statement=statement)
+    page = report_text(dataclasses.replace(outcome, certificate=certificate))
+    assert "fine\\u202e\\x1b[2J&lt;script&gt;" in page
+    assert "judge\\u200f\\n\\x00.onnx" in page
+    assert all(line.isprintable() for line in page.split("\n"))
+
+
+def test_publish_sees_no_pictures_in_it(page: str) -> None:
+    assert PICTURES.search(page.encode()) is None
 
 
 def test_it_says_what_the_certificate_says(page: str, outcome: Outcome) -> None:
