@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sface_data.biometrics.intervals import Interval
+if TYPE_CHECKING:  # reading a certificate needs no statistics
+    from sface_data.biometrics.intervals import Interval
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 FALSE_ALARMS = 0.05  # of the whole family of checks, over all judges
+JUDGE, JUDGE_RELEASE = "judge", "judge-release"  # whether a judge sees, in training and in the release
+NOT_BY_JUDGE = {"near-duplicates-pixels": "pixels", "identical-files": "files"}  # who makes these checks
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Finding:
     claim: str
     measure: str
     limit: float
-    interval: Interval | None = None
+    interval: "Interval | None" = None
     p_value: float | None = None
     blocks_pass: str = ""
     invalid_because: str = ""
@@ -132,9 +135,13 @@ def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Ve
     return "inconclusive", "the interval reaches over the limit: more images or classes are needed to tell"
 
 
-def overall(checks: Sequence[Check]) -> Verdict:
-    """The verdict of the certificate: no check may fail, and every needed one must pass for every judge."""
-    if any(check.verdict == "fail" for check in checks):
+def overall(verdicts: Sequence[tuple[Verdict, bool]]) -> Verdict:
+    """The verdict of the certificate: no check may fail, and every needed one must pass for every judge.
+
+    Args:
+        verdicts: of each check, and whether it is needed.
+    """
+    if any(verdict == "fail" for verdict, _ in verdicts):
         return "fail"
-    needed = [check for check in checks if check.needed]
-    return "pass" if needed and all(check.verdict == "pass" for check in needed) else "inconclusive"
+    needed = [verdict for verdict, is_needed in verdicts if is_needed]
+    return "pass" if needed and all(verdict == "pass" for verdict in needed) else "inconclusive"

@@ -27,6 +27,7 @@ from sface_data.audit.certificate import (
     write_certificate,
 )
 from sface_data.audit.checks.run import AuditResult
+from sface_data.audit.policy import load_policy
 from sface_data.audit.report.page import report_text
 from sface_data.audit.run import Outcome
 from sface_data.audit.sets.face_set import EmbeddedSet
@@ -38,10 +39,12 @@ from sface_data.errors import BadInput
 from sface_data.io.files import canonical_json
 from sface_data.release.contents import adopt_audit
 from sface_data.release.validate import validate
+from tests.audit.forged import made_up_checks
 
 
 def certificate_of(result: AuditResult, subjects: dict[str, str]) -> Certificate:
-    return certify(result, subjects, [{"name": "judge.onnx", "sha256": "0" * 64, "dimensions": 64}], {})
+    """Of an audit with one judge, who is called `simulated`."""
+    return certify(result, subjects, [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}], {})
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_it_is_read_back(sound: AuditResult, tmp_path: Path) -> None:
     write_certificate(tmp_path, written)
     read = load_certificate(tmp_path / "certificate.json")
     assert read == written
-    assert (read.verdict, read.policy, read.judges) == ("inconclusive", "strict", ("judge.onnx",))
+    assert (read.verdict, read.policy, read.judges) == ("inconclusive", "strict", ("simulated",))
     assert read.subjects == {"a": "0", "b": "1"}
 
 
@@ -166,6 +169,9 @@ def test_every_changed_byte_voids_it(sound: AuditResult, tmp_path: Path) -> None
         lambda s: s["predicate"]["policy"].pop("shipped"),
         lambda s: s["predicate"].update(in_words=7),
         lambda s: s["predicate"].update(checks=7),
+        lambda s: s["predicate"]["checks"].pop(),
+        lambda s: s["predicate"]["checks"][4].update(limit=7.0),
+        lambda s: s["predicate"]["checks"][2]["statistic"].update(low=2.0),
         lambda s: s.update(subject=[{"name": "a"}]),
         lambda s: s.update(predicateType="another"),
     ],
@@ -274,13 +280,12 @@ def test_signatures(certified: Path, sound: AuditResult, keys: tuple[Path, Path]
 
 
 def test_a_forged_certificate_needs_the_key(certified: Path, keys: tuple[Path, Path]) -> None:
-    """Who computes the digest anew deceives a reader without a key, and none with one."""
+    """Who makes up numbers and their digest deceives a reader without a key, and none with one."""
     private, public = keys
     certificate = load_certificate(certified / CERTIFICATE)
     write_certificate(certified / "audit", certificate, load_private_key(private))
     statement = json.loads(certificate.to_bytes())
-    for check in statement["predicate"]["checks"]:
-        check["verdict"] = "pass"
+    statement["predicate"]["checks"] = made_up_checks(load_policy("strict"), "simulated")
     statement["predicate"]["verdict"] = "pass"
     statement["predicate"]["certificate_sha256"] = _own_digest(statement)
     (certified / CERTIFICATE).write_text(canonical_json(statement) + "\n")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sface_data.audit import policy as module
 from sface_data.audit.policy import CHECKS, load_policy, policy_path
 from sface_data.errors import BadInput
 
@@ -90,6 +91,13 @@ def test_the_name_of_one_that_ships_is_only_for_that(tmp_path: Path) -> None:
     path.write_text(STRICT.replace('name = "strict"', 'name = "**strict**"'))
     with pytest.raises(BadInput, match="`name` should be letters"):
         load_policy(str(path))
+
+
+def test_an_edited_file_is_not_the_policy_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "strict.toml").write_text(STRICT.replace("limit = 0.55", "limit = 0.56"))
+    monkeypatch.setattr(module, "policy_path", lambda name: tmp_path / f"{name}.toml")
+    with pytest.raises(BadInput, match=r"strict.toml: is not the 'strict' that ships; give it a `name`"):
+        load_policy("strict")
 
 
 def test_a_policy_that_is_not_there() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sface_data.audit.checks.membership import clustered_auc
-from sface_data.audit.verdict import Finding, decide, holm, overall
+from sface_data.audit.verdict import Check, Finding, decide, holm, overall
 from sface_data.biometrics.clustered import (
     ClusteredShare,
     clustered_share,
@@ -147,12 +147,16 @@ def test_a_small_p_value_that_chance_explains_among_many_checks_fails_nothing() 
     assert decide(findings[:1], frozenset())[0].verdict == "fail"
 
 
+def together(checks: tuple[Check, ...]) -> str:
+    return overall([(check.verdict, check.needed) for check in checks])
+
+
 def test_the_certificate_passes_only_with_all_that_is_needed() -> None:
     good, bad, unsure = finding("a", 0, 0.05, 1.0), finding("b", 0.2, 0.3, 1e-6), finding("c", 0, 0.2, 1.0)
-    assert overall(decide([good, unsure], frozenset("a"))) == "pass"
-    assert overall(decide([good, unsure], frozenset("ac"))) == "inconclusive"
-    assert overall(decide([good, bad], frozenset("a"))) == "fail"  # whether it was needed or not
-    assert overall(decide([good], frozenset())) == "inconclusive"  # nothing needed, nothing passed
+    assert together(decide([good, unsure], frozenset("a"))) == "pass"
+    assert together(decide([good, unsure], frozenset("ac"))) == "inconclusive"
+    assert together(decide([good, bad], frozenset("a"))) == "fail"  # whether it was needed or not
+    assert together(decide([good], frozenset())) == "inconclusive"  # nothing needed, nothing passed
 
 
 def test_auc_of_clustered_scores() -> None:

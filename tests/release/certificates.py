@@ -5,24 +5,26 @@ from typing import Any
 
 from sface_data.audit import certificate as module
 from sface_data.audit.policy import load_policy
+from sface_data.audit.verdict import Verdict
 from sface_data.dataset.manifest import Manifest
 from sface_data.release.contents import write_card
+from tests.audit.forged import made_up_checks
 
 
 def certify(
     folder: Path,
-    verdict: str = "pass",
+    verdict: Verdict = "pass",
     policy: str = "strict",
     in_words: str = "For tests.",
     judge: str = "judge.onnx",
 ) -> Path:
-    """Writes a certificate of the bytes in a folder, of an audit with a check of nothing, and the card anew."""
+    """Writes a certificate of the bytes in a folder, of an audit that was not made, and the card anew."""
     manifest = Manifest.load(folder)
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
         "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2}],
-        "checks": [{"name": "none", "verdict": verdict, "needed": True}],
+        "checks": made_up_checks(demanded, judge, verdict),
         "verdict": verdict,
         "in_words": in_words,
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sface_data.audit.checks.kind import CheckContext, CheckKind
-from sface_data.audit.verdict import Finding
+from sface_data.audit.verdict import NOT_BY_JUDGE, Finding
 from sface_data.biometrics.intervals import Interval
 
 _CERTAIN = 1e-12  # p-value of what cannot come about by chance
@@ -21,7 +21,7 @@ class IdenticalFiles(CheckKind):
         share = count / images
         return replace(
             finding,
-            judge="files",
+            judge=NOT_BY_JUDGE[self.name],
             interval=Interval(share, share, share, "count of all images", images),
             p_value=_CERTAIN if share > finding.limit else 1.0,
             facts={"images": images, "identical": count},

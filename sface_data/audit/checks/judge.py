@@ -3,18 +3,16 @@
 from dataclasses import replace
 
 from sface_data.audit.evidence import Evidence
-from sface_data.audit.verdict import Finding
+from sface_data.audit.verdict import JUDGE, JUDGE_RELEASE, Finding
 from sface_data.biometrics.intervals import Interval
 from sface_data.biometrics.rates import fdr
 from sface_data.biometrics.subjects import SubjectScores
-
-NAME, RELEASE = "judge", "judge-release"
 
 
 def judge(evidence: Evidence, least_auc: float) -> Finding:
     """How far the judge is from telling authentic people apart without error; it never fails, it disqualifies."""
     finding = Finding(
-        NAME,
+        JUDGE,
         evidence.sets.judge,
         "The judge tells the people of the training set apart",
         "1 - AUC of mated and non-mated comparisons within the training set",
@@ -30,7 +28,7 @@ def judge_release(evidence: Evidence, least_auc: float) -> Finding:
     A judge that cannot separate the release's classes cannot find leaked identities in it.
     """
     finding = Finding(
-        RELEASE,
+        JUDGE_RELEASE,
         evidence.sets.judge,
         "The judge tells the classes of the release apart",
         "1 - AUC of mated and non-mated comparisons within the release",
@@ -68,7 +66,7 @@ def blind(finding: Finding) -> str:
 
 def doubt(finding: Finding) -> str:
     """Why a pass would mean nothing, though what the judge does find counts; empty if it is known to see."""
-    whom = "authentic people" if finding.name == NAME else "the classes of the release"
+    whom = "authentic people" if finding.name == JUDGE else "the classes of the release"
     if finding.interval is None:
         return f"nobody knows whether the judge tells {whom} apart: {finding.blocks_pass}"
     if finding.interval.high <= finding.limit:

@@ -12,7 +12,7 @@ from sface_data.audit.evidence import Evidence, Nearness, gather, gather_mirrore
 from sface_data.audit.policy import Policy
 from sface_data.audit.sets.contamination import Lookalikes, check_disjoint
 from sface_data.audit.sets.judged_sets import CONTROL, RELEASE, TRAINING, JudgedSets
-from sface_data.audit.verdict import Check, Finding, Verdict, decide, overall
+from sface_data.audit.verdict import JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, Check, Finding, Verdict, decide, overall
 
 # What each judge is asked, in the order of certificates. `policy.CHECKS` has the names of these, and of those of
 # pixels and files.
@@ -45,7 +45,7 @@ class AuditResult:
     @property
     def verdict(self) -> Verdict:
         """That of the certificate."""
-        return overall(self.checks)
+        return overall([(check.verdict, check.needed) for check in self.checks])
 
 
 def run_checks(
@@ -77,13 +77,13 @@ def run_checks(
         findings += _judged(CheckContext(evidence[-1], policy, seed, level, trials, prepared, device), kinds)
     if PIXEL_DUPLICATES.name in policy.checks:
         if pixels is None:
-            findings.append(PIXEL_DUPLICATES.unmeasured("pixels", policy, NO_PIXELS))
+            findings.append(PIXEL_DUPLICATES.unmeasured(NOT_BY_JUDGE[PIXEL_DUPLICATES.name], policy, NO_PIXELS))
         else:
             nearness = gather_mirrored(*pixels, device=device)
             findings.append(PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials)))
     if IDENTICAL_FILES.name in policy.checks:
         findings.append(IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level)))
-    checks = decide(findings, policy.needed | {judge.NAME, judge.RELEASE})
+    checks = decide(findings, policy.needed | {JUDGE, JUDGE_RELEASE})
     return AuditResult(policy, seed, checks, tuple(evidence), nearness)
 
 
