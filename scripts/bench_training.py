@@ -9,9 +9,10 @@ regularisers in every step.
     scripts/bench_training.py                  random faces, 1,000 classes; about five minutes on two idle cores
     scripts/bench_training.py --processes      one process of one thread against two under torchrun, at 64 pixels
 
-Forms take turns, and medians count, as other work on the machine comes and goes. The share is that of the rate at
-which this machine multiplies matrices in the same precision and run. Ratios hold on other machines better than
-figures.
+Forms take turns, and medians count, as other work on the machine comes and goes. On a CPU, seconds are those that
+this process had it, over its threads; with --processes they are those of a clock, for which the machine must be
+idle. The share is that of the rate at which this machine multiplies matrices in the same precision and run. Ratios
+hold on other machines better than figures.
 """
 
 import argparse
@@ -48,7 +49,6 @@ from sface_data.runtime.devices import DTYPES, choose_device, choose_precision
 from sface_data.training.distributed import ProcessGroup, process_group
 
 CLASSES, FACES = 1000, 2  # a class
-WARM_UP = 1  # steps
 TURN = 16  # steps from one gradient penalty to the next
 
 
@@ -102,7 +102,7 @@ def main() -> None:
             one_against_two(folder, arguments.rounds, arguments.device)
             return
         faces = TrainingFaces(open_source(Path(folder)))
-        for stage in PRESETS["demo"].stages:
+        for stage in reversed(PRESETS["demo"].stages):
             compare(faces, forms(stage.resolution, precision), device, arguments.rounds)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB at most")
 
@@ -115,7 +115,7 @@ def compare(faces: TrainingFaces, chosen: list[Form], device: torch.device, roun
     work = {form.name: flops_per_image(runs[form.name], form) for form in chosen}
     for _ in range(rounds):
         for form in chosen:
-            speeds[form.name].append(images_per_second(runs[form.name], form))
+            speeds[form.name].append(images_per_second(runs[form.name], form, clock_of(device)))
         for precision, found in rates.items():
             found.append(gemm_rate(device, DTYPES[precision]))
     median = {name: statistics.median(found) for name, found in speeds.items()}
@@ -126,7 +126,8 @@ def compare(faces: TrainingFaces, chosen: list[Form], device: torch.device, roun
         print(
             f"{stage.resolution:3} px, batch {stage.batch}: {form.name:6} {form.precision} {speed:6.1f} images/s "
             f"({spread}), {work[form.name] / 1e9:5.2f} GFLOP an image, {share:4.0%} of GEMM; now is "
-            f"{median['now'] / speed:.2f} times as fast"
+            f"{median['now'] / speed:.2f} times as fast",
+            flush=True,
         )
 
 
@@ -148,7 +149,8 @@ def worker(folder: Path, device: torch.device, precision: str) -> None:
     """One of several processes; the first prints images/s."""
     form = forms(64, precision)[0]
     with process_group(device) as group:
-        speed = images_per_second(training(TrainingFaces(open_source(folder)), form, device, group), form)
+        run = training(TrainingFaces(open_source(folder)), form, device, group)
+        speed = images_per_second(run, form, time.perf_counter)
         if group.rank == 0:
             print(speed)
 
@@ -179,17 +181,16 @@ def training(
     return run
 
 
-def images_per_second(run: Training, form: Form) -> float:
-    """Over some steps, after a few that are not timed."""
+def images_per_second(run: Training, form: Form, clock: Callable[[], float]) -> float:
+    """Over some steps, after one that is not timed."""
     with closing(run.batches()) as batches, patched(form):
-        for _ in range(WARM_UP):
-            run.step(*next(batches))
+        run.step(*next(batches))
         finish(run.device)
-        start = time.perf_counter()
+        start = clock()
         for _ in range(form.steps):
             run.step(*next(batches))
         finish(run.device)
-        return form.steps * run.stage.batch / (time.perf_counter() - start)
+        return form.steps * run.stage.batch / (clock() - start)
 
 
 def flops_per_image(run: Training, form: Form) -> float:
@@ -206,12 +207,20 @@ def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
     a = torch.randn(side, side, device=device).to(dtype)
     a @ a
     finish(device)
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < 0.5:
+    clock = clock_of(device)
+    count, start = 0, clock()
+    while clock() - start < 0.5:
         a @ a
         finish(device)
         count += 1
-    return count * 2 * side**3 / (time.perf_counter() - start)
+    return count * 2 * side**3 / (clock() - start)
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Seconds: on a CPU, those that this process had each of its threads."""
+    if device.type == "cuda":
+        return time.perf_counter
+    return lambda: time.process_time() / torch.get_num_threads()
 
 
 def patched(form: Form) -> ExitStack:
