@@ -55,8 +55,8 @@ class Recipe:
         learning_rate: for a batch of 512; with others it is in proportion.
         momentum, weight_decay: of stochastic gradient descent.
         schedule: `steps`: times 0.1 from each of the milestones on; `cosine`: along half a wave down to 0.
-        milestones: epochs, counted from 0, of a run of `epochs`; of a shorter one they move in proportion.
-        warm_up: epochs in which the learning rate rises from 0.
+        milestones: epochs, counted from 0, of a run of `epochs`; of another length they move in proportion.
+        warm_up: epochs in which the learning rate rises from 0; as the milestones.
         clip: largest norm of the gradient of the backbone.
         mirror: probability that a face is shown mirrored.
         augment: `none`, or `strong` on top of that, see `augment`.
@@ -94,9 +94,13 @@ class Recipe:
             )
 
     def for_epochs(self, epochs: float) -> "Recipe":
-        """The recipe for a run of another length: its milestones move in proportion."""
-        moved = tuple(milestone * epochs / self.epochs for milestone in self.milestones)
-        return dataclasses.replace(self, epochs=epochs, milestones=moved)
+        """The recipe for a run of another length: milestones and warm-up move in proportion.
+
+        So runs of as many steps on fewer or more faces have the same schedule.
+        """
+        ratio = epochs / self.epochs
+        moved = tuple(milestone * ratio for milestone in self.milestones)
+        return dataclasses.replace(self, epochs=epochs, milestones=moved, warm_up=self.warm_up * ratio)
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment of the run, in epochs from its start."""
@@ -128,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 64,
         "learning_rate": 0.4,
         "schedule": "cosine",
-        "warm_up": 0.5,
+        "warm_up": 2.0,
         "epochs": 20,
     },
 }
@@ -153,8 +157,8 @@ def adjusted(recipe: Recipe, **changes: Any) -> Recipe:
     """A recipe with some of its values changed; None leaves one as it is.
 
     Args:
-        changes: by name; `margin` is a key of MARGINS and brings its published size along, `epochs` moves the
-            milestones.
+        changes: by name; `margin` is a key of MARGINS and brings its published size along, `epochs` moves
+            milestones and warm-up.
 
     Raises:
         BadInput: if a name is unknown or a number out of range.

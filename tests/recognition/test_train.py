@@ -117,6 +117,10 @@ def test_cosine_schedule_rises_and_falls() -> None:
     assert recipe.rate(1) == pytest.approx(0.5 * (0.5 + 0.5 * np.cos(np.pi / 8)))
     assert recipe.rate(4) == pytest.approx(0.5)
     assert recipe.rate(8) == pytest.approx(0)
+    half = recipe.for_epochs(4)
+    assert [half.rate(epoch / 2) for epoch in range(9)] == pytest.approx(
+        [recipe.rate(epoch) for epoch in range(9)]
+    )
 
 
 def test_transfer_loss_by_hand() -> None:
