@@ -194,19 +194,29 @@ def claim_table(cells: Cells) -> str:
 
 def method(record: Mapping[str, Any]) -> str:
     """Sizes, what the intervals cover, time and machine."""
-    size, cpu = record["size"], sum(cell["cpu_seconds"] for cell in record["cells"]) / 60
-    crowd = Crowd(**size["crowd"])
+    size, crowd = record["size"], Crowd(**record["size"]["crowd"])
     if size["seeds"] > 1:
         seeds = f"Every network was trained {size['seeds']} times; intervals cover this and the choice of people"
     else:
         seeds = "Every network was trained once; intervals cover the choice of people, not the chance in training"
+    cpu = sum(cell["cpu_seconds"] for cell in record["cells"]) / 60
     return (
         f"{size['classes']:,} classes of the generator `{record['network']['file']}` "
         f"(sha256 {record['network']['sha256'][:12]}); every training saw {size['shown']:,} images, whatever the "
-        f"number of different ones. {seeds}. Each benchmark has {2 * crowd.mated * len(crowd):,} pairs, half of "
-        f"them mated, of {len(crowd):,} rendered people x {crowd.images} images, in {FOLDS} folds that share "
-        f"nobody. Training and measuring took {cpu:.0f} CPU minutes on {record['machine']}. All figures, fold by "
-        f"fold: [{CELLS}]({CELLS})."
+        f"number of different ones.{reduced(size, record['full'])} {seeds}. Each benchmark has "
+        f"{2 * crowd.mated * len(crowd):,} pairs, half of them mated, of {len(crowd):,} rendered people x "
+        f"{crowd.images} images, in {FOLDS} folds that share nobody. Training and measuring took {cpu:.0f} CPU "
+        f"minutes on {record['machine']}. All figures, fold by fold: [{CELLS}]({CELLS})."
+    )
+
+
+def reduced(size: Mapping[str, Any], full: Mapping[str, Any]) -> str:
+    """That a run was smaller than the full one, if it was."""
+    if all(size[name] >= full[name] for name in ("classes", "seeds", "shown")):
+        return ""
+    return (
+        f" This is a reduced run: the full one has {full['classes']:,} classes, {full['seeds']} seeds and "
+        f"{full['shown']:,} images a training."
     )
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The paper in miniature, on rendered people, by the project's own commands.
+"""The paper in miniature, on rendered people, by the package's own functions.
 
 Rendered people stand in for photographs. A generator that was trained on them makes synthetic data sets of 10, 20,
 40 and 60 images a class; a teacher learns from as many authentic renders of the same people; students learn from
@@ -34,7 +34,6 @@ import torch
 from mini_benchmarks import Crowd, make_benchmarks
 from mini_page import CELLS, write_result
 
-from sface_data.cli import main as sface_data
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
@@ -42,7 +41,9 @@ from sface_data.io.files import pretty_json, read_json, sha256_of_file, write_te
 from sface_data.recognition.evaluation import evaluate_recognition
 from sface_data.recognition.recipe import recipe_of
 from sface_data.recognition.run import train_recognition
+from sface_data.release.generate import generate
 from sface_data.rendered.folder import image_name
+from sface_data.rendered.run import render
 from sface_data.runtime.progress import progress_bar
 from sface_data.training.run_folder import METRICS
 
@@ -76,7 +77,7 @@ class Size:
 
 SIZES = {
     "full": Size(500, (10, 20, 40, 60), seeds=3, shown=120_000, crowd=Crowd(150)),
-    "half": Size(300, (10, 20, 40, 60), seeds=2, shown=25_000, crowd=Crowd(80)),
+    "half": Size(200, (10, 20, 40, 60), seeds=3, shown=20_000, crowd=Crowd(80)),
     "test": Size(2, (2, 4), seeds=1, shown=8, crowd=Crowd(10, people=2, images=2, mated=1), batch=8),
 }
 
@@ -133,24 +134,18 @@ class Run:
 
 def make_data(run: Run) -> None:
     """Benchmarks, authentic renders and synthetic images; what is there is not made again."""
-    size, most = run.size, max(run.size.images)
-    pixels = ("--size", str(PIXELS))
+    size, renders = run.size, run.out / "renders"
     make_benchmarks(run.out / "benchmarks", size.crowd, PIXELS)
-    command(
-        *("render", "--outdir", run.out / "renders", "--identities", size.classes),
-        *("--images-per-identity", most, "--seed", SEED, "--strength", STRENGTH, *pixels),
-    )
+    render(
+        renders, identities=size.classes, images_per_identity=max(size.images), size=PIXELS, seed=SEED,
+        strength=STRENGTH,
+    )  # fmt: skip
     for images in size.images:
-        link_first(run.out / "renders", run.out / "authentic" / str(images), size.classes, images)
-        command(
-            *("generate", "--outdir", run.out / "synthetic" / str(images), "--network", run.network),
-            *("--classes", f"0-{size.classes - 1}", "--samples-per-class", images, "--seed", SEED, *pixels),
-        )
-
-
-def command(*words: object) -> None:
-    """One command of the project."""
-    sface_data([str(word) for word in words], standalone_mode=False)
+        link_first(renders, run.out / "authentic" / str(images), size.classes, images)
+        generate(
+            run.out / "synthetic" / str(images), network=run.network, classes=f"0-{size.classes - 1}",
+            samples_per_class=images, seed=SEED, size=PIXELS,
+        )  # fmt: skip
 
 
 def link_first(renders: Path, folder: Path, people: int, images: int) -> None:
@@ -255,6 +250,7 @@ def result(run: Run) -> dict[str, Any]:
     torch_version = torch.__version__.partition("+")[0]
     return {
         "size": dataclasses.asdict(run.size),
+        "full": dataclasses.asdict(SIZES["full"]),
         "network": {"file": run.network.name, "sha256": sha256_of_file(run.network)},
         "machine": f"{os.cpu_count()} cores of {processor()}, {gpu()}, torch {torch_version}",
         "cells": [read_json(run.folder(cell) / "cell.json") for cell in cells_of(run.size)],
