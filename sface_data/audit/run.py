@@ -98,7 +98,8 @@ def run_audit(
     embedders = _open_embedders(embedder, paths, device)
     manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
     before = None if manifest is None else subjects_of(release, manifest)
-    sets = _open_sets(paths, manifest, not unrelated_labels, seed, display)
+    drawn = manifest is not None and manifest.plan.identities is not None  # no training identity has such a name
+    sets = _open_sets(paths, manifest, not (unrelated_labels or drawn), seed, display)
     with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     by_pixels = PIXEL_DUPLICATES.name in demanded.checks

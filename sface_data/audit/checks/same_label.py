@@ -23,7 +23,7 @@ from sface_data.biometrics.intervals import FEW_ERRORS, Interval
 from sface_data.biometrics.rates import fdr, threshold_at_fmr
 from sface_data.biometrics.subjects import SubjectScores
 
-NO_LABELS = "the labels of the release are said to have nothing to do with the training identities"
+NO_LABELS = "the labels of the release are said not to be those of training identities"
 NO_NAMESAKES = "too few classes share a name with a training identity"
 _OFTEN = 0.1  # an FMR at which there are matches enough to tell how alike those of a class are
 
