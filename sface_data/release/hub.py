@@ -44,10 +44,10 @@ class Destination:
             good = False
         if not good:
             raise BadInput(
-                f"{self.repo!r} is no name of a repository; write ORG/NAME in letters, digits, - _ and ."
+                f"{self.repo!r} is not the name of a repository; write ORG/NAME in letters, digits, - _ and ."
             )
         if _BRANCH.fullmatch(self.branch) is None:
-            raise BadInput(f"{self.branch!r} is no name of a branch; write letters, digits, - _ . and /")
+            raise BadInput(f"{self.branch!r} is not the name of a branch; write letters, digits, - _ . and /")
 
 
 def find_token() -> str:
@@ -106,7 +106,7 @@ def _make_repository(api: "HfApi", destination: Destination) -> str:
     repo, branch = destination.repo, destination.branch
     url = api.create_repo(repo, repo_type="dataset", private=destination.private or None, exist_ok=True)
     if destination.private and not api.repo_info(repo, repo_type="dataset").private:
-        raise BadInput(f"{repo}: is there already and public; choose another name, or make it private on the hub")
+        raise BadInput(f"{repo}: exists already and is public; choose another name, or make it private on the hub")
     if branch != "main":
         api.create_branch(repo, branch=branch, repo_type="dataset", exist_ok=True)
     return str(url)

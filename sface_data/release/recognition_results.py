@@ -75,7 +75,7 @@ def _result(value: dict[str, Any]) -> Result:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value or any(character in "|`<>\n" for character in value):
-        raise ValueError(f"{value!r} is no name")
+        raise ValueError(f"{value!r} is not a name")
     return value
 
 

@@ -113,7 +113,7 @@ BROKEN = {
     '{"evaluation": 1}': "not a record of `sface-data recognition eval` (KeyError('embedder'))",
     json.dumps(
         record(("a|b", 0.5, 0))
-    ): "not a record of `sface-data recognition eval` (ValueError(\"'a|b' is no name",
+    ): "not a record of `sface-data recognition eval` (ValueError(\"'a|b' is not a name",
     json.dumps(
         record(("lfw", 91.87, 0))
     ): "not a record of `sface-data recognition eval` (ValueError('91.87 is not",

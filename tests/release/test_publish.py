@@ -80,12 +80,12 @@ def refused(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     ["faces", "", "org/", "/faces", "org/faces/more", "org/fa ces", "org/fa--ces", "../faces", "org/faces.git"],
 )
 def test_a_wrong_name_of_a_repository(refused: Callable[..., str], repo: str) -> None:
-    assert refused(2, *REASON, repo=repo).startswith(f"{repo!r} is no name of a repository; write ORG/NAME")
+    assert refused(2, *REASON, repo=repo).startswith(f"{repo!r} is not the name of a repository; write ORG/NAME")
 
 
 @pytest.mark.parametrize("branch", ["", "a b", "-x", "a..b", "a/", "a.lock", "ä"])
 def test_a_wrong_name_of_a_branch(refused: Callable[..., str], branch: str) -> None:
-    assert refused(2, *REASON, "--revision", branch).startswith(f"{branch!r} is no name of a branch")
+    assert refused(2, *REASON, "--revision", branch).startswith(f"{branch!r} is not the name of a branch")
 
 
 def test_no_token(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_private(hub: LoopbackHub, run: Run, folder: Path) -> None:
     assert not hub.repos["org/seen"].private
     code, _, errors = run("publish", folder, "--repo", "org/seen", *REASON, "--private")
     assert code == 2
-    assert "org/seen: is there already and public" in errors
+    assert "org/seen: exists already and is public" in errors
 
 
 @pytest.mark.parametrize("name", ["data/train-000001.tar", "DATASHEET.md", "preview.png"])
