@@ -127,7 +127,7 @@ def embedder_file() -> Callable[..., Path]:
         else:
             nodes[0].input[0] = "image"
         if log:
-            constants["mean"] = np.array(0.0)
+            constants |= {"mean": np.array(0.0), "scale": np.array(1 / 255)}
         initializers = [numpy_helper.from_array(v.astype(numbers), k) for k, v in constants.items()]
         initializers.append(numpy_helper.from_array(np.array([1, dimensions], np.int64), "wide"))
         graph = helper.make_graph(

@@ -8,6 +8,8 @@ import click
 
 from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, say
 
+_COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
+
 
 @click.command()
 @click.argument("source", metavar="SOURCE", type=NamedPath(path_type=Path))
@@ -16,8 +18,9 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, sa
     metavar="FILE",
     required=True,
     type=NamedPath(path_type=Path),
-    help="Embedder of faces. An .onnx takes RGB [N,3,R,R] as (x - 127.5) / 127.5, or as 0 to 255 if its first "
-    "nodes do this; images of another size than R are resized.",
+    help="Embedder of faces. An .onnx takes RGB [N,3,R,R] as (x - 127.5) / 127.5, or as its first operations or "
+    "its metadata (Image.NominalPixelRange, Image.BitmapPixelFormat) tell; images of another size than R are "
+    "resized.",
 )
 @click.option(
     "--outdir",
@@ -31,7 +34,7 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, sa
 @ALIGN
 @DETECTOR
 @click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
-def embed(source: Path, outdir: Path, **options: Any) -> None:
+def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 
     SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`. A vector is
@@ -50,11 +53,16 @@ def embed(source: Path, outdir: Path, **options: Any) -> None:
     from sface_data.embedding.embeddings_folder import INDEX
     from sface_data.embedding.run import embed as make
 
-    found = make(source, outdir, **options)
+    found = make(source, outdir, embedder=embedder, **options)
     say(
         f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
         f"{found.dimensions} dimensions",
     )
+    if found.cosine_of_strangers > _COINCIDE:
+        say(
+            f"{embedder}: different people have nearly the same vector (cosine {found.cosine_of_strangers:.2f} on "
+            "average); the network may want its images prepared in another way, or cannot tell people apart"
+        )
     reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
     for reason, count in reasons.items():
         say(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them")

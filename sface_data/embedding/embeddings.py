@@ -90,6 +90,15 @@ class EmbeddingSet:
         """D."""
         return self.vectors.shape[1]
 
+    @property
+    def cosine_of_strangers(self) -> float:
+        """The mean cosine of two faces of different classes; NaN if there are no two."""
+        sums = np.zeros((len(self.class_names), self.dimensions))
+        np.add.at(sums, self.class_index, self.vectors)
+        counts = np.bincount(self.class_index, minlength=len(sums))
+        pairs = len(self) ** 2 - int((counts**2).sum())
+        return float(((sums.sum(axis=0) ** 2).sum() - (sums**2).sum()) / pairs) if pairs else float("nan")
+
     def save(self, path: Path) -> None:
         """Writes one Parquet file, atomically: columns `key`, `class_name`, `image_sha256`, `vector`.
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
+from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
 from sface_data.runtime.onnx_session import (
     brief,
     check_given,
-    load_graph,
+    load_model,
     providers,
     session_errors,
     session_options,
@@ -22,15 +23,14 @@ from sface_data.runtime.onnx_session import (
 
 _USUAL_SIZE = 112  # of a network that takes any
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_FIRST_NODES = 8
-_SUB, _MUL = ("Sub", "_minus"), ("Mul", "_mul")
 
 
 class OnnxEmbedder:
     """An embedder in an ONNX file, run by ONNX Runtime.
 
-    Images go in as RGB [N,3,R,R], and as (x - 127.5) / 127.5; or as they are, 0 to 255, where the network begins
-    with nodes that do this, known by their names as insightface knows them.
+    Images go in as RGB [N,3,R,R], and as (x - 127.5) / 127.5; or as `onnx_input.preparation` finds, where the
+    network prepares them itself or its metadata say something else. Of several outputs the one [N,D] with D above
+    1 is the vector (others are its length, or a quality); sides of 1 after D do not count.
 
     Args:
         path: the file; all weights must be in it.
@@ -46,24 +46,23 @@ class OnnxEmbedder:
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path
-        self._mean, self._scale = _preprocessing(load_graph(path, data))
+        self._prepare = preparation(path, load_model(path, data))
         self._session = _open(path, data, device)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise BadInput(
-                f"{path}: not an embedder of faces: {len(inputs)} inputs and {len(outputs)} outputs, where it "
-                "should have one of each"
-            )
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise BadInput(f"{path}: not an embedder of faces: {len(inputs)} inputs, where it should have one")
         shape = inputs[0].shape
-        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or inputs[0].type not in _TYPES:
+        if not _is_of_images(shape) or inputs[0].type not in _TYPES:
             raise BadInput(
                 f"{path}: not an embedder of faces: its input is {inputs[0].type} {_shape(shape)}, where it "
                 "should be tensor(float) [N,3,R,R]"
             )
-        self._input, self._output = inputs[0].name, outputs[0].name
+        self._input = inputs[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
         self._type = _TYPES[inputs[0].type]
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None  # images in every run
-        self.size = shape[2] if isinstance(shape[2], int) and shape[2] > 0 else _USUAL_SIZE
+        sides = [side for side in shape[2:] if isinstance(side, int) and side > 0]
+        self.size = sides[0] if sides else _USUAL_SIZE
         self.dimensions = self._probe()
 
     @property
@@ -84,38 +83,61 @@ class OnnxEmbedder:
 
     def _values(self, planes: NDArray[Any]) -> NDArray[Any]:
         """What the network takes: [N,3,R,R]."""
-        values = planes.astype(np.float32)
-        values -= self._mean
-        values *= self._scale
-        return values.astype(self._type, copy=False)
+        return self._prepare(planes).astype(self._type, copy=False)
 
     def _run(self, values: NDArray[Any]) -> NDArray[Any]:
         """What the network makes of [N,3,R,R]: [N,D]."""
+        return _flat(self._run_all(values)[0])
+
+    def _run_all(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs that are looked at: [N,...] each."""
         if self._fixed is None or self._fixed == len(values):
-            return self._session.run([self._output], {self._input: values})[0]
+            return self._session.run(self._outputs, {self._input: values})
         parts = []
         for first in range(0, len(values), self._fixed):
             part = values[first : first + self._fixed]
             padded = np.concatenate([part, np.zeros((self._fixed - len(part), *part.shape[1:]), part.dtype)])
-            parts.append(self._session.run([self._output], {self._input: padded})[0][: len(part)])
-        return np.concatenate(parts)
+            made = self._session.run(self._outputs, {self._input: padded})
+            parts.append([output[: len(part)] for output in made])
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _probe(self) -> int:
-        """D, from what the network makes of two grey images."""
+        """D, from what the network makes of two grey images; the output that has it is the one to take."""
         count = self._fixed or 2
         grey = self._values(np.full((count, 3, self.size, self.size), 128, np.uint8))
         try:
-            found = self._run(grey)
+            made = self._run_all(grey)
         except session_errors() as error:
             raise BadInput(
                 f"{self._path}: fails on {count} images of {self.size} x {self.size} pixels ({brief(error)})"
             ) from error
-        if found.ndim != 2 or len(found) != count or found.shape[1] < 2 or found.dtype not in _TYPES.values():
+        vectors = [index for index, output in enumerate(made) if _is_of_vectors(output, count)]
+        if len(vectors) != 1:
+            outputs = ", ".join(f"{output.dtype} {_shape(output.shape)}" for output in made)
             raise BadInput(
-                f"{self._path}: not an embedder of faces: it makes {found.dtype} {_shape(found.shape)} of {count} "
-                f"images, where it should make float32 [{count},D]"
+                f"{self._path}: not an embedder of faces: it makes {outputs} of {count} images, where it should "
+                f"make float32 [{count},D], once"
             )
-        return found.shape[1]
+        self._outputs = [self._outputs[vectors[0]]]
+        return _flat(made[vectors[0]]).shape[1]
+
+
+def _is_of_images(shape: Sequence[Any]) -> bool:
+    """Whether a shape can be [N,3,R,R]; sides that are free have names or none."""
+    if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
+        return False
+    sides = {side for side in shape[2:] if isinstance(side, int)}
+    return len(sides) < 2
+
+
+def _is_of_vectors(output: NDArray[Any], count: int) -> bool:
+    flat = _flat(output)
+    return flat.ndim == 2 and len(flat) == count and flat.shape[1] > 1 and flat.dtype in _TYPES.values()
+
+
+def _flat(output: NDArray[Any]) -> NDArray[Any]:
+    """[N,D] of [N,D] and [N,D,1,1]."""
+    return output[..., 0, 0] if output.ndim == 4 and output.shape[2:] == (1, 1) else output
 
 
 def _planes(images: Pixels) -> tuple[Pixels, Pixels]:
@@ -127,18 +149,6 @@ def _planes(images: Pixels) -> tuple[Pixels, Pixels]:
         cv2.split(image, list(channels))  # writes into `planes`
     rows = planes.reshape(-1, planes.shape[3])
     return planes, cv2.flip(rows, 1).reshape(planes.shape)
-
-
-def _preprocessing(graph: Any) -> tuple[np.float32, np.float32]:
-    """What is subtracted from 0 to 255, and what that is multiplied by.
-
-    The rule of insightface: where nodes called Sub... and Mul... (or as mxnet called them) are among the first
-    eight, the network does this itself.
-    """
-    names = [node.name for node in graph.node[:_FIRST_NODES]]
-    if any(name.startswith(_SUB) for name in names) and any(name.startswith(_MUL) for name in names):
-        return np.float32(0), np.float32(1)
-    return np.float32(127.5), np.float32(1 / 127.5)
 
 
 def _open(path: Path, data: bytes, device: str) -> Any:

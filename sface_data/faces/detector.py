@@ -14,7 +14,7 @@ from sface_data.io.files import os_errors_as_bad_input
 from sface_data.runtime.onnx_session import (
     brief,
     check_given,
-    load_graph,
+    load_model,
     providers,
     session_errors,
     session_options,
@@ -49,7 +49,7 @@ class Detector:
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path
-        _check_network(path, load_graph(path, data))
+        _check_network(path, load_model(path, data).graph)
         self._model = _open(path, device)
         try:
             self.landmarks(np.full((64, 64, 3), 128, np.uint8))

@@ -62,8 +62,8 @@ def session_options(threads: int = 0) -> Any:
     return options
 
 
-def load_graph(path: Path, data: bytes) -> Any:
-    """The graph in the bytes of an ONNX file.
+def load_model(path: Path, data: bytes) -> Any:
+    """The network in the bytes of an ONNX file, an `onnx.ModelProto`.
 
     Raises:
         BadInput: if there is none, or its weights are not in it.
@@ -72,14 +72,14 @@ def load_graph(path: Path, data: bytes) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        graph = onnx.load_model_from_string(data).graph
+        model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
         raise BadInput(f"{path}: not an ONNX file; get it again") from error
-    if not graph.node:
+    if not model.graph.node:
         raise BadInput(f"{path}: not an ONNX file with a network in it; get it again")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise BadInput(f"{path}: its weights are in another file; save the network as one file")
-    return graph
+    return model
 
 
 def session_errors() -> tuple[type[Exception], ...]:

@@ -143,14 +143,15 @@ def write_graph(
 
 FACES = ["N", 3, 16, 16]
 FLAT = helper.make_node("Flatten", ["x"], ["y"])
+TWICE = helper.make_node("Add", ["y", "y"], ["z"])
 COPY = helper.make_node("Identity", ["x"], ["z"])
 
 
 @pytest.mark.parametrize(
     ("inputs", "outputs", "nodes", "kind", "words"),
     [
-        ({"x": FACES, "w": FACES}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, "2 inputs and 1 outputs"),
-        ({"x": FACES}, {"y": ["N", 768], "z": FACES}, [FLAT, COPY], TensorProto.FLOAT, "1 inputs and 2 outputs"),
+        ({"x": FACES, "w": FACES}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, "2 inputs, where"),
+        ({"x": FACES}, {"y": ["N", 768], "z": ["N", 768]}, [FLAT, TWICE], TensorProto.FLOAT, r"2,768\], float32"),
         ({"x": ["N", 768]}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, r"\[N,768\], where it should"),
         ({"x": ["N", 16, 16, 3]}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, r"\[N,3,R,R\]"),
         ({"x": ["N", 3, 16, 24]}, {"y": ["N", 1152]}, [FLAT], TensorProto.FLOAT, r"\[N,3,R,R\]"),
