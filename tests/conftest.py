@@ -25,6 +25,7 @@ RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
     torch.set_num_threads(2)
+    os.environ["OMP_NUM_THREADS"] = "2"  # of the processes that tests start: manifests name the number
 
 
 @pytest.fixture(scope="session")

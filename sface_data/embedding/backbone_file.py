@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, atomic_write, canonical_json, read_bytes
 from sface_data.training.safetensors_file import fill, read_safetensors
 from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
@@ -60,8 +60,7 @@ def load_backbone(path: Path) -> BackboneFile:
     Raises:
         BadInput: if it is neither, or broken, or of an unknown network.
     """
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    data = read_bytes(path, MAX_ARRAYS)
     weights, facts = _read_ours(path) if path.suffix == ".safetensors" else (_read_pth(path, data), {})
     try:
         name, dimensions = _declared(facts) if facts else recognise(weights)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
 from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, read_bytes
 from sface_data.runtime.onnx_session import (
     brief,
     check_given,
@@ -41,8 +41,7 @@ class OnnxEmbedder:
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        with os_errors_as_bad_input(path):
-            data = path.read_bytes()
+        data = read_bytes(path, MAX_ARRAYS)
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path

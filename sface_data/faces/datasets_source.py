@@ -7,7 +7,7 @@ from typing import Any
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
 from sface_data.faces.shard_source import LABEL_FIELDS
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import os_errors_as_bad_input, read_bytes
 
 
 class DatasetsSource(Source):
@@ -39,8 +39,7 @@ class DatasetsSource(Source):
         data = value["bytes"]
         if data is None:
             file = Path(value["path"])
-            with os_errors_as_bad_input(file):
-                data = file.read_bytes()
+            data = read_bytes(file)
         return Face(f"{index:08d}", int(self.class_indices[index]), data, where)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import os_errors_as_bad_input, read_bytes
 from sface_data.io.images import EXTENSIONS
 
 
@@ -33,9 +33,7 @@ class FolderSource(Source):
     def _face(self, index: int) -> Face:
         key = self._files[index]
         file = self.path / key
-        with os_errors_as_bad_input(file):
-            data = file.read_bytes()
-        return Face(key, int(self.class_indices[index]), data, str(file))
+        return Face(key, int(self.class_indices[index]), read_bytes(file), str(file))
 
 
 def _images_below(folder: Path) -> Iterator[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MappedFile, os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, MappedFile, os_errors_as_bad_input, read_bytes
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
@@ -117,8 +117,7 @@ def open_records(path: Path) -> RecordFile:
 
 
 def _read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    with os_errors_as_bad_input(path):
-        lines = path.read_bytes().split()
+    lines = read_bytes(path, MAX_ARRAYS).split()
     try:
         table = np.array(lines, dtype=np.int64).reshape(-1, 2)
     except (ValueError, OverflowError) as error:

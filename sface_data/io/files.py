@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import sface_data
 from sface_data.errors import BadInput
 
-MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near
+MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near, nor an image of a face
+MAX_ARRAYS = 4 << 30  # bytes; nor weights of a network, or a list of all images of a data set
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -116,8 +117,9 @@ def read_bytes(path: Path, at_most: int = MAX_TEXT) -> bytes:
         BadInput: if it cannot be read, is no regular file or has more than `at_most` bytes.
     """
     with os_errors_as_bad_input(path), open_regular(path) as file:
-        data = file.read(at_most + 1)
-    if len(data) > at_most:
+        # Not read(at_most + 1), which takes that much memory before it reads.
+        data = file.read() if os.fstat(file.fileno()).st_size <= at_most else None
+    if data is None:
         raise BadInput(f"{path}: more than {at_most:,} bytes, which no such file has")
     return data
 

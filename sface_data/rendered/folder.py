@@ -17,7 +17,14 @@ from pathlib import Path
 import simplejpeg
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, read_json, write_text
+from sface_data.io.files import (
+    atomic_write,
+    os_errors_as_bad_input,
+    pretty_json,
+    read_bytes,
+    read_json,
+    write_text,
+)
 from sface_data.io.folders import check_folder, claim_folder, differences
 from sface_data.rendered.geometry import Floats
 from sface_data.rendered.head import Head, bake
@@ -197,8 +204,7 @@ def _is_whole(path: Path) -> bool:
     """Whether an image is there and ends as a JPEG file does."""
     if not path.exists():
         return False
-    with os_errors_as_bad_input(path):
-        return path.read_bytes().endswith(_JPEG_END)
+    return read_bytes(path).endswith(_JPEG_END)
 
 
 @lru_cache(maxsize=1)

@@ -6,16 +6,21 @@ import json
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sface_data.dataset.plan import ImageFormat
+from sface_data.dataset.plan import ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import scan_shard
 from sface_data.dataset.shard_writer import encode
+from sface_data.faces.base import Face
+from sface_data.io.images import BrokenImage
+from sface_data.release.check_shards import _image_problems
 from tests.release.certificates import certify
 
 Run = Callable[..., tuple[int, str, str]]
@@ -528,3 +533,42 @@ def test_a_manifest_that_cannot_be_used(folder: Path, run: Run, text: str) -> No
     assert (code, output) == (2, "")
     assert errors.startswith(f"sface-data: {folder / 'manifest.json'}: ")
     assert len(errors.splitlines()) == 1
+
+
+def png_that_says(side: int) -> bytes:
+    data = encode(IMAGE, ImageFormat(32, "png", None))
+    header = data[12:16] + side.to_bytes(4, "big") * 2 + data[24:29]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+
+
+def pillow(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
+    return buffer.getvalue()
+
+
+JPEG = encode(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8), ImageFormat(32))
+DISPUTED = {
+    "jpeg cut short, with an end": JPEG[: len(JPEG) // 2] + JPEG[-2:],
+    "jpeg with flipped bytes": JPEG[: len(JPEG) // 2]
+    + bytes(byte ^ 0x55 for byte in JPEG[len(JPEG) // 2 : -2])
+    + JPEG[-2:],
+    "jpeg with stray bytes": JPEG.replace(b"\xff\xdb", b"\0\0\xff\xdb", 1),
+    "png of 9000 x 9000": png_that_says(9000),
+    "half transparent png": pillow(Image.fromarray(IMAGE).convert("RGBA").point(lambda value: value // 2)),
+    "png of 16 bits": pillow(Image.fromarray(IMAGE[..., 0].astype(np.uint16) * 257)),
+}
+READABLE = {"jpeg with stray bytes", "half transparent png", "png of 16 bits"}
+
+
+@pytest.mark.parametrize("name", DISPUTED)
+def test_what_is_valid_can_be_read_and_the_other_way_round(name: str) -> None:
+    data, form = DISPUTED[name], "jpg" if name.startswith("jpeg") else "png"
+    plan = SamplePlan("0" * 64, 1, (0,), 1, image=ImageFormat(32, form, 95 if form == "jpg" else None))
+    found = list(_image_problems(data, spec_of(0, 0, 0), plan))
+    try:
+        assert Face("a", 0, data, "it").decode().shape == (32, 32, 3)
+        assert not found
+        assert name in READABLE
+    except BrokenImage:
+        assert len(found) == 1 and name not in READABLE
