@@ -92,6 +92,8 @@ def _wrong_verdict(check: dict[str, Any], policy: Policy) -> str:
         return ""
     if high > limit * (1 + _DIGITS):
         return f"the check {name!r} passes though its interval reaches above the limit"
+    if check["facts"].get("beyond_strangers", {}).get("images"):
+        return f"the check {name!r} passes though it lists images that no stranger comes as near as"
     if p_value is not None and adjusted is None:
         return f"the check {name!r} passes though its judge counts for nothing"
     control = policy.positive_control

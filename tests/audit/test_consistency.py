@@ -78,6 +78,10 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda p: check(p, "exposure").update(facts={"planted": [{"demand": "fail", "caught": 0.5}]}),
         "did not find what was planted",
     ),
+    "copies listed": (
+        lambda p: check(p, "near-duplicates").update(facts={"beyond_strangers": {"images": 1}}),
+        "it lists images that no stranger comes as near as",
+    ),
     "overall": (
         lambda p: check(p, "exposure").update(verdict="inconclusive"),
         "its verdict is 'pass' where its checks say 'inconclusive'",

@@ -5,6 +5,7 @@ threshold on similarity alone would mislead: with enough training images everybo
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,13 @@ from sface_data.audit.evidence import COPIES
 from sface_data.audit.sets.judged_sets import CONTROL, RELEASE, Indices
 from sface_data.audit.verdict import Finding
 from sface_data.biometrics.clustered import Bounds, excess_risk, interval_of, p_above, share_by_class
+from sface_data.biometrics.extremes import gumbel_tail
 
 NO_CONTROL = "no control group was given, so nobody can say how near strangers come to the training images"
 NO_COPIES = "no training image could be altered to see how near a copy is"
 RARELY = 1e-3  # the FPIR at which a near-duplicate or a person who is shown would be a rare accident
+_ACCIDENT = 1e-3  # images that may come as near by chance, in the whole release
+_LISTED = 20  # of them, by name
 _FAR_APART = 0.1  # of the control images lie on one side of the median image of the release
 _OFTEN = 0.1  # the share of control images whose nearest image tells how alike images of a class are
 
@@ -55,7 +59,9 @@ class NearDuplicates(CheckKind):
         threshold = max(copies, threshold_at_fpir(near[CONTROL].score, RARELY))
         pools = planted_pools(context, threshold)
         pools.pop("other", None)  # other images of the same people are no copies
-        return _compared(context, finding, threshold, pools)
+        facts, reason = beyond_strangers(context, copies)
+        found = _compared(context, finding, threshold, pools).unable_to_pass(reason)
+        return replace(found, facts={**found.facts, "beyond_strangers": facts})
 
 
 def threshold_at_fpir(score: NDArray[np.float32], fpir: float) -> float:
@@ -80,6 +86,36 @@ def compared_in_bulk(score: NDArray[np.float32], control: NDArray[np.float32]) -
     else:
         what = f"farther from training than {1 - below:.0%} of the control images are:"
     return facts, f"half of the release is {what} the control group is not comparable"
+
+
+def beyond_strangers(context: CheckContext, copies: float) -> tuple[dict[str, Any], str]:
+    """Images of the release that are as near to a training image as a copy, and as no stranger comes by chance.
+
+    Of those not one is tolerated: a share of them could be of any size in a large release.
+
+    Args:
+        copies: the similarity that altered copies reach.
+
+    Returns:
+        What a certificate lists of them, and why nothing can pass; empty if there is none.
+    """
+    near, keys = context.nearness.to_training, context.nearness.sets.release.keys
+    score, strangers = near[RELEASE].score, near[CONTROL].score
+    nearest = float(strangers.max())
+    candidates = np.flatnonzero(score > max(copies, nearest))
+    candidates = candidates[np.argsort(-score[candidates], kind="stable")]
+    found = [i for i in candidates.tolist() if gumbel_tail(strangers, float(score[i])) * len(score) < _ACCIDENT]
+    facts = {
+        "images": len(found),
+        "nearest_stranger": nearest,
+        "listed": [{"key": keys[i], "similarity": float(score[i])} for i in found[:_LISTED]],
+    }
+    if not found:
+        return facts, ""
+    return facts, (
+        f"{len(found):,} images are as near to a training image as no stranger comes by chance (such as "
+        f"{keys[found[0]]!r} with a similarity of {score[found[0]]:.3f}; the nearest stranger has {nearest:.3f})"
+    )
 
 
 def planted_pools(context: CheckContext, threshold: float) -> dict[str, NDArray[np.bool_]]:

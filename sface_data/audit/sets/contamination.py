@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from sface_data.audit.compare.pairs import nearest, prepare
 from sface_data.audit.compare.sweep import Neighbours
 from sface_data.audit.sets.judged_sets import CONTROL, TRAINING, JudgedSets, class_means, subset
+from sface_data.biometrics.extremes import gumbel_tail
 from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.errors import BadInput
 
 _LIKELY = 1e-3  # more control people that look like training people than this are no accident
 _SAME_IMAGE = 0.98
-_EULER = float(np.euler_gamma)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
     people, strangers = class_means(faces), class_means(control)
     gallery = prepare(people)
     inside = nearest(gallery, gallery, 2).scores[:, -1]
-    chance = max(float((inside >= threshold).mean()), _gumbel_tail(inside, threshold))
+    chance = max(float((inside >= threshold).mean()), gumbel_tail(inside, threshold))
     found = nearest(prepare(strangers), gallery)
     alike = np.flatnonzero(found.score >= threshold)
     alike = alike[np.argsort(-found.score[alike], kind="stable")]
@@ -123,11 +123,3 @@ def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:
     first, second = (class_means(subset(faces, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
     _, a, b = np.intersect1d(first.class_index, second.class_index, return_indices=True)
     return np.einsum("nd,nd->n", first.vectors[a], second.vectors[b], dtype=np.float64)
-
-
-def _gumbel_tail(values: NDArray[np.floating], threshold: float) -> float:
-    """How probable a value above the threshold is, going by the distribution of maxima."""
-    scale = max(float(values.std()) * np.sqrt(6) / np.pi, 1e-6)
-    location = float(values.mean()) - _EULER * scale
-    exponent = -(threshold - location) / scale
-    return float(-np.expm1(-np.exp(min(exponent, 50.0)))) if exponent > -700 else float(special.expit(-700))

@@ -170,6 +170,21 @@ def test_a_pass_needs_to_find_what_is_planted(small_sets: JudgedSets) -> None:
     assert found.verdict == "inconclusive" and found.reason.startswith("no power: with 1.0% of the release")
 
 
+def test_not_one_copy_is_tolerated_that_no_stranger_comes_as_near_as() -> None:
+    """Three of 3,000 images: their share is below the limit, and so is its interval."""
+    policy = only("near-duplicates", limit=0.004)
+    sets = simulate(dataclasses.replace(WORLD, classes=150, control=250), Leak(), 0)
+    vectors = sets.release.vectors.copy()
+    vectors[[7, 1000, 2500]] = sets.training.vectors[[3, 500, 800]]
+    copied = dataclasses.replace(sets, release=dataclasses.replace(sets.release, vectors=vectors))
+    clean, found = (by_name(run_checks([each], None, policy))["near-duplicates"] for each in (sets, copied))
+    assert clean.verdict == "pass" and clean.finding.facts["beyond_strangers"]["images"] == 0
+    assert found.finding.interval is not None and found.finding.interval.high < 0.004
+    assert found.verdict == "inconclusive" and found.reason.startswith("3 images are as near to a training image")
+    listed = found.finding.facts["beyond_strangers"]["listed"]
+    assert {each["key"] for each in listed} == {sets.release.keys[i] for i in (7, 1000, 2500)}
+
+
 def test_a_handful_of_planted_images_proves_no_power() -> None:
     policy = only("near-duplicates", limit=0.004)
     sets = simulate(dataclasses.replace(WORLD, classes=150, control=250), Leak(), 0)
