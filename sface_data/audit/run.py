@@ -68,9 +68,7 @@ def run_audit(
     sign: Path | None = None,
     display: Display = no_display,
 ) -> Outcome:
-    """Audits a release, and writes certificate and report.
-
-    Embeddings are kept below `outdir`: a run that was stopped goes on where it was when it is called again.
+    """Audits a release, and writes certificate and report. A run that was stopped goes on when it is called again.
 
     Args:
         release: a finished data set, whose manifest and shards are certified, or any other SOURCE.
@@ -88,8 +86,7 @@ def run_audit(
         display: shows progress.
 
     Raises:
-        BadInput: for faces, judges, policies or keys that cannot be used, or must not be used together, and if
-            the release changes meanwhile.
+        BadInput: for what cannot be used, or must not be used together, and if the release changes meanwhile.
     """
     demanded = load_policy(policy)
     key = None if sign is None else load_private_key(sign)
@@ -102,20 +99,14 @@ def run_audit(
     sets = _open_sets(paths, manifest, not (unrelated_labels or drawn), seed, display)
     with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
-    by_pixels = PIXEL_DUPLICATES.name in demanded.checks
-    looks = len(embedders) + (2 if by_pixels and sets.all_images else 0)
-    with display("embedding", sets.to_embed() * looks) as progress:
-        judges = [sets.under(each, outdir / CACHE, progress) for each in embedders]
-        pixels = sets.pixels(outdir / CACHE, progress) if by_pixels else None
+    by_pixels = PIXEL_DUPLICATES.name in demanded.checks and sets.all_images
+    judges, pixels = _embedded(sets, embedders, by_pixels, outdir / CACHE, display)
     with display("comparing", 0):
         result = run_checks(judges, pixels, demanded, seed, str(choose_device(device)))
-    subjects = {FACES: sets.by_role[RELEASE].sha256}
-    if manifest is not None:
-        subjects = subjects_of(release, manifest)
-        if subjects != before:
-            raise BadInput(f"{release}: was changed while it was audited; run the same command again")
-    facts = sets.described()
-    facts[RELEASE]["plan_detector_sha256"] = _plan_detector(manifest)
+    subjects = {FACES: sets.by_role[RELEASE].sha256} if manifest is None else subjects_of(release, manifest)
+    if before is not None and subjects != before:
+        raise BadInput(f"{release}: was changed while it was audited; run the same command again")
+    facts = _described_sets(sets, manifest)
     outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
     write_certificate(outdir, outcome.certificate, key)
     _write_reports(outdir, outcome, show_pairs)
@@ -158,6 +149,16 @@ def _open_sets(
     return sets
 
 
+def _embedded(
+    sets: AuditSets, embedders: Sequence[Embedder | None], by_pixels: bool, cache: Path, display: Display
+) -> tuple[list[JudgedSets], tuple[JudgedSets, JudgedSets] | None]:
+    """All faces under every judge, and as pixels, straight and mirrored, if they are wanted so."""
+    looks = len(embedders) + (2 if by_pixels else 0)
+    with display("embedding", sets.to_embed() * looks) as progress:
+        judges = [sets.under(each, cache, progress) for each in embedders]
+        return judges, sets.pixels(cache, progress) if by_pixels else None
+
+
 def _described(sets: JudgedSets) -> dict[str, Any]:
     """What the certificate says of a judge."""
     return {
@@ -168,10 +169,12 @@ def _described(sets: JudgedSets) -> dict[str, Any]:
     }
 
 
-def _plan_detector(manifest: Manifest | None) -> str | None:
-    """What a finished data set says that its faces were aligned by; None if it says nothing."""
+def _described_sets(sets: AuditSets, manifest: Manifest | None) -> dict[str, Any]:
+    """What the certificate says of the sets, and what a finished data set says that its faces were aligned by."""
     align = None if manifest is None else manifest.plan.align
-    return None if align is None else align.detector_sha256
+    facts = sets.described()
+    facts[RELEASE]["plan_detector_sha256"] = None if align is None else align.detector_sha256
+    return facts
 
 
 def _write_reports(outdir: Path, outcome: Outcome, show_pairs: bool) -> None:

@@ -72,10 +72,8 @@ class AuditSets:
             names=paths,
         )
 
-    def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[JudgedSets, JudgedSets] | None:
-        """Everything as pixels, straight and mirrored; None if something has no images."""
-        if not self.all_images:
-            return None
+    def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[JudgedSets, JudgedSets]:
+        """Everything as pixels, straight and mirrored; all sets must be images."""
         straight, mirrored = (
             self.under(PixelEmbedder(turned), cache / ("mirrored" if turned else "straight"), progress)
             for turned in (False, True)
