@@ -112,7 +112,8 @@ def compare(faces: TrainingFaces, chosen: list[Form], device: torch.device, roun
     speeds: dict[str, list[float]] = {form.name: [] for form in chosen}
     rates: dict[str, list[float]] = {form.precision: [] for form in chosen}
     runs = {form.name: training(faces, form, device) for form in chosen}
-    work = {form.name: flops_per_image(runs[form.name], form) for form in chosen}
+    # Of grouped convolutions torch counts the derivatives as if they were dense, so naive has no share.
+    work = {form.name: flops_per_image(runs[form.name], form) for form in chosen if form.name != "naive"}
     for _ in range(rounds):
         for form in chosen:
             speeds[form.name].append(images_per_second(runs[form.name], form, clock_of(device)))
@@ -121,12 +122,14 @@ def compare(faces: TrainingFaces, chosen: list[Form], device: torch.device, roun
     median = {name: statistics.median(found) for name, found in speeds.items()}
     for form in chosen:
         speed, stage = median[form.name], form.recipe.stages[0]
-        share = speed * work[form.name] / statistics.median(rates[form.precision])
+        share = ""
+        if form.name in work:
+            rate = speed * work[form.name] / statistics.median(rates[form.precision])
+            share = f"{work[form.name] / 1e9:.2f} GFLOP an image, {rate:.0%} of GEMM; "
         spread = f"{min(speeds[form.name]):.1f} to {max(speeds[form.name]):.1f}"
         print(
             f"{stage.resolution:3} px, batch {stage.batch}: {form.name:6} {form.precision} {speed:6.1f} images/s "
-            f"({spread}), {work[form.name] / 1e9:5.2f} GFLOP an image, {share:4.0%} of GEMM; now is "
-            f"{median['now'] / speed:.2f} times as fast",
+            f"({spread}); {share}now is {median['now'] / speed:.2f} times as fast",
             flush=True,
         )
 
