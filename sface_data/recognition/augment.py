@@ -33,7 +33,7 @@ _TABLE_CHROMA = (
 )  # fmt: skip
 
 
-def augment(images: Tensor, dice: BatchRandom) -> Tensor:
+def augment(images: Tensor, random: BatchRandom) -> Tensor:
     """Changes each image in its own way.
 
     Args:
@@ -42,53 +42,53 @@ def augment(images: Tensor, dice: BatchRandom) -> Tensor:
     Returns:
         The same shape and range.
     """
-    images = _move(images, dice)
-    images = _light(images, dice)
-    images = _lower_resolution(images, dice)
-    images = _compress(images, dice)
-    return _hide(images, dice).clamp(-1, 1)
+    images = _move(images, random)
+    images = _light(images, random)
+    images = _lower_resolution(images, random)
+    images = _compress(images, random)
+    return _hide(images, random).clamp(-1, 1)
 
 
-def _chosen(n: int, probability: float, dice: BatchRandom) -> Tensor:
+def _chosen(n: int, probability: float, random: BatchRandom) -> Tensor:
     """Which images are changed: bool [n]."""
-    return dice.uniform(n) < probability
+    return random.uniform(n) < probability
 
 
-def _move(images: Tensor, dice: BatchRandom) -> Tensor:
+def _move(images: Tensor, random: BatchRandom) -> Tensor:
     """Turns, zooms and shifts; what lies outside is the reflection of what lies inside."""
     n = len(images)
-    chosen = _chosen(n, GEOMETRY, dice).float()
-    angle = dice.uniform(n, -_TURN, _TURN) * chosen
-    zoom = 1 + dice.uniform(n, -_ZOOM, _ZOOM) * chosen
-    x, y = (dice.uniform(n, -2 * _SHIFT, 2 * _SHIFT) * chosen for _ in range(2))
+    chosen = _chosen(n, GEOMETRY, random).float()
+    angle = random.uniform(n, -_TURN, _TURN) * chosen
+    zoom = 1 + random.uniform(n, -_ZOOM, _ZOOM) * chosen
+    x, y = (random.uniform(n, -2 * _SHIFT, 2 * _SHIFT) * chosen for _ in range(2))
     cos, sin = angle.cos() * zoom, angle.sin() * zoom
     matrix = torch.stack([cos, -sin, x, sin, cos, y], dim=1).view(n, 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _light(images: Tensor, dice: BatchRandom) -> Tensor:
+def _light(images: Tensor, random: BatchRandom) -> Tensor:
     """Brightness, contrast and saturation; some images lose all colour."""
     n = len(images)
 
     def factor(spread: float) -> Tensor:
-        return (1 + dice.uniform(n, -spread, spread) * chosen).view(n, 1, 1, 1)
+        return (1 + random.uniform(n, -spread, spread) * chosen).view(n, 1, 1, 1)
 
-    chosen = _chosen(n, LIGHT, dice).float()
-    brightness = (dice.uniform(n, -_BRIGHTNESS, _BRIGHTNESS) * chosen).view(n, 1, 1, 1)
+    chosen = _chosen(n, LIGHT, random).float()
+    brightness = (random.uniform(n, -_BRIGHTNESS, _BRIGHTNESS) * chosen).view(n, 1, 1, 1)
     contrast, saturation = factor(_CONTRAST), factor(_SATURATION)
-    saturation = torch.where(_chosen(n, GREY, dice).view(n, 1, 1, 1), 0.0, saturation)
+    saturation = torch.where(_chosen(n, GREY, random).view(n, 1, 1, 1), 0.0, saturation)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = (images - mean) * contrast + mean + brightness
     grey = (images * images.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
     return torch.lerp(grey.expand_as(images), images, saturation)
 
 
-def _lower_resolution(images: Tensor, dice: BatchRandom) -> Tensor:
+def _lower_resolution(images: Tensor, random: BatchRandom) -> Tensor:
     """Down to a few pixels and up again, in four steps of sizes."""
     n, _, height, width = images.shape
-    chosen = _chosen(n, RESOLUTION, dice)
-    step = dice.integers(n, 4)
+    chosen = _chosen(n, RESOLUTION, random)
+    step = random.integers(n, 4)
     result = images.clone()
     for number in range(4):
         rows = (chosen & (step == number)).nonzero().squeeze(1)
@@ -99,10 +99,10 @@ def _lower_resolution(images: Tensor, dice: BatchRandom) -> Tensor:
     return result
 
 
-def _compress(images: Tensor, dice: BatchRandom) -> Tensor:
+def _compress(images: Tensor, random: BatchRandom) -> Tensor:
     """The rounding of JPEG, in blocks of 8 x 8, without its coding."""
     n = len(images)
-    chosen, quality = _chosen(n, COMPRESSION, dice), dice.uniform(n, _WORST, _BEST)
+    chosen, quality = _chosen(n, COMPRESSION, random), random.uniform(n, _WORST, _BEST)
     rows = chosen.nonzero().squeeze(1)
     if not len(rows):
         return images
@@ -139,13 +139,13 @@ def _cosines(like: Tensor) -> Tensor:
     return cosines.to(like)
 
 
-def _hide(images: Tensor, dice: BatchRandom) -> Tensor:
+def _hide(images: Tensor, random: BatchRandom) -> Tensor:
     """A grey rectangle over a part."""
     n, _, height, width = images.shape
-    chosen = _chosen(n, HIDING, dice)
+    chosen = _chosen(n, HIDING, random)
 
     def inside(pixels: int) -> Tensor:  # [n,pixels]
-        side, middle = dice.uniform(n, 0.05, _HIDDEN), dice.uniform(n)
+        side, middle = random.uniform(n, 0.05, _HIDDEN), random.uniform(n)
         along = (torch.arange(pixels, device=images.device) + 0.5) / pixels
         return (along[None] - middle[:, None]).abs() < side[:, None] / 2
 

@@ -42,13 +42,13 @@ class Head(nn.Module):
         config: MarginConfig,
         classes: int,
         dimensions: int,
-        team: ProcessGroup | None = None,
+        group: ProcessGroup | None = None,
         std: float = 0.01,
     ) -> None:
         super().__init__()
-        self.config, self.team = config, team or ProcessGroup()
+        self.config, self.group = config, group or ProcessGroup()
         whole = torch.empty(classes, dimensions).normal_(0.0, std)
-        self.weight = nn.Parameter(whole[self.team.rank :: self.team.size].clone())
+        self.weight = nn.Parameter(whole[self.group.rank :: self.group.size].clone())
         self.register_buffer("norm_mean", torch.tensor(20.0))  # AdaFace's
         self.register_buffer("norm_std", torch.tensor(100.0))
 
@@ -74,13 +74,13 @@ class Head(nn.Module):
 
     def local_indices(self, labels: Tensor) -> Tensor:
         """Indices [N] of classes [N] among those of this process; -1 for those of others."""
-        mine = labels % self.team.size == self.team.rank
-        return torch.where(mine, labels // self.team.size, -1)
+        mine = labels % self.group.size == self.group.rank
+        return torch.where(mine, labels // self.group.size, -1)
 
     def loss(self, embeddings: Tensor, labels: Tensor, normal: Tensor | None = None) -> Tensor:
         """Cross-entropy [], mean over the whole batch, the same in all processes; arguments as of `logits`."""
         logits = self.logits(embeddings, labels, normal)
-        return _ShardedCrossEntropy.apply(logits, self.local_indices(labels), self.team)
+        return _ShardedCrossEntropy.apply(logits, self.local_indices(labels), self.group)
 
     def _margins(self, embeddings: Tensor, normal: Tensor | None) -> tuple[Tensor, Tensor]:
         """Added to the angle, and subtracted from the cosine, of the true class: [N] each."""
@@ -121,15 +121,15 @@ class _ShardedCrossEntropy(torch.autograd.Function):
     """Cross-entropy of logits of which every process holds some columns."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, indices: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
-        largest = team.largest(logits.detach().amax(dim=1))  # [N]
+    def forward(ctx, logits: Tensor, indices: Tensor, group: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
+        largest = group.largest(logits.detach().amax(dim=1))  # [N]
         exponents = (logits - largest[:, None]).exp()
-        total = team.sum(exponents.sum(dim=1))
+        total = group.sum(exponents.sum(dim=1))
         rows = (indices >= 0).nonzero().squeeze(1)
         true = logits.new_zeros(len(logits))
         true[rows] = logits[rows, indices[rows]]
         ctx.save_for_backward(exponents / total[:, None], rows, indices)
-        return (total.log() + largest - team.sum(true)).mean()
+        return (total.log() + largest - group.sum(true)).mean()
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
@@ -139,22 +139,22 @@ class _ShardedCrossEntropy(torch.autograd.Function):
         return result * (gradient / len(result)), None, None
 
 
-def gather_batch(embeddings: Tensor, team: ProcessGroup) -> Tensor:
+def gather_batch(embeddings: Tensor, group: ProcessGroup) -> Tensor:
     """The embeddings [n,D] of all processes, in the order of the whole batch: [n * size,D].
 
     Of the batch, process r has rows r, r + size, ... The gradient that comes back is that of the sum of what
     the processes make of them, times their number, as gradients are averaged over processes later.
     """
-    return _Gather.apply(embeddings, team) if team.size > 1 else embeddings
+    return _Gather.apply(embeddings, group) if group.size > 1 else embeddings
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, embeddings: Tensor, team: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.team = team
-        return team.interleaved(embeddings)
+    def forward(ctx, embeddings: Tensor, group: ProcessGroup) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.group = group
+        return group.interleaved(embeddings)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
-        team = ctx.team
-        return team.sum(gradient)[team.rank :: team.size] * team.size, None
+        group = ctx.group
+        return group.sum(gradient)[group.rank :: group.size] * group.size, None

@@ -102,10 +102,10 @@ def train_recognition(
     opened = None if teacher is None else open_teacher(Path(teacher), where, teacher_channels)
     settings = Settings.of(chosen, source, opened, seed, choose_precision(precision, where), where)
     measure = None if benchmarks is None else _measure(Path(benchmarks), where)
-    with process_group(where) as team:
-        training = Training(source, settings, where, team, opened, threads)
+    with process_group(where) as group:
+        training = Training(source, settings, where, group, opened, threads)
         run_training(training, Path(outdir), checkpoint_epochs, measure, eval_every)
-    return RecognitionRun(Path(outdir) / WEIGHTS, training.images, training.epoch, team.rank)
+    return RecognitionRun(Path(outdir) / WEIGHTS, training.images, training.epoch, group.rank)
 
 
 def _measure(benchmarks: Path, device: torch.device) -> Evaluate:
@@ -133,16 +133,16 @@ def run_training(
         BadInput: if the folder holds a run with other settings or another process fills it, or if a loss or
             the weights are not finite; the last checkpoint is kept then.
     """
-    recipe, team = training.settings.recipe, training.team
-    with claimed(outdir, team.rank, (WEIGHTS, EVALUATIONS, CURVES)):
+    recipe, group = training.settings.recipe, training.group
+    with claimed(outdir, group.rank, (WEIGHTS, EVALUATIONS, CURVES)):
         if (outdir / CHECKPOINT).exists():
             training.load(outdir / CHECKPOINT)
         total = training.total
         interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
-        report = MetricsLog(outdir / METRICS, team, training.images, _ADVICE)
-        evaluations = MetricsLog(outdir / EVALUATIONS, team, training.images, _ADVICE)
+        report = MetricsLog(outdir / METRICS, group, training.images, _ADVICE)
+        evaluations = MetricsLog(outdir / EVALUATIONS, group, training.images, _ADVICE)
         batches = training.batches.from_image(training.images)
-        with images_bar(training.images, total, team.rank) as bar:
+        with images_bar(training.images, total, group.rank) as bar:
             while training.images < total:
                 before, rate = training.images, recipe.rate(training.epoch)
                 report.add(training.step(*next(batches)))
@@ -152,7 +152,7 @@ def run_training(
                 if save or crossed_multiple(before, training.images, max(_REPORT, total // _MOST_LINES)):
                     report.write(training.images, {"epoch": training.epoch, "learning_rate": rate})
                 due = last or (evaluate_steps and training.images // recipe.batch % evaluate_steps == 0)
-                if evaluate is not None and due and team.rank == 0:
+                if evaluate is not None and due and group.rank == 0:
                     figures = evaluate(training.network.eval())
                     training.network.train()
                     evaluations.write(training.images, {"epoch": training.epoch, **figures})
@@ -165,7 +165,7 @@ def _save(training: Training, outdir: Path) -> None:
     """Weights and curves, then the checkpoint: what belongs to a checkpoint is there, or made again."""
     _check_finite(training, outdir)
     recipe = training.settings.recipe
-    if training.team.rank == 0:
+    if training.group.rank == 0:
         save_backbone(training.network, recipe.backbone, recipe.dimensions, training.about(), outdir / WEIGHTS)
         draw_curves(outdir / METRICS, outdir / EVALUATIONS, outdir / CURVES)
     training.save(outdir / CHECKPOINT)

@@ -27,7 +27,7 @@ from sface_data.training.checkpoint import check_settings, read_checkpoint, writ
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.random_numbers import BatchRandom
 
-_FORMAT = "sface_data.recognition training/1"
+_FORMAT = "sface_data.recognition training/2"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Training:
         source: what is trained on.
         settings: see there.
         device: where it is trained.
-        team: the processes that share the work.
+        group: the processes that share the work.
         teacher: whose embeddings are learned, where the recipe has a weight for it.
         threads: that decode ahead.
 
@@ -100,26 +100,26 @@ class Training:
         source: Source,
         settings: Settings,
         device: torch.device,
-        team: ProcessGroup,
+        group: ProcessGroup,
         teacher: Teacher | None = None,
         threads: int = 2,
     ) -> None:
         recipe = settings.recipe
-        _check(recipe, source, team, teacher)
-        self.settings, self.device, self.team, self.teacher = settings, device, team, teacher
+        _check(recipe, source, group, teacher)
+        self.settings, self.device, self.group, self.teacher = settings, device, group, teacher
         self.dtype = DTYPES[settings.precision]
-        self.batches = face_batches(source, recipe.batch, recipe.mirror, settings.seed, team, threads)
-        self.dice = BatchRandom(settings.seed, device, team.rank, team.size)
+        self.batches = face_batches(source, recipe.batch, recipe.mirror, settings.seed, group, threads)
+        self.random = BatchRandom(settings.seed, device, group.rank, group.size)
         torch.manual_seed(settings.seed)
         self.network = create_backbone(recipe.backbone, recipe.dimensions, recipe.dropout)
         self.head: Head | None = None
         if recipe.class_weight:
-            self.head = Head(recipe.margin, settings.classes, recipe.dimensions, team).to(device)
-        self.network = synchronise(self.network, device, team)
+            self.head = Head(recipe.margin, settings.classes, recipe.dimensions, group).to(device)
+        self.network = synchronise(self.network, device, group)
         self.network = on_device(self.network, device)
         for module in self.network.modules():
             if isinstance(module, Dropout):
-                module.uniform = lambda like: self.dice.uniform_like(like)
+                module.uniform = lambda like: self.random.uniform_like(like)
         self.optimizers = {"network": _descent(self.network, recipe)}
         if self.head is not None:
             self.optimizers["head"] = _descent(self.head, recipe)
@@ -146,16 +146,16 @@ class Training:
         recipe = self.settings.recipe
         images = network_input(pixels, self.device)
         if recipe.augment == "strong":
-            images = augment(images, self.dice)
+            images = augment(images, self.random)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             embeddings = self.network(images)
         loss, measured = self.loss(embeddings.float(), labels.to(self.device), images)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(self.epoch)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = recipe.rate(self.epoch)
         loss.backward()
-        self.team.average_gradients(self.network.parameters())
+        self.group.average_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -170,14 +170,14 @@ class Training:
             labels: of them, int64 [n].
             images: as the network has seen them, float32 [n,3,112,112].
         """
-        recipe, team = self.settings.recipe, self.team
+        recipe, group = self.settings.recipe, self.group
         loss, measured = embeddings.new_zeros([]), {}
         if self.head is not None:
             normal = None
             if recipe.margin.name == "elasticface":
-                normal = team.interleaved(self.dice.normal(len(labels)))
-            whole = gather_batch(embeddings, team)
-            entropy = self.head.loss(whole, team.interleaved(labels), normal)
+                normal = group.interleaved(self.random.normal(len(labels)))
+            whole = gather_batch(embeddings, group)
+            entropy = self.head.loss(whole, group.interleaved(labels), normal)
             loss = loss + recipe.class_weight * entropy
             measured["cross_entropy"] = entropy.detach()
         if self.teacher is not None:
@@ -192,16 +192,16 @@ class Training:
         if self.head is not None:  # as one process would hold it
             momentum = self.optimizers["head"].state_dict()["state"]
             head = dict(self.head.state_dict())
-            head["weight"] = self.team.all_rows(self.head.weight, self.settings.classes)
+            head["weight"] = self.group.all_rows(self.head.weight, self.settings.classes)
             if momentum:
-                head["velocity"] = self.team.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
-        if self.team.rank == 0:
+                head["velocity"] = self.group.all_rows(momentum[0]["momentum_buffer"], self.settings.classes)
+        if self.group.rank == 0:
             content = {
                 "images": self.images,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizers["network"].state_dict(),
                 "head": head,
-                "dice": self.dice.state,
+                "random": self.random.state,
             }
             write_checkpoint(path, _FORMAT, dataclasses.asdict(self.settings), content)
 
@@ -216,9 +216,9 @@ class Training:
         self.images = content["images"]
         self.network.load_state_dict(content["network"])
         self.optimizers["network"].load_state_dict(content["optimizer"])
-        self.dice.state = content["dice"]
+        self.random.state = content["random"]
         if self.head is not None:
-            mine = slice(self.team.rank, None, self.team.size)
+            mine = slice(self.group.rank, None, self.group.size)
             head = content["head"]
             momentum = head.pop("velocity", None)
             self.head.load_state_dict({**head, "weight": head["weight"][mine]})
@@ -254,10 +254,10 @@ def check_teacher(recipe: Recipe, given: bool) -> None:
         )
 
 
-def _check(recipe: Recipe, source: Source, team: ProcessGroup, teacher: Teacher | None) -> None:
-    if recipe.batch % team.size or recipe.batch // team.size < 2:
+def _check(recipe: Recipe, source: Source, group: ProcessGroup, teacher: Teacher | None) -> None:
+    if recipe.batch % group.size or recipe.batch // group.size < 2:
         raise BadInput(
-            f"the batch is {recipe.batch}; it must be a multiple of the {team.size} processes, with at least two "
+            f"the batch is {recipe.batch}; it must be a multiple of the {group.size} processes, with at least two "
             "images for each"
         )
     if recipe.class_weight and len(source) == len(source.class_names):

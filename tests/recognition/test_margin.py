@@ -118,9 +118,9 @@ def test_cross_entropy_is_torchs() -> None:
 
 
 def test_fresh_weights_do_not_depend_on_the_processes() -> None:
-    def fresh(team: ProcessGroup) -> torch.Tensor:
+    def fresh(group: ProcessGroup) -> torch.Tensor:
         torch.manual_seed(5)
-        return Head(MarginConfig(), 7, 4, team).weight.detach()
+        return Head(MarginConfig(), 7, 4, group).weight.detach()
 
     whole = fresh(ProcessGroup())
     for rank in range(3):
@@ -133,28 +133,28 @@ sys.path.insert(0, sys.argv[1])
 from test_margin import sharded
 from sface_data.training.distributed import process_group
 torch.set_num_threads(1)
-with process_group(torch.device("cpu")) as team:
-    result = sharded(team)
-    if team.rank == 0:
+with process_group(torch.device("cpu")) as group:
+    result = sharded(group)
+    if group.rank == 0:
         torch.save(result, sys.argv[2])
 """
 
 
-def sharded(team: ProcessGroup) -> dict[str, torch.Tensor]:
+def sharded(group: ProcessGroup) -> dict[str, torch.Tensor]:
     """Loss and gradients of each head on one batch, put together from all processes."""
     result = {}
     for name in MARGINS:
         torch.manual_seed(3)
         whole, normal = torch.randn(6, 5), torch.randn(6)
         labels = torch.tensor([0, 3, 6, 6, 2, 5])
-        head = Head(MarginConfig(name, margin=SIZES[name]), 7, 5, team)
-        mine = whole[team.rank :: team.size].clone().requires_grad_()
-        loss = head.loss(gather_batch(mine, team), labels, normal)
+        head = Head(MarginConfig(name, margin=SIZES[name]), 7, 5, group)
+        mine = whole[group.rank :: group.size].clone().requires_grad_()
+        loss = head.loss(gather_batch(mine, group), labels, normal)
         loss.backward()
         result[f"{name} loss"] = loss.detach()
-        result[f"{name} weight"] = team.all_rows(head.weight.grad, 7)
+        result[f"{name} weight"] = group.all_rows(head.weight.grad, 7)
         # Averaged over processes it is that of the whole batch.
-        result[f"{name} embeddings"] = team.interleaved(mine.grad) / team.size
+        result[f"{name} embeddings"] = group.interleaved(mine.grad) / group.size
     return result
 
 

@@ -57,10 +57,10 @@ def small(objective: str, **changes: object) -> Recipe:
     return dataclasses.replace(recipe_of(objective, "tiny"), **{"dimensions": 8, "batch": 8, **changes})
 
 
-def training_of(faces: Source, recipe: Recipe, team: ProcessGroup | None = None, threads: int = 1) -> Training:
+def training_of(faces: Source, recipe: Recipe, group: ProcessGroup | None = None, threads: int = 1) -> Training:
     settings = Settings(recipe, 3, "fp32", "cpu", len(faces.class_names), len(faces), "digest", "mirror")
     teacher = Mirror() if recipe.teacher_weight else None
-    return Training(faces, settings, CPU, team or ProcessGroup(), teacher, threads)
+    return Training(faces, settings, CPU, group or ProcessGroup(), teacher, threads)
 
 
 def advance(training: Training, steps: int) -> list[dict[str, torch.Tensor]]:
@@ -72,7 +72,7 @@ def advance(training: Training, steps: int) -> list[dict[str, torch.Tensor]]:
 
 def everything(training: Training) -> dict[str, torch.Tensor]:
     """All tensors that the next step depends on, by name."""
-    found = {"images": torch.tensor(training.images), "dice": training.dice.state}
+    found = {"images": torch.tensor(training.images), "random": training.random.state}
     found |= {f"network.{key}": value for key, value in training.network.state_dict().items()}
     if training.head is not None:
         found |= {f"head.{key}": value for key, value in training.head.state_dict().items()}
@@ -187,9 +187,9 @@ def test_every_face_is_shown_once_a_pass(faces: Source) -> None:
 
 def test_batches_depend_on_neither_threads_nor_processes(faces: Source) -> None:
     def first(
-        team: ProcessGroup, threads: int, begin: int = 0, count: int = 8
+        group: ProcessGroup, threads: int, begin: int = 0, count: int = 8
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        batches = face_batches(faces, 10, 0.5, 7, team, threads).from_image(begin)  # passes meet inside a batch
+        batches = face_batches(faces, 10, 0.5, 7, group, threads).from_image(begin)  # passes meet inside a batch
         found = [next(batches) for _ in range(count)]
         batches.close()
         return torch.stack([pixels for pixels, _ in found]), torch.stack([labels for _, labels in found])
@@ -297,8 +297,8 @@ sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from test_train import CPU, SHARED, open_source, run_training, training_of
 from sface_data.training.distributed import process_group
-with process_group(CPU) as team:
-    run_training(training_of(open_source(Path(sys.argv[2])), SHARED, team), Path(sys.argv[3]))
+with process_group(CPU) as group:
+    run_training(training_of(open_source(Path(sys.argv[2])), SHARED, group), Path(sys.argv[3]))
 """
 SHARED = small("cls-kt", augment="strong", margin=MarginConfig("elasticface"), epochs=1 / 3)  # two steps
 
@@ -313,7 +313,7 @@ def test_two_processes_are_one_with_the_full_batch(
     theirs.load(tmp_path / "run" / CHECKPOINT)
     expected, found = everything(alone), everything(theirs)
     assert expected.keys() == found.keys()
-    assert torch.equal(found.pop("dice"), expected.pop("dice"))
+    assert torch.equal(found.pop("random"), expected.pop("random"))
     for name, value in expected.items():
         assert torch.allclose(found[name].float(), value.float(), rtol=1e-2, atol=1e-4), name
     weights = load_backbone(tmp_path / "run" / WEIGHTS).network.state_dict()
