@@ -78,7 +78,7 @@ class Size:
 SIZES = {
     "full": Size(500, (10, 20, 40, 60), seeds=3, shown=120_000, crowd=Crowd(150)),
     "half": Size(200, (10, 20, 40, 60), seeds=3, shown=24_000, crowd=Crowd(80)),
-    "test": Size(2, (2, 4), seeds=1, shown=8, crowd=Crowd(10, people=2, images=2, mated=1), batch=8),
+    "test": Size(2, (2, 4), seeds=1, shown=32, crowd=Crowd(10, people=2, images=2, mated=1), batch=8),
 }
 
 
