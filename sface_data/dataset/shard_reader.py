@@ -40,7 +40,8 @@ def scan_shard(path: Path) -> Iterator[Entry]:
     """Yields the samples of a tar in order, headers only.
 
     As in WebDataset, the key is the name up to the first dot of its last part, the extension all after that
-    dot, in lower case.
+    dot, in lower case; `./` before the name does not count. What archivers put in of themselves (`._x`,
+    `.DS_Store`, `__MACOSX/`) and hidden files are passed over.
 
     Raises:
         BadInput: for a file that is not an uncompressed tar or ends early, a link, a device or a sparse file, an
@@ -62,7 +63,7 @@ def scan_shard(path: Path) -> Iterator[Entry]:
                 end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
                 if info.size < 0:
                     raise BadInput(f"{path}: {info.name!r} has a negative size; get or make the file again")
-                if info.isdir():
+                if info.isdir() or _is_hidden(info.name):
                     continue
                 name, extension = _split(path, info)
                 if name != key:
@@ -103,6 +104,18 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
     return file.read(member.size)
 
 
+def _plain(name: str) -> str:
+    """A name without `./` before it."""
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
+
+
+def _is_hidden(name: str) -> bool:
+    parts = _plain(name).split("/")
+    return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
+
+
 def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
     if not info.isreg() or info.issparse():
         raise BadInput(
@@ -110,6 +123,6 @@ def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
         )
     if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
         raise BadInput(f"{path}: {info.name!r} points out of its folder; a shard must not")
-    folder, slash, name = info.name.rpartition("/")
+    folder, slash, name = _plain(info.name).rpartition("/")
     stem, _, extension = name.partition(".")
     return folder + slash + stem, extension.lower()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
-from sface_data.faces.shard_source import LABEL_FIELDS
+from sface_data.faces.shard_labels import LABEL_FIELDS
 from sface_data.io.files import os_errors_as_bad_input, read_bytes
 
 

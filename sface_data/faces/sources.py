@@ -10,6 +10,7 @@ their names, numbers by value; the names are what links classes of different sou
 """
 
 import glob
+import re
 from pathlib import Path
 
 from sface_data.errors import BadInput
@@ -21,6 +22,9 @@ from sface_data.faces.shard_source import ShardSource
 from sface_data.io.files import os_errors_as_bad_input
 
 EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
+_PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
+_MOST_SHARDS = 1_000_000
 _DATASETS_FILES = ("dataset_info.json", "dataset_dict.json")
 
 
@@ -49,6 +53,8 @@ def _open(path: Path) -> Source:
         return RecordSource(path)
     if path.is_file():
         return ShardSource(path, [path])  # the reader says so if it is no tar
+    if _BRACES.search(str(path)):
+        return ShardSource(path, [Path(name) for name in _expanded(str(path))])
     if glob.has_magic(str(path)):
         shards = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not shards:
@@ -57,17 +63,38 @@ def _open(path: Path) -> Source:
     raise BadInput(f"{path}: does not exist")
 
 
+def _expanded(pattern: str) -> list[str]:
+    """The names that a pattern with braces stands for, as a shell has them: `{000..012}`, `{a,b}`."""
+    found = _BRACES.search(pattern)
+    if found is None:
+        return [pattern]
+    first, last, listed = found.groups()
+    if listed is None:
+        if not 0 <= int(last) - int(first) < _MOST_SHARDS:
+            raise BadInput(f"{pattern}: {first}..{last} is no range of shards")
+        parts = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    else:
+        parts = listed.split(",")
+    names = [pattern[: found.start()] + part + pattern[found.end() :] for part in parts]
+    return [each for name in names for each in _expanded(name)]
+
+
 def _open_folder(path: Path) -> Source:
     if (path / EMBEDDINGS_INDEX).is_file():
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with os_errors_as_bad_input(path):
         records = sorted(path.glob("*.rec"))
         shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))
+        packed = next((file for end in _PACKED for file in sorted(path.glob(f"*{end}"))), None)
         tables = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
     if len(records) > 1:
         raise BadInput(f"{path}: holds {len(records)} .rec files; name one, such as {records[0]}")
     if records:
         return RecordSource(records[0])
+    if packed is not None:
+        raise BadInput(
+            f"{packed}: a compressed tar, of which no part can be read alone; unpack it (gunzip, unzstd)"
+        )
     if shards:
         return ShardSource(path, shards)
     if tables or any((path / name).is_file() for name in _DATASETS_FILES):

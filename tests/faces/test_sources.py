@@ -65,6 +65,12 @@ def test_classes_are_numbered_by_value_and_then_by_name() -> None:
     assert indices.tolist() == [1, 0]
 
 
+def npy(value: object) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(value))
+    return buffer.getvalue()
+
+
 OTHERS = {
     "json number": [
         ("a.jpg", picture()),
@@ -81,6 +87,49 @@ OTHERS = {
     "txt": [("a.txt", b"7\n"), ("a.webp", picture()), ("b.txt", b"9"), ("b.webp", picture())],
     "folder": [("7/a.jpg", picture()), ("9/a.jpg", picture())],
     "prefix": [("7_0.png", picture()), ("9_0.png", picture())],
+    "label.cls": [
+        ("000000_000000.label.cls", b"7"),
+        ("000000_000000.jpg", picture()),
+        ("000000_000001.label.cls", b"9"),
+        ("000000_000001.jpg", picture()),
+    ],
+    "json id": [
+        ("0_0.jpg", picture()),
+        ("0_0.json", b'{"id": 7}'),
+        ("0_1.jpg", picture()),
+        ("0_1.json", b'{"id": 9}'),
+    ],
+    "json alone": [("a.jpg", picture()), ("a.json", b"7"), ("b.jpg", picture()), ("b.json", b"9")],
+    "floats": [("a.jpg", picture()), ("a.cls", b"7.0"), ("b.jpg", picture()), ("b.cls", b"9.0\n")],
+    "json float": [
+        ("a.jpg", picture()),
+        ("a.json", b'{"label": 7.0}'),
+        ("b.jpg", picture()),
+        ("b.json", b'{"label": 9.0}'),
+    ],
+    "npy": [("0_0.npy", npy(7)), ("0_0.jpg", picture()), ("0_1.npy", npy(9)), ("0_1.jpg", picture())],
+    "label.npy": [
+        ("0_0.label.npy", npy([7])),
+        ("0_0.jpg", picture()),
+        ("0_1.label.npy", npy([9])),
+        ("0_1.jpg", picture()),
+    ],
+    "label.txt": [("a.label.txt", b"7"), ("a.jpg", picture()), ("b.label.txt", b"9"), ("b.jpg", picture())],
+    "folder of a set": [("casia/7/a.jpg", picture()), ("casia/9/a.jpg", picture())],
+    "folder here": [("./7/a.jpg", picture()), ("./9/a.jpg", picture())],
+    "prefix here": [("./7_0.jpg", picture()), ("./9_0.jpg", picture())],
+    "hidden members": [
+        (".DS_Store", b"x"),
+        ("README.md", b"x"),
+        ("._a.jpg", b"x"),
+        ("a.jpg", picture()),
+        ("._a.cls", b"x"),
+        ("a.cls", b"7"),
+        ("__MACOSX/._b.jpg", b"x"),
+        ("b.jpg", picture()),
+        ("b.cls", b"9"),
+        ("LICENSE", b"x"),
+    ],
     "dotted image": [("a.face.jpg", picture()), ("a.cls", b"7"), ("b.face.jpg", picture()), ("b.cls", b"9")],
 }
 
@@ -118,6 +167,22 @@ BAD_SHARDS = {
         ("b.jpg", b""),
     ],
     "no labelled faces": [],
+    "its other members are pyd": [("0_0.pyd", b"x"), ("0_0.jpg", b"")],
+    "'0_0' does not tell its class: its other members are json": [
+        ("0_0.json", b'{"width": 3}'),
+        ("0_0.jpg", b""),
+    ],
+    "a caption and not a class": [("a.txt", b"a photo of a smiling man"), ("a.jpg", b"")],
+    "its .txt is different in each of its 3 samples": [
+        (f"{name}.{end}", data) for name in "abc" for end, data in (("txt", name.encode()), ("jpg", b""))
+    ],
+    "'id' in its .json is different in each of its 3 samples": [
+        (f"{n}.{end}", data) for n in range(3) for end, data in (("json", f'{{"id": {n}}}'.encode()), ("jpg", b""))
+    ],
+    "two folders are called '1': a/1 and b/1": [("a/1/x.jpg", b""), ("b/1/x.jpg", b"")],
+    "has several labels, label.cls, identity": [("a.label.cls", b"0"), ("a.identity", b"1"), ("a.jpg", b"")],
+    "is '0.5', not a class number": [("a.cls", b"0.5"), ("a.jpg", b"")],
+    "the label.npy of the sample 'a' is no array": [("a.label.npy", b"x"), ("a.jpg", b"")],
 }
 
 
@@ -139,11 +204,34 @@ def test_links_and_devices_in_a_shard_are_refused(tmp_path: Path, kind: bytes) -
         open_source(tmp_path / "faces.tar")
 
 
-def test_a_key_in_two_shards_is_one_sentence(tmp_path: Path, tar: Tar) -> None:
-    for name in ("one.tar", "two.tar"):
-        tar(tmp_path / name, [("a.jpg", b""), ("a.cls", b"0")])
-    with pytest.raises(BadInput, match=r"two\.tar: the key 'a' is also in .*one\.tar"):
+def test_keys_that_come_again_in_another_shard_get_its_name(tmp_path: Path, tar: Tar) -> None:
+    for number, name in enumerate(("one.tar", "two.tar")):
+        tar(tmp_path / name, [("a.jpg", picture(number)), ("a.cls", b"%d" % number)])
+    source = open_source(tmp_path)
+    assert [face.key for face in source] == ["a", "two:a"]
+    assert [face.data for face in source] == [picture(0), picture(1)]
+    with pytest.raises(
+        BadInput, match=r"one\.tar: the key 'one:a' is also in another shard; give each shard once"
+    ):
+        open_source(tmp_path / "{one,one,one}.tar")
+
+
+def test_numbers_of_shards_in_keys_are_no_classes(tmp_path: Path, tar: Tar) -> None:
+    for number in range(2):
+        tar(tmp_path / f"train-{number:05d}.tar", [(f"{number:05d}_{n:04d}.jpg", b"") for n in range(3)])
+    with pytest.raises(BadInput, match="its keys begin with the number of the shard, and nothing else tells"):
         open_source(tmp_path)
+
+
+def test_braces_stand_for_shards(tmp_path: Path, tar: Tar) -> None:
+    for number in (8, 9, 10):
+        tar(tmp_path / f"{number:03d}.tar", [(f"p{number}_0.jpg", picture())])
+    assert open_source(tmp_path / "{008..010}.tar").class_names == ("p10", "p8", "p9")
+    assert open_source(tmp_path / "0{08,10}.tar").class_names == ("p10", "p8")
+    with pytest.raises(BadInput, match=r"011\.tar: No such file"):
+        open_source(tmp_path / "{008..011}.tar")
+    with pytest.raises(BadInput, match=r"9\.\.1 is no range of shards"):
+        open_source(tmp_path / "{9..1}.tar")
 
 
 def test_a_shard_that_is_cut_off_or_compressed_is_one_sentence(tmp_path: Path, tar: Tar) -> None:
@@ -155,6 +243,8 @@ def test_a_shard_that_is_cut_off_or_compressed_is_one_sentence(tmp_path: Path, t
     (tmp_path / "faces.tar.gz").write_bytes(b"\x1f\x8b" + data)
     with pytest.raises(BadInput, match=r"faces\.tar\.gz: not a readable uncompressed tar"):
         open_source(tmp_path / "faces.tar.gz")
+    with pytest.raises(BadInput, match=r"faces\.tar\.gz: a compressed tar.*unpack it"):
+        open_source(tmp_path)
 
 
 def make_folder(root: Path, **images: bytes) -> Path:

@@ -114,5 +114,5 @@ def test_shards_without_labels(tmp_path: Path, run: Run) -> None:
         writer.write({"__key__": "photo", "jpg": b"\xff\xd8\xff"})
     code, stderr = train(run, tmp_path / "faces.tar", tmp_path / "run", "cls")
     assert code == 2
-    assert "does not tell its class: no cls, json or txt" in stderr
+    assert "does not tell its class: it has no other member" in stderr
     assert len(stderr.splitlines()) == 1
