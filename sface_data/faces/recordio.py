@@ -71,6 +71,16 @@ class RecordFile:
         flag, label, _, _ = _HEADER.unpack_from(start)
         return struct.unpack_from("<f", start, _HEADER.size)[0] if flag else label
 
+    def end(self, index: int) -> int:
+        """Where the record at `index` ends, padded. Raises as `read` does."""
+        offset = int(self.offsets[index])
+        where = f"{self.file.path}: record {self.numbers[index]}"
+        while True:
+            flag, length = self._words(offset, where)
+            offset += _WORDS.size + length + -length % 4
+            if flag in (0, 3):
+                return offset
+
     def _join(self, offset: int, where: str) -> bytes:
         parts = []
         while True:
@@ -155,8 +165,9 @@ def open_labelled(path: Path) -> LabelledRecords:
     """The images of a `.rec` file with their labels, found without reading the images.
 
     Raises:
-        BadInput: as `open_records` and `RecordFile.read`, and for labels that are no class numbers, or that
-            go beyond the number of classes in the file `property`.
+        BadInput: as `open_records` and `RecordFile.read`; for records that the `.idx` does not list, and fewer
+            images than record 0 says there are; for labels that are no class numbers, or that go beyond the number
+            of classes in the file `property`.
     """
     records = open_records(path)
     first = records.read(0)
@@ -164,6 +175,9 @@ def open_labelled(path: Path) -> LabelledRecords:
     if len(first.labels) == 2 and not first.image:  # where the images end
         indices = indices[(records.numbers > records.numbers[0]) & (records.numbers < first.labels[0])]
     labels = np.array([_label(records, int(index)) for index in indices], np.int64)
+    if len(first.labels) == 2 and not first.image:
+        _check_count(records, len(labels), first.labels[0])
+    _check_listed(records)
     classes = _number_of_classes(path.with_name("property"))
     if classes is not None and len(labels) and labels.max() >= classes:
         number = records.numbers[indices[labels.argmax()]]
@@ -171,6 +185,30 @@ def open_labelled(path: Path) -> LabelledRecords:
             f"{path}: record {number} has label {labels.max()}, but `property` says there are {classes} classes"
         )
     return LabelledRecords(records, labels, indices)
+
+
+def _check_count(records: RecordFile, count: int, stop: float) -> None:
+    """Raises BadInput if there are not as many images as record 0 says: all up to the record `stop`."""
+    declared = max(stop - 1 - records.numbers[0], 0)
+    if count != declared:
+        raise BadInput(
+            f"{records.file.path}: its first record says that there are {declared:,.0f} images, and {count:,} are "
+            "there; get or make the file and its .idx again"
+        )
+
+
+def _check_listed(records: RecordFile) -> None:
+    """Raises BadInput if there are bytes in the file that no record of the `.idx` covers."""
+    covered = 0
+    for index in np.argsort(records.offsets, kind="stable").tolist():
+        if records.offsets[index] != covered:
+            break
+        covered = records.end(index)
+    if covered < records.file.size:
+        raise BadInput(
+            f"{records.file.path}: at byte {covered} is something that its .idx does not list; make the .idx "
+            "again, or remove it to read the .rec without it"
+        )
 
 
 def _label(records: RecordFile, index: int) -> int:

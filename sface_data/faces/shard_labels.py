@@ -101,19 +101,17 @@ def check_not_shards(path: Path, found: Labels, labels_of_shard: Sequence[tuple[
     """Raises BadInput if the beginnings of keys are the numbers of the shards (`SHARD_SAMPLE`), not classes."""
     if not found.where.endswith("'_'"):
         return
-    if all(
-        len(labels) == 1 and _number(str(next(iter(labels)))) == _number(shard.stem)
-        for shard, labels in labels_of_shard
-    ):
+    if all(labels == {_first_number(shard, labels)} for shard, labels in labels_of_shard):
         raise BadInput(
             f"{path}: its keys begin with the number of the shard, and nothing else tells the class; say it in a "
             "member .cls, or as `label` in its .json"
         )
 
 
-def _number(name: str) -> str:
-    """The digits at the end of a name, without zeros before them."""
-    return name[len(name.rstrip("0123456789")) :].lstrip("0")
+def _first_number(shard: Path, labels: set[Label]) -> Label | None:
+    """The label of a shard that is the number at the end of its name, however many zeros are before either."""
+    number = shard.stem[len(shard.stem.rstrip("0123456789")) :].lstrip("0")
+    return next((label for label in labels if str(label).isdecimal() and str(label).lstrip("0") == number), None)
 
 
 def _check_folders(path: Path, keys: Sequence[str]) -> None:

@@ -135,3 +135,32 @@ def test_a_property_that_does_not_fit_is_one_sentence(tmp_path: Path, text: str,
     (tmp_path / "property").write_text(text)
     with pytest.raises(BadInput, match=sentence):
         open_labelled(tmp_path / "train.rec")
+
+
+def test_fewer_images_than_the_file_says_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "train.rec"
+    write_records(path, FACES)
+    lines = path.with_suffix(".idx").read_text().splitlines(keepends=True)
+    for kept in (lines[:3], lines[:2] + lines[3:]):  # cut, and with a hole
+        path.with_suffix(".idx").write_text("".join(kept))
+        with pytest.raises(
+            BadInput, match=r"train\.rec: its first record says that there are 4 images, and [23] are"
+        ):
+            open_labelled(path)
+    path.with_suffix(".idx").unlink()
+    path.write_bytes(path.read_bytes()[: int(lines[3].split()[1])])  # cut between two records
+    with pytest.raises(BadInput, match=r"there are 4 images, and 2 are there; get or make"):
+        open_labelled(path)
+
+
+@pytest.mark.parametrize("listed", [[0, 1], [0, 2], [1, 2]], ids=["cut", "hole", "no first"])
+def test_records_that_the_index_does_not_list_are_one_sentence(tmp_path: Path, listed: list[int]) -> None:
+    path = tmp_path / "plain.rec"
+    parts = [record(packed(b"a", 4)), split_record(packed(b"b" * 4 + MAGIC, 2)), record(packed(b"c", 1))]
+    path.write_bytes(b"".join(parts))
+    starts = [0, *itertools.accumulate(map(len, parts))]
+    path.with_suffix(".idx").write_text("".join(f"{number}\t{starts[number]}\n" for number in listed))
+    with pytest.raises(BadInput, match=r"plain\.rec: at byte \d+ is something that its \.idx does not list"):
+        open_labelled(path)
+    path.with_suffix(".idx").write_text("".join(f"{number}\t{starts[number]}\n" for number in range(3)))
+    assert open_labelled(path).labels.tolist() == [4, 2, 1]
