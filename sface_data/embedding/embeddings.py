@@ -1,7 +1,8 @@
 """Sets of faces as vectors, and the Parquet files that hold them."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,8 @@ class EmbeddingSet:
     def save(self, path: Path) -> None:
         """Writes one Parquet file, atomically: columns `key`, `class_name`, `image_sha256`, `vector`.
 
-        Digests and names of the classes are JSON in the metadata of the schema, under `sface_data`.
+        Digests and names of the classes are JSON in the metadata of the schema, under `sface_data`, with a digest
+        of all that is in the file.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -125,12 +127,21 @@ class EmbeddingSet:
             "detector_sha256": self.detector_sha256,
             "left_out": [asdict(face) for face in self.left_out],
         }
+        facts["content_sha256"] = self._content_sha256(facts)
         table = pa.table(columns, names=list(_COLUMNS))
         table = table.replace_schema_metadata({_METADATA: canonical_json(facts).encode()})
         with atomic_write(path) as file:
             pq.write_table(
                 table, file, use_dictionary=["class_name"], compression="none", write_page_checksum=True
             )
+
+    def _content_sha256(self, facts: Mapping[str, Any]) -> str:
+        """Digest of every value in a file of this set: pages have checksums, what is around them has none."""
+        digest = hashlib.sha256(canonical_json({**facts, "content_sha256": None}).encode())
+        digest.update(canonical_json([self.keys, self.image_sha256, self.vectors.shape]).encode())
+        digest.update(np.ascontiguousarray(self.class_index, "<i8").data)
+        digest.update(np.ascontiguousarray(self.vectors, "<f4").data)
+        return digest.hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> "EmbeddingSet":
@@ -148,10 +159,21 @@ class EmbeddingSet:
                 facts = json.loads((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:
                     raise BadInput(f"its format is {facts['format']!r}; this version reads {_FORMAT!r}")
-                return _from_table(table, facts)
+                found = _from_table(table, facts)
+                if found._content_sha256(facts) != facts["content_sha256"]:
+                    raise BadInput("it was changed since it was written; make it again")
+                return found
             except BadInput as error:
                 raise BadInput(f"{path}: {error}") from error
-            except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (
+                pa.ArrowException,
+                OSError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+            ) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise BadInput(
                     f"{path}: not a file of embeddings made by sface-data ({reason}); make it again"

@@ -24,6 +24,9 @@ _LITERALS = {
 }  # fmt: skip
 _OLD_STRINGS = ("BINSTRING", "SHORT_BINSTRING")  # of Python 2: bytes
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MADE = {*_TUPLES, "TUPLE", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET", "LIST", "DICT", "REDUCE", "NEWOBJ"}
+_NOTED = {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}
+_MOST_MADE = 2_000_000  # objects, each of which takes a byte of the file and a hundred of memory
 _NAMES = reprlib.Repr()
 _NAMES.maxstring = 120
 
@@ -127,10 +130,15 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.made = 0
 
     def do(self, opcode: str, argument: Any) -> None:
         """One opcode. Raises IndexError, KeyError or TypeError where it does not fit the stack."""
         stack = self.stack
+        if opcode in _MADE or opcode in _NOTED or opcode == "MARK":
+            self.made += 1
+            if self.made > _MOST_MADE:
+                raise Refused("millions of objects")
         if opcode in _CONSTANTS:
             stack.append(_CONSTANTS[opcode])
         elif opcode in _LITERALS:

@@ -1,9 +1,9 @@
 """What a training run measured, as a picture."""
 
-import json
 from pathlib import Path
 
-from sface_data.io.files import atomic_write, os_errors_as_bad_input
+from sface_data.io.files import atomic_write
+from sface_data.training.metrics_log import read_lines
 
 _LEFT_OUT = ("kimg", "epoch", "images_per_second")
 
@@ -40,5 +40,5 @@ def draw_curves(metrics: Path, evaluations: Path, path: Path) -> None:
 def _lines(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
-    with os_errors_as_bad_input(path):
-        return [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [said for _, said in read_lines(path, "epoch")]
+    return [{name: value for name, value in said.items() if isinstance(value, (int, float))} for said in lines]

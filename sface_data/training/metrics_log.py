@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,9 +36,7 @@ class MetricsLog:
         self._since = images
         self._clock = time.perf_counter()
         if path.exists() and group.rank == 0:
-            with os_errors_as_bad_input(path):
-                lines = path.read_text().splitlines()
-            kept = [line for line in lines if round(json.loads(line)["kimg"] * 1000) <= images]
+            kept = [line for line, found in read_lines(path) if round(found["kimg"] * 1000) <= images]
             write_text(path, "".join(f"{line}\n" for line in kept))
 
     def add(self, measured: Mapping[str, Tensor]) -> None:
@@ -75,6 +74,28 @@ class MetricsLog:
             with os_errors_as_bad_input(self._path), self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         return line
+
+
+def read_lines(path: Path, name: str = "kimg") -> list[tuple[str, dict[str, Any]]]:
+    """The lines of a file of metrics, each as it stands and as what it says.
+
+    A line that is broken, as by a stop or an editor, or that has no finite number called `name`, is left out.
+    """
+    with os_errors_as_bad_input(path):
+        lines = path.read_text(errors="replace").splitlines()
+    found = []
+    for line in lines:
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(said, dict) and _is_number(said.get(name)):
+            found.append((line, said))
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < 1e15  # NaN is not
 
 
 def images_bar(images: int, total: int, rank: int) -> tqdm:

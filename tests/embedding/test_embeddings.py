@@ -87,6 +87,21 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
         EmbeddingSet.load(tmp_path / "b.parquet")
 
 
+def test_each_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    made = a_set(left_out=(LeftOut("k/9", "10", C, "no face found"),))
+    made.save(path)
+    whole = path.read_bytes()
+    found = 0
+    for at in range(0, len(whole), 9):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        try:
+            assert same(EmbeddingSet.load(path), made), f"byte {at}"
+        except BadInput:
+            found += 1
+    assert found > len(whole) // 36
+
+
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     table = pq.read_table
     path = tmp_path / "a.parquet"

@@ -25,6 +25,16 @@ def test_lines_behind_the_checkpoint_are_dropped_and_no_others(tmp_path: Path) -
     assert (lines[0]["loss"], lines[0]["epoch"]) == (0.333333, 0.5)
 
 
+@pytest.mark.parametrize(
+    "broken", [b'{"kimg": 0.0', b"null", b"[1]", b'{"kimg": "x"}', b'{"kimg": NaN}', b"\xff", b"[" * 9999]
+)
+def test_a_broken_line_stops_nothing(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"kimg": 0.1}\n' + broken + b'\n{"kimg": 0.2}\n')
+    MetricsLog(path, ProcessGroup(), 200, "")
+    assert path.read_text() == '{"kimg": 0.1}\n{"kimg": 0.2}\n'
+
+
 def test_what_is_not_finite_is_an_error_with_advice(tmp_path: Path) -> None:
     report = MetricsLog(tmp_path / "metrics.jsonl", ProcessGroup(), 0, "try less")
     report.add({"loss": torch.tensor(1.0), "gradient_norm": torch.tensor(float("inf"))})
