@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from sface_data.audit.run import run_audit
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.io.files import sha256_of_file
@@ -122,3 +123,12 @@ def test_a_folder_that_holds_trained_classes(dataset: Path, golden: Path, run: R
     assert code == 2 and "holds another data set" in err and "identities.seed: 0, not None" in err
     assert (dataset / "manifest.json").read_bytes() == before
     assert "identities" not in json.loads(before)
+
+
+def test_the_audit_takes_no_drawn_label_for_a_training_person(
+    new: Path, golden: Path, dataset: Path, embedder_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    outcome = run_audit(
+        new, dataset, tmp_path / "audit", embedder=[embedder_file(tmp_path / "judge.onnx")], policy="paper"
+    )
+    assert not outcome.sets.labels_related and outcome.certificate.verdict != "pass"

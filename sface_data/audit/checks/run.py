@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sface_data.audit.checks import exposure, judge, linkage, membership, neighbours, same_label
+from sface_data.audit.checks import exposure, judge, linkage, membership, nearest_person, neighbours, same_label
 from sface_data.audit.checks.files import IDENTICAL_FILES
 from sface_data.audit.checks.kind import TRIALS, CheckContext, CheckKind, bonferroni_level
 from sface_data.audit.checks.neighbours import PIXEL_DUPLICATES
@@ -19,6 +19,7 @@ from sface_data.audit.verdict import JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, Check, 
 JUDGED: tuple[CheckKind, ...] = (
     *same_label.CHECKS,
     *neighbours.CHECKS,
+    *nearest_person.CHECKS,
     *linkage.CHECKS,
     *exposure.CHECKS,
     *membership.CHECKS,
