@@ -56,11 +56,16 @@ RESULT, PICTURE = "privacy.json", "privacy.png"
 CONTROL_SEED = 2  # of people who are in neither training nor benchmarks
 BINS = 2_000  # of scores from -1 to 1
 RESAMPLES = 2_000
-AUDITED = {"nearest": "nearest-neighbour-1e-2", "exposure": "exposure"}  # measures taken from the certificate
+AUDITED = {  # measures taken from the certificate
+    "nearest": "nearest-neighbour-1e-2",
+    "person": "nearest-person",
+    "exposure": "exposure",
+}
 MEASURES = {
     "same_label": "AUC of images against their training person",
     "linkage": "classes linked to their training person (rank 1)",
     "nearest": "images nearer to training than 1 % of control images, beyond 1 %",
+    "person": "classes nearer to a training person than 1 % of control people, beyond 1 %",
     "exposure": "training people with a match",
 }
 
@@ -301,9 +306,10 @@ def draw(record: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(15, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (measure, title) in zip(figure.subplots(2, 2, sharey=True).flat, MEASURES.items(), strict=True):
+    *panels, last = figure.subplots(2, 3, sharey=True).flat
+    for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for number, row in enumerate(record["releases"]):
             x, y = row[measure], row["accuracy"]
             if x is not None:
@@ -316,7 +322,8 @@ def draw(record: dict[str, Any], path: Path) -> None:
         axes.set_xlabel(title)
         axes.set_ylabel("accuracy on unseen people, %")
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize="small")
+    last.axis("off")
+    last.legend(*panels[0].get_legend_handles_labels(), loc="center")
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
