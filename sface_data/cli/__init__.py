@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.errors import SfaceDataError, shown
+from sface_data.cli.ending import explained
 
 
 class _Commands(click.Group):
@@ -14,16 +14,12 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except SfaceDataError as error:
-            click.echo(f"sface-data: {error}", err=True)
-            sys.exit(error.exit_code)
-        except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx is not None else "sface-data"
-            click.echo(f"sface-data: {shown(error.format_message())} See `{path} --help`.", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("sface-data: interrupted; run the same command again to go on", err=True)
-            sys.exit(130)
+        except BaseException as error:
+            ending = explained(error, ctx)
+            if ending is None:
+                raise
+            click.echo(f"sface-data: {ending[0]}", err=True)
+            sys.exit(ending[1])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

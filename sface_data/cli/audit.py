@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, NamedPath, say
+from sface_data.cli.options import DEVICE, LARGEST_SEED, NamedPath, say
 from sface_data.errors import BadInput, CheckFailed
 
 
@@ -58,7 +58,7 @@ from sface_data.errors import BadInput, CheckFailed
 @click.option(
     "--seed",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, LARGEST_SEED),
     default=0,
     show_default=True,
     help="Seed of all random choices.",

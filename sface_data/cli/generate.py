@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, say, warn_of_name
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, MOST, NamedPath, say, warn_of_name
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST),
     help="Images at a time.  [default: 64; fewer for large networks on a CPU]",
 )
 @DEVICE

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
+from sface_data.cli.options import DEVICE, MOST, RUN_SEED, Finite, NamedPath, say
 from sface_data.generator.recipe import PRESETS
 
 
@@ -105,26 +105,26 @@ def info(file: Path, as_json: bool) -> None:
 @click.option(
     "--resolution",
     metavar="PIXELS",
-    type=click.IntRange(min=8),
+    type=click.IntRange(8, MOST),
     help="Side of the images of the last stage; a run that ended at a lower one goes on to a higher one.  "
     "[default: that of the preset]",
 )
 @click.option(
     "--kimg",
     metavar="KIMG",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="Length of the run, all stages, in thousands of images.  [default: that of the preset]",
 )
 @click.option(
     "--batch",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST),
     help="Images a step, over all processes, in every stage.  [default: that of the preset]",
 )
 @click.option(
     "--gamma",
     metavar="GAMMA",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     help="Weight of the gradient penalty R1 in every stage.  [default: that of the preset]",
 )
 @click.option(
@@ -138,7 +138,7 @@ def info(file: Path, as_json: bool) -> None:
 @click.option(
     "--checkpoint-kimg",
     metavar="KIMG",
-    type=click.FloatRange(min=0.001),
+    type=Finite(min=0.001),
     default=10.0,
     show_default=True,
     help="Thousands of images between two checkpoints.",
@@ -196,7 +196,7 @@ def train(**options: Any) -> None:
 @click.option(
     "--classes",
     metavar="N",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, MOST),
     default=64,
     show_default=True,
     help="Classes to look at, spread over all.",
@@ -204,7 +204,7 @@ def train(**options: Any) -> None:
 @click.option(
     "--images-per-class",
     metavar="N",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, MOST),
     default=50,
     show_default=True,
     help="Images of each class, made and real.",

@@ -1,10 +1,12 @@
 """Arguments and options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sface_data.cli.ending import BATCH_KEY
 from sface_data.errors import shown
 from sface_data.release.licences import DEFAULT_LICENCE, DEMO_LICENCE, LICENCES
 
@@ -12,6 +14,12 @@ from sface_data.release.licences import DEFAULT_LICENCE, DEMO_LICENCE, LICENCES
 def say(sentence: str) -> None:
     """Prints a sentence on standard error, with nothing of a file's name acting on the terminal."""
     click.echo(shown(sentence), err=True)
+
+
+def remember_batch(ctx: click.Context, param: click.Parameter, value: int) -> int:
+    """Keeps the images at a time for what is said when memory runs out."""
+    ctx.meta[BATCH_KEY] = value
+    return value
 
 
 def warn_of_name(directory: Path) -> None:
@@ -32,6 +40,19 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Finite(click.FloatRange):
+    """A number in a range, and neither infinite nor NaN, which is in every range for click."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, as `click.FloatRange` has it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+LARGEST_SEED = (1 << 63) - 1
+MOST = (1 << 31) - 1  # of anything that is counted in an option
 DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path, exists=True, file_okay=False))
 LICENCE = click.option(
     "--licence",
@@ -55,7 +76,13 @@ DETECTOR = click.option(
     "in ~/.insightface/models. Nothing is downloaded.",
 )
 BATCH = click.option(
-    "--batch", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images at a time."
+    "--batch",
+    metavar="N",
+    type=click.IntRange(1, MOST),
+    default=64,
+    show_default=True,
+    callback=remember_batch,
+    help="Images at a time.",
 )
 DEVICE = click.option(
     "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
@@ -63,7 +90,7 @@ DEVICE = click.option(
 RUN_SEED = click.option(
     "--seed",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, LARGEST_SEED),
     default=0,
     show_default=True,
     help="Seed of all random choices.",

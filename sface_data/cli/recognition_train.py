@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
+from sface_data.cli.options import DEVICE, MOST, RUN_SEED, Finite, NamedPath, say
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 
@@ -71,19 +71,19 @@ from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIP
 @click.option(
     "--epochs",
     metavar="N",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="Length of the run; the schedule follows in proportion.  [default: that of the preset]",
 )
 @click.option(
     "--batch",
     metavar="N",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, MOST),
     help="Images a step, over all processes; the learning rate follows.  [default: that of the preset]",
 )
 @click.option(
     "--learning-rate",
     metavar="RATE",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="For a batch of 512.  [default: that of the preset]",
 )
 @click.option(
@@ -97,7 +97,7 @@ from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIP
 @click.option(
     "--checkpoint-epochs",
     metavar="N",
-    type=click.FloatRange(min=0.0001),
+    type=Finite(min=0.0001),
     default=1.0,
     show_default=True,
     help="Epochs between two checkpoints.",
@@ -111,7 +111,7 @@ from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIP
 @click.option(
     "--eval-every",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST),
     default=0,
     show_default=True,
     help="Steps between two measurements on --benchmarks; at the end there is always one.",
@@ -127,7 +127,7 @@ from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIP
 @click.option(
     "--threads",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST),
     default=2,
     show_default=True,
     help="Threads that read and decode ahead, in each process.",

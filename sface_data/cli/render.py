@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import NamedPath, say
+from sface_data.cli.options import LARGEST_SEED, Finite, NamedPath, say
 
 
 @click.command()
@@ -26,10 +26,12 @@ from sface_data.cli.options import NamedPath, say
     show_default=True,
     help="Side of the images in pixels.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other faces.")
+@click.option(
+    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Another seed, other faces."
+)
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1.5),
+    type=Finite(0, 1.5),
     default=0.8,
     show_default=True,
     help="How much pose, light, tint, sharpness and noise vary; 0 gives frontal faces.",

@@ -40,7 +40,8 @@ class _SharedBatchNorm(nn.Module):
         self.momentum = 0.1 if plain.momentum is None else plain.momentum
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,C,...] -> the same shape."""
+        """[N,C,...] -> the same shape and type; its statistics are float32, as torch's are."""
+        kind, x = x.dtype, x.float()
         shape = [1, -1] + [1] * (x.ndim - 2)
         if self.training:
             others = [axis for axis in range(x.ndim) if axis != 1]
@@ -54,7 +55,7 @@ class _SharedBatchNorm(nn.Module):
         else:
             mean, variance = self.running_mean, self.running_var
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return ((x - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(kind)
 
 
 class _GroupMean(torch.autograd.Function):

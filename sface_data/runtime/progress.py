@@ -17,4 +17,5 @@ def progress_bar(total: int | None, unit: str, **options: Any) -> tqdm:
     """
     # A log file gets a line now and then, a terminal a living bar.
     interval = 0.2 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, unit=unit, mininterval=interval, file=sys.stderr, **options)
+    # Given, as one sign for all steps (TQDM_ASCII=1) is none that tqdm can draw.
+    return tqdm(total=total, unit=unit, mininterval=interval, file=sys.stderr, ascii=None, **options)

@@ -9,8 +9,10 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from sface_data.errors import BadInput
 from sface_data.runtime.devices import choose_device
 
+_OF_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 _LARGEST_GRADIENT = 1e5  # in place of an infinite one
 
 
@@ -82,11 +84,26 @@ def training_device(name: str) -> torch.device:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """The processes that torchrun started, by its environment variables; or this one alone."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """The processes that torchrun started, by its environment variables; or this one alone.
+
+    Raises:
+        BadInput: if the variables do not fit together, or the others cannot be reached.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ProcessGroup()
         return
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    lacking = [name for name in _OF_TORCHRUN if not os.environ.get(name)]
+    if lacking:
+        raise BadInput(
+            f"the environment has WORLD_SIZE={os.environ['WORLD_SIZE']} and no {', '.join(lacking)}; start the "
+            "processes with torchrun, or unset WORLD_SIZE to train in one"
+        )
+    try:
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"the processes of this run cannot find each other ({error}); start them with torchrun"
+        ) from error
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
     try:
         yield ProcessGroup(rank, size)

@@ -304,15 +304,23 @@ def test_two_processes_on_one_folder(run: Run, network: Path, tmp_path: Path) ->
         assert errors == f"sface-data: {directory}: another process is filling this folder; wait for it\n"
 
 
-def test_an_interrupt(run: Run, network: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGTERM, "stopped by SIGTERM"),
+        (signal.SIGHUP, "stopped by SIGHUP"),
+    ],
+)
+def test_a_signal(run: Run, network: Path, tmp_path: Path, number: signal.Signals, sentence: str) -> None:
     directory = tmp_path / "faces"
     arguments = ["--network", network, "--outdir", directory, *SMALL, "--samples-per-class", 1000]
     with started("generate", *arguments, "--samples-per-shard", 40) as process:
         wait_for(directory / "data" / "train-000001.tar", process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert errors.splitlines()[-1] == "sface-data: interrupted; run the same command again to go on"
+    assert process.returncode == 128 + number, errors
+    assert errors.splitlines()[-1] == f"sface-data: {sentence}; run the same command again to go on"
     assert "Traceback" not in errors
     assert not list(directory.rglob("*.part"))
     assert not (directory / "manifest.json").exists()
@@ -324,7 +332,7 @@ class started:  # noqa: N801 (used as a verb)
     def __init__(self, *arguments: object) -> None:
         # A test run in the background of a shell ignores interrupts, and so would the command.
         code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        code += "from sface_data.cli import main; main()"
+        code += "from sface_data.__main__ import run; run()"
         command = [sys.executable, "-c", code, *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,0 +1,109 @@
+"""How commands end where the machine, and not the input, is at fault."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from sface_data.cli import ending, main
+from sface_data.errors import BadInput
+
+RENDER = ["render", "--identities", "1", "--images-per-identity", "1", "--size", "16", "--outdir"]
+
+
+def shell(command: str, tmp_path: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a line of a shell in which `P` is the program."""
+    line = command.replace("P ", f"{sys.executable} -m sface_data ")
+    return subprocess.run(
+        line,
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("variable", ["TQDM_DISABLE", "TQDM_ASCII"])
+def test_settings_of_progress_bars_in_the_environment(tmp_path: Path, variable: str) -> None:
+    done = shell(f"P {' '.join(RENDER)} faces", tmp_path, **{variable: "1"})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[-1] == "faces: 1 images of 1 identities"
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", ">&- 2>&- <&-"])
+def test_what_cannot_be_said_stops_nothing(tmp_path: Path, streams: str) -> None:
+    done = shell(f"P {' '.join(RENDER)} faces {streams}", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list((tmp_path / "faces").rglob("*.jpg"))) == 1
+
+
+def test_an_answer_that_cannot_be_given_is_an_error(tmp_path: Path) -> None:
+    done = shell("P --version >/dev/full", tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", ending.SIGNALS)
+def test_a_signal_while_modules_are_imported(number: signal.Signals) -> None:
+    code = f"""
+import importlib.abc, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sface_data.__main__ import run
+class Stop(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Stop())
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 128 + number
+    assert done.stderr == "sface-data: stopped before anything was done\n"
+
+
+def context(batch: int | None = None) -> click.Context:
+    made = click.Context(main)
+    if batch is not None:
+        made.meta[ending.BATCH_KEY] = batch
+    return made
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_too_little_memory(error: Exception) -> None:
+    assert ending.explained(error, context(64)) == (
+        "out of memory; run the same command again with --batch 32, or with more memory; what was finished is "
+        "kept",
+        2,
+    )
+    assert "with a smaller --batch or --size" in str(ending.explained(error, context()))
+
+
+def test_errors_of_the_system_and_faults_of_ours() -> None:
+    denied = PermissionError(errno.EACCES, "Permission denied", "a\nb")
+    assert ending.explained(denied, context()) == ("a\\nb: Permission denied", 2)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert ending.explained(full, context()) == ("standard output: No space left on device", 2)
+    assert ending.explained(BadInput("x: y"), context()) == ("x: y", 2)
+    assert ending.explained(KeyError("x"), context()) is None
+    assert ending.explained(RuntimeError("x"), context()) is None
+    with pytest.raises(UnicodeEncodeError) as raised:
+        "a\udcff".encode()
+    assert ending.explained(raised.value, context()) == (
+        "a\\udcff: a name that is not UTF-8, which no data set can hold; rename it",
+        2,
+    )
