@@ -36,6 +36,12 @@ PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
 _SIGNATURE_BYTES = 64  # of Ed25519
 _LARGEST = 64 << 20  # bytes
+# What the generator's own file says of the training faces that were given.
+_NAMED = {
+    "the same": "The training faces given are those that the generator's file names.",
+    "others": "The training faces given are not those that the generator's file names: it may know others.",
+    "none": "No file of the generator names the faces that it was trained on: they were taken to be those given.",
+}
 NOT_SAID = (
     "It speaks of the identities of the training set that was given. Whether that is all the generator was "
     "trained on, it cannot know.",
@@ -136,9 +142,10 @@ def certify(
     Args:
         subjects: SHA-256 by name.
         judges: name, digest and dimensions of each embedder.
-        inputs: digest and counts of each set of faces, by its role.
+        inputs: digest and counts of each set of faces, by its role; of training, `named_by_generator`.
     """
     policy = result.policy
+    named = _NAMED[inputs["training"]["named_by_generator"]]
     predicate = {
         "judges": judges,
         "inputs": inputs,
@@ -146,7 +153,7 @@ def certify(
         "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
         "checks": [check.to_json() for check in result.checks],
         "verdict": result.verdict,
-        "in_words": " ".join([in_words(result.verdict, result.checks, policy), *disclosed(result.checks)]),
+        "in_words": " ".join([in_words(result.verdict, result.checks, policy), named, *disclosed(result.checks)]),
         "not_said": list(NOT_SAID),
     }
     statement = {

@@ -170,11 +170,20 @@ def _described(sets: JudgedSets) -> dict[str, Any]:
 
 
 def _described_sets(sets: AuditSets, manifest: Manifest | None) -> dict[str, Any]:
-    """What the certificate says of the sets, and what a finished data set says that its faces were aligned by."""
+    """What the certificate says of the sets, and what a finished data set says of its alignment and generator."""
     align = None if manifest is None else manifest.plan.align
     facts = sets.described()
     facts[RELEASE]["plan_detector_sha256"] = None if align is None else align.detector_sha256
+    facts[TRAINING]["named_by_generator"] = _named_by_generator(sets, manifest)
     return facts
+
+
+def _named_by_generator(sets: AuditSets, manifest: Manifest | None) -> str:
+    """Whether the generator's file names the training faces: `the same`, `others`, or `none` at all."""
+    named = None if manifest is None else manifest.training_faces_sha256
+    if named is None:
+        return "none"
+    return "the same" if named == sets.by_role[TRAINING].sha256 else "others"
 
 
 def _write_reports(outdir: Path, outcome: Outcome, show_pairs: bool) -> None:

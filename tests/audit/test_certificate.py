@@ -41,10 +41,14 @@ from sface_data.release.contents import adopt_audit
 from sface_data.release.validate import validate
 from tests.audit.forged import made_up_checks
 
+TRAINING = {"sha256": "0" * 64, "faces": 300, "classes": 50, "form": "embeddings", "named_by_generator": "none"}
+
 
 def certificate_of(result: AuditResult, subjects: dict[str, str]) -> Certificate:
     """Of an audit with one judge, who is called `simulated`."""
-    return certify(result, subjects, [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}], {})
+    return certify(
+        result, subjects, [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}], {"training": TRAINING}
+    )
 
 
 @pytest.fixture
@@ -95,6 +99,7 @@ def test_it_is_an_in_toto_statement_with_all_that_was_found(outcome: Outcome) ->
         "left_out": 0,
         "detector_sha256": None,
         "image_sizes": {},
+        "named_by_generator": "none",
     }
     assert predicate["verdict"] == outcome.result.verdict == "fail"
     assert "leaks identities" in predicate["in_words"] and len(predicate["not_said"]) >= 5

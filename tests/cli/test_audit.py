@@ -1,6 +1,7 @@
 """`sface-data audit`, from shards to certificate, and whatever it is given wrongly."""
 
 import dataclasses
+import html
 import json
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,10 @@ import pytest
 import sface_data
 from sface_data.audit.certificate import CERTIFICATE, REPORT, load_certificate
 from sface_data.audit.simulation import Leak, World, simulate
+from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embeddings_folder import open_embeddings
+from sface_data.faces.face_list import FaceList
+from sface_data.faces.sources import open_source
 from sface_data.rendered.folder import RenderRequest, fill_folder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -81,6 +85,29 @@ def test_a_data_set_is_audited_and_says_so(
     assert not list(faces.rglob("pairs.html"))  # nothing that shows people goes into the release
     assert run(*command, "--outdir", out)[0] == 1 and not (out / "pairs.html").exists()
     assert run("card", faces)[0] == 0 and run("validate", faces)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "fact", "said"),
+    [
+        ("given", "the same", "The training faces given are those that the generator's file names."),
+        ("ab" * 32, "others", "The training faces given are not those that the generator's file names:"),
+        (None, "none", "No file of the generator names the faces that it was trained on:"),
+    ],
+)
+def test_it_says_whether_the_generator_names_the_training_faces(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path, named: str, fact: str, said: str
+) -> None:
+    faces, out = shutil.copytree(dataset, tmp_path / "faces"), tmp_path / "out"
+    digest = FaceList.of(open_source(people["training"])).sha256 if named == "given" else named
+    dataclasses.replace(Manifest.load(faces), training_faces_sha256=digest).save(faces)
+    command = ["audit", faces, "--training", people["training"], "--embedder", judge, "--policy", "paper"]
+    _, _, errors = run(*command, "--outdir", out)
+    predicate = load_certificate(out / "certificate.json").statement["predicate"]
+    assert predicate["inputs"]["training"]["named_by_generator"] == fact
+    assert said in errors
+    assert said in html.unescape((out / "report.html").read_text())
+    assert said in html.unescape((faces / "README.md").read_text())
 
 
 def test_a_stale_certificate_is_named_and_replaced(
