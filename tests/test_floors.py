@@ -11,6 +11,7 @@ PACKAGE = Path(sface_data.__file__).parent
 FLOORS = (
     ("__main__",),
     ("cli",),
+    ("api",),
     ("release",),
     ("audit", "recognition", "generation"),
     ("generator", "embedding", "rendered"),

@@ -1,14 +1,14 @@
 """`sface-data audit`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, LARGEST_SEED, NamedPath, say
-from sface_data.errors import BadInput, CheckFailed
+from sface_data import api
+from sface_data.cli.options import DEVICE, NamedPath, say
+from sface_data.errors import CheckFailed
+from sface_data.runtime.arguments import LARGEST_SEED
 
 
 @click.command()
@@ -81,7 +81,7 @@ from sface_data.errors import BadInput, CheckFailed
     type=NamedPath(path_type=Path),
     help="Sign the certificate with this Ed25519 key.",
 )
-def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None:
+def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None:
     """Ask whether images of a data set lead to the people its generator was trained on, and certify the answer.
 
     DIR is a folder made by `generate`, or any other SOURCE. A SOURCE is a folder per identity, WebDataset shards,
@@ -99,22 +99,8 @@ def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None
     """
     from sface_data.audit.certificate import CERTIFICATE, REPORT
     from sface_data.audit.report.page import PAIRS
-    from sface_data.audit.run import run_audit
-    from sface_data.dataset.manifest import MANIFEST, Manifest
-    from sface_data.release.check_shards import shard_problems
-    from sface_data.release.contents import adopt_audit
 
-    finished = (release / MANIFEST).is_file()
-    if finished:
-        for problem in shard_problems(release, Manifest.load(release)):
-            raise BadInput(
-                f"{release / problem.file}: {problem.sentence}; `sface-data validate {release}` names all "
-                "that is wrong"
-            )
-    outcome = run_audit(release, outdir=outdir, show_pairs=show_pairs, display=_display, **options)
-    if finished:
-        adopt_audit(release, outdir)
-    certificate = outcome.certificate
+    certificate = api.audit(release, outdir=outdir, show_pairs=show_pairs, **options)
     say(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}")
     say(f"{outdir / Path(REPORT).name}: the report, for a browser")
     if show_pairs:
@@ -123,11 +109,3 @@ def audit(release: Path, show_pairs: bool, outdir: Path, **options: Any) -> None
     if certificate.verdict != "pass":
         raise CheckFailed(f"{release}: the verdict is {certificate.verdict}")
     say(f"{release}: the verdict is pass")
-
-
-@contextmanager
-def _display(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    from sface_data.runtime.progress import progress_bar
-
-    with progress_bar(total or None, "faces", desc=what, delay=1) as bar:
-        yield bar.update

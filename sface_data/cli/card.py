@@ -1,16 +1,18 @@
 """`sface-data card`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import DATASET, LICENCE, say, warn_of_name
 
 
 @click.command()
 @DATASET
 @LICENCE
-def card(directory: Path, licence: str | None) -> None:
+def card(directory: Path, **options: Any) -> None:
     """Write the card of a data set anew, with datasheet, citation, licence and what other readers look for.
 
     Of README.md, DATASHEET.md and CITATION.cff only what stands between the marks of sface-data is written, and
@@ -23,9 +25,7 @@ def card(directory: Path, licence: str | None) -> None:
     Example:
       sface-data card faces --licence cc-by-4.0
     """
-    from sface_data.release.contents import write_card
-
-    written = write_card(directory, licence)
+    written = api.write_card(directory, **options)
     warn_of_name(directory)
     for path in written:
         say(f"{path}: written")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, say
 
 _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
@@ -51,9 +52,8 @@ def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     """
     from sface_data.embedding.embed import NO_FACE
     from sface_data.embedding.embeddings_folder import INDEX
-    from sface_data.embedding.run import embed as make
 
-    found = make(source, outdir, embedder=embedder, **options)
+    found = api.embed(source, outdir, embedder=embedder, **options)
     say(
         f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
         f"{found.dimensions} dimensions",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, MOST, NamedPath, say, warn_of_name
+from sface_data import api
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, say, warn_of_name
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -15,6 +16,7 @@ from sface_data.dataset.plan import (
     format_ranges,
 )
 from sface_data.errors import shown
+from sface_data.runtime.arguments import MOST
 
 if TYPE_CHECKING:
     from sface_data.generation.job import Job
@@ -120,7 +122,7 @@ if TYPE_CHECKING:
 @LICENCE
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace the data set of another plan that the folder holds.")
-def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, **options: Any) -> None:
+def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
     """Make a class-labelled data set of synthetic faces, as WebDataset shards.
 
     With --align detect, faces are first looked for: a class draws its next image for each in which none is found,
@@ -134,13 +136,10 @@ def generate(outdir: Path, licence: str | None, dry_run: bool, overwrite: bool, 
       sface-data generate --network network.pkl --outdir faces --classes 0-99 --samples-per-class 60
       sface-data generate --outdir new --new-identities 200 --samples-per-class 20
     """
-    from sface_data.generation.job import plan_job
-    from sface_data.release.generate import generate as make
-
     if dry_run:
-        _print_plan(plan_job(**options))
+        _print_plan(**options)
         return
-    manifest = make(outdir, licence=licence, overwrite=overwrite, **options)
+    manifest = api.generate(outdir, **options).manifest
     warn_of_name(outdir)
     say(
         f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
@@ -157,9 +156,11 @@ def _identities(job: "Job") -> str:
     return f"new, identity seed {asked.seed}; {job.identities.rejected:,} draws rejected as too near"
 
 
-def _print_plan(job: "Job") -> None:
+def _print_plan(licence: str | None, overwrite: bool, **options: Any) -> None:
     from sface_data.generation.build import estimate
+    from sface_data.generation.job import plan_job
 
+    job = plan_job(**options)
     plan, config = job.plan, job.network.generator.config
     size = estimate(job)
     rows = {

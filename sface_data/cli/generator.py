@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, MOST, RUN_SEED, Finite, NamedPath, say
+from sface_data import api
+from sface_data.cli.options import DEVICE, RUN_SEED, Finite, NamedPath, say
 from sface_data.generator.recipe import PRESETS
+from sface_data.runtime.arguments import MOST
 
 
 @click.group()
@@ -29,31 +31,21 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
     Example:
       sface-data generator convert network-snapshot.pkl network.safetensors
     """
-    from sface_data.errors import BadInput
-    from sface_data.generator.generator_file import load_generator, save_generator
-
-    if target.suffix != ".safetensors":
-        raise BadInput(f"{target}: the name of the new file must end in .safetensors")
-    if target.exists() and not overwrite:
-        raise BadInput(f"{target}: exists; choose another name, or replace it with --overwrite")
-    file = load_generator(source)
-    save_generator(file.generator, target, faces_sha256=file.faces_sha256)
+    file = api.convert_generator(source, target, overwrite=overwrite)
     say(f"{target}: written, generator {file.generator_sha256[:12]}")
 
 
 @generator.command()
-@click.argument("file", metavar="FILE", type=NamedPath(path_type=Path))
+@click.argument("path", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def info(file: Path, as_json: bool) -> None:
+def info(path: Path, as_json: bool) -> None:
     """Say what a file of a generator holds, without executing anything in it.
 
     \b
     Example:
       sface-data generator info network.safetensors
     """
-    from sface_data.generator.generator_file import load_generator
-
-    loaded = load_generator(file)
+    loaded = api.load_generator(path)
     config = loaded.generator.config
     rows = {
         "resolution": config.img_resolution,
@@ -167,9 +159,7 @@ def train(**options: Any) -> None:
       sface-data generator train --data faces --outdir run
       torchrun --nproc-per-node 4 -m sface_data generator train --data set --outdir run --preset sface
     """
-    from sface_data.generator.run import train_generator
-
-    run = train_generator(**options)
+    run = api.train_generator(**options)
     if run.rank == 0:
         say(
             f"{run.weights.parent}: {run.images / 1000:g} kimg, {run.resolution} pixels; {run.weights.name} is "
@@ -178,7 +168,7 @@ def train(**options: Any) -> None:
 
 
 @generator.command()
-@click.argument("file", metavar="FILE", type=NamedPath(path_type=Path))
+@click.argument("network", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option(
     "--data",
     metavar="SOURCE",
@@ -217,15 +207,7 @@ def train(**options: Any) -> None:
     "distance that papers report. It needs some 10,000 images to mean the same as theirs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def metrics(
-    file: Path,
-    data: Path,
-    embedder: Path,
-    classes: int,
-    images_per_class: int,
-    inception: Path | None,
-    as_json: bool,
-) -> None:
+def metrics(as_json: bool, **options: Any) -> None:
     """Measure a generator against the faces it was trained on, in the feature space of an embedder.
 
     Frechet and kernel distance, precision and recall; how well the made classes are told apart (AUC, EER,
@@ -236,17 +218,7 @@ def metrics(
     Example:
       sface-data generator metrics run/generator.safetensors --data faces --embedder judge.onnx
     """
-    from sface_data.embedding.open import open_embedder
-    from sface_data.faces.sources import open_source
-    from sface_data.generator.evaluation import evaluate
-    from sface_data.generator.generator_file import load_generator
-    from sface_data.generator.inception import Inception
-
-    network = None if inception is None else Inception(inception)
-    loaded = load_generator(file)
-    rows = evaluate(
-        loaded.generator, open_source(data), open_embedder(embedder), classes, images_per_class, network
-    )
+    rows = api.evaluate_generator(**options)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -9,6 +9,7 @@ import click
 from sface_data.cli.ending import BATCH_KEY
 from sface_data.errors import shown
 from sface_data.release.licences import DEFAULT_LICENCE, DEMO_LICENCE, LICENCES
+from sface_data.runtime.arguments import LARGEST_SEED, MOST
 
 
 def say(sentence: str) -> None:
@@ -51,8 +52,6 @@ class Finite(click.FloatRange):
         return number
 
 
-LARGEST_SEED = (1 << 63) - 1
-MOST = (1 << 31) - 1  # of anything that is counted in an option
 DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path, exists=True, file_okay=False))
 LICENCE = click.option(
     "--licence",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import DATASET, NamedPath, say
 
 
@@ -17,7 +18,5 @@ def preview(directory: Path, out: Path) -> None:
     Example:
       sface-data preview faces --out grid.png
     """
-    from sface_data.release.preview import preview as draw
-
-    draw(directory, out)
+    api.preview(directory, out)
     say(f"{out}: written")

@@ -1,9 +1,11 @@
 """`sface-data publish`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import DATASET, say
 from sface_data.errors import shown
 
@@ -24,9 +26,7 @@ from sface_data.errors import shown
     help="Publish without a certificate that passes under the policy strict; the card gives the reason in its "
     "first lines.",
 )
-def publish(
-    directory: Path, repo: str, private: bool, revision: str, dry_run: bool, without_certificate: str | None
-) -> None:
+def publish(directory: Path, repo: str, private: bool, revision: str, **options: Any) -> None:
     """Publish a data set on the Hugging Face hub, once everything about it holds.
 
     The folder must be valid, have a certificate that passes under the policy strict and belongs to exactly its
@@ -41,9 +41,7 @@ def publish(
       sface-data publish faces --repo org/name --dry-run
       sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
     """
-    from sface_data.release.publish import publish as upload
-
-    done = upload(directory, repo, private, revision, dry_run, without_certificate)
+    done = api.publish(directory, repo=repo, private=private, revision=revision, **options)
     if done.url is not None:
         say(f"{directory}: published, {done.url}")
         return

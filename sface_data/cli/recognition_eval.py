@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 
 
@@ -52,10 +53,9 @@ def evaluate(as_json: bool, **options: Any) -> None:
       sface-data recognition eval --embedder model.onnx --benchmarks DIR --benchmark lfw --outdir eval
     """
     from sface_data.io.files import pretty_json
-    from sface_data.recognition.evaluation import evaluate_recognition
     from sface_data.recognition.evaluation_table import comparison, summary
 
-    evaluation = evaluate_recognition(**options)
+    evaluation = api.evaluate_recognition(**options)
     if as_json:
         click.echo(pretty_json(evaluation.record()), nl=False)
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import NamedPath, say
 
 
@@ -27,7 +28,5 @@ def export(out: Path, **options: Any) -> None:
     Example:
       sface-data recognition export --embedder run/weights.safetensors --out embedder.onnx
     """
-    from sface_data.embedding.export import export_embedder
-
-    written = export_embedder(out=out, **options)
+    written = api.export_embedder(out=out, **options)
     say(f"{out}: written, {written.name} with {written.dimensions} dimensions")

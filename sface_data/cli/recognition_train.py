@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import DEVICE, MOST, RUN_SEED, Finite, NamedPath, say
+from sface_data import api
+from sface_data.cli.options import DEVICE, RUN_SEED, Finite, NamedPath, say
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
+from sface_data.runtime.arguments import MOST
 
 
 @click.command()
@@ -144,8 +146,6 @@ def train(**options: Any) -> None:
       sface-data recognition train --data out --outdir run2 --recipe cls-kt --teacher teacher.onnx
       torchrun --nproc-per-node 4 -m sface_data recognition train --data set --outdir run --recipe cls
     """
-    from sface_data.recognition.run import train_recognition
-
-    run = train_recognition(**options)
+    run = api.train_recognition(**options)
     if run.rank == 0:
         say(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network")

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from sface_data.cli.options import LARGEST_SEED, Finite, NamedPath, say
+from sface_data import api
+from sface_data.cli.options import Finite, NamedPath, say
+from sface_data.runtime.arguments import LARGEST_SEED
 
 
 @click.command()
@@ -48,7 +50,5 @@ def render(outdir: Path, **options: Any) -> None:
     Example:
       sface-data render --outdir faces --identities 8 --images-per-identity 6
     """
-    from sface_data.rendered.run import render as make
-
-    request = make(outdir, **options)
+    request = api.render(outdir, **options)
     say(f"{outdir}: {len(request)} images of {request.identities} identities")

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from sface_data import api
 from sface_data.cli.options import DATASET, NamedPath, say, warn_of_name
 from sface_data.errors import CheckFailed
 
@@ -19,7 +21,7 @@ from sface_data.errors import CheckFailed
     help="Ed25519 key that must have signed the certificate. Without it no signature is looked at, and a "
     "certificate protects against accidents, not against forgers.",
 )
-def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
+def validate(directory: Path, as_json: bool, **options: Any) -> None:
     """Check every byte of a data set against its manifest, card and certificate.
 
     Each problem is named; exit code 1 if there is any.
@@ -28,9 +30,7 @@ def validate(directory: Path, as_json: bool, public_key: Path | None) -> None:
     Example:
       sface-data validate faces
     """
-    from sface_data.release.validate import validate as check
-
-    outcome = check(directory, public_key)
+    outcome = api.validate(directory, **options)
     if as_json:
         value = {
             "valid": outcome.valid,

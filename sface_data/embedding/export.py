@@ -10,11 +10,13 @@ from sface_data.embedding.backbone_file import BackboneFile, load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write
+from sface_data.runtime.arguments import StrPath, checks_arguments
 
 _OPSET = 17
 
 
-def export_embedder(embedder: Path | str, out: Path | str, *, overwrite: bool = False) -> BackboneFile:
+@checks_arguments
+def export_embedder(embedder: StrPath, out: StrPath, *, overwrite: bool = False) -> BackboneFile:
     """Writes a trained network as ONNX, see `export_onnx`; returns what was written.
 
     Args:
@@ -24,6 +26,10 @@ def export_embedder(embedder: Path | str, out: Path | str, *, overwrite: bool = 
 
     Raises:
         BadInput: if the network cannot be read, or `out` has another ending or exists.
+
+    Example:
+        >>> sface_data.export_embedder("run/weights.safetensors", "embedder.onnx").dimensions
+        128
     """
     path = Path(out)
     if path.suffix != ".onnx":

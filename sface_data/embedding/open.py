@@ -7,6 +7,9 @@ from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.embedding.torch_embedder import TorchEmbedder
 from sface_data.errors import BadInput
 
+# The embedder that ships, trained on rendered faces. `cards/demo_embedder.md` tells more.
+DEMO_EMBEDDER = Path(__file__).parent.parent / "assets" / "demo_embedder.onnx"
+
 
 def open_embedder(path: Path, device: str = "auto") -> Embedder:
     """The embedder in a file.

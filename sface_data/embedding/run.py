@@ -1,5 +1,6 @@
 """A folder of embeddings, from labelled faces and an embedder."""
 
+import os
 from pathlib import Path
 
 from sface_data.embedding.embed import BATCH, Embedding
@@ -9,18 +10,20 @@ from sface_data.embedding.open import open_embedder
 from sface_data.faces.detector import open_detector
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
+from sface_data.runtime.arguments import Align, Count, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
 
 
+@checks_arguments
 def embed(
-    source: Path,
-    outdir: Path,
+    source: StrPath,
+    outdir: StrPath,
     *,
-    embedder: Path,
+    embedder: StrPath,
     device: str = "auto",
-    batch: int = BATCH,
-    align: str = "none",
-    detector: str = "buffalo_l",
+    batch: Count = BATCH,
+    align: Align = "none",
+    detector: StrPath = "buffalo_l",
     skip_broken: bool = False,
 ) -> EmbeddingSet:
     """Makes embeddings of labelled faces: Parquet files with key, class and vector of each.
@@ -44,12 +47,17 @@ def embed(
     Raises:
         BadInput: for files, a folder or a device that cannot be used, images that are broken or not square, and
             vectors that are not finite. What was finished is kept.
+
+    Example:
+        >>> found = sface_data.embed("faces", "embeddings", embedder=sface_data.DEMO_EMBEDDER)
+        >>> found.vectors.shape, found.vectors.dtype
     """
-    aligner = open_detector(detector, device) if align == "detect" else None
-    embedding = Embedding(open_embedder(embedder, device), aligner, skip_broken, batch)
-    check_unclaimed(outdir, embedding)
-    opened = open_source(source, min_classes=1)
+    folder = Path(outdir)
+    aligner = open_detector(os.fspath(detector), device) if align == "detect" else None
+    embedding = Embedding(open_embedder(Path(embedder), device), aligner, skip_broken, batch)
+    check_unclaimed(folder, embedding)
+    opened = open_source(Path(source), min_classes=1)
     with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)
     with progress_bar(len(opened), "faces", desc="embedding", delay=1, smoothing=0.05) as bar:
-        return embed_into(outdir, opened, faces, embedding, bar.update)
+        return embed_into(folder, opened, faces, embedding, bar.update)

@@ -108,13 +108,13 @@ def _made(
 def _real(
     source: Source, embedder: FaceEmbedder, classes: list[int], per_class: int
 ) -> tuple[Features, NDArray[np.int64]]:
-    places = np.concatenate([np.flatnonzero(source.class_indices == c)[:per_class] for c in classes])
+    indices = np.concatenate([np.flatnonzero(source.class_indices == c)[:per_class] for c in classes])
     features = []
-    for first in range(0, len(places), _BATCH):
-        images = [source[place].decode() for place in places[first : first + _BATCH].tolist()]
+    for first in range(0, len(indices), _BATCH):
+        images = [source[index].decode() for index in indices[first : first + _BATCH].tolist()]
         for _, alike in groupby(images, key=lambda image: image.shape):
             features.append(embedder.embed(np.stack(list(alike))))
-    return np.concatenate(features).astype(np.float64), source.class_indices[places]
+    return np.concatenate(features).astype(np.float64), source.class_indices[indices]
 
 
 def _scaled(vectors: Features) -> Features:

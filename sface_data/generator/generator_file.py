@@ -16,6 +16,7 @@ from sface_data.generator import nvlabs
 from sface_data.generator.config import GeneratorConfig, check_config
 from sface_data.generator.networks import Generator
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
+from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
 # The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
@@ -44,12 +45,22 @@ class GeneratorFile:
     faces_sha256: str | None = None
 
 
-def load_generator(path: Path) -> GeneratorFile:
+@checks_arguments
+def load_generator(path: StrPath) -> GeneratorFile:
     """Reads a generator from a `.safetensors` file of this project or a published snapshot.
+
+    Args:
+        path: the file; nothing in it is executed.
 
     Raises:
         BadInput: if it is neither, or broken.
+
+    Example:
+        >>> file = sface_data.load_generator(sface_data.DEMO_GENERATOR)
+        >>> file.layout, file.generator.config.c_dim, file.generator.config.img_resolution
+        ('safetensors', 32, 64)
     """
+    path = Path(path)
     with os_errors_as_bad_input(path), path.open("rb") as file:
         head = file.read(9)
     if head.startswith(b"PK"):
@@ -68,6 +79,37 @@ def load_generator(path: Path) -> GeneratorFile:
             f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
     return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, faces_sha256)
+
+
+@checks_arguments
+def convert_generator(source: StrPath, target: StrPath, *, overwrite: bool = False) -> GeneratorFile:
+    """Converts a published StyleGAN2-ADA snapshot into a file that cannot execute anything.
+
+    The averaged generator (G_ema) is kept, with its configuration in the metadata. Images and the digest of the
+    generator stay the same.
+
+    Args:
+        source: the snapshot.
+        target: the new file; its name ends in `.safetensors`.
+        overwrite: replace the new file if it exists.
+
+    Returns:
+        What was read.
+
+    Raises:
+        BadInput: if the snapshot cannot be read, or the new file has another ending, exists or cannot be written.
+
+    Example:
+        >>> sface_data.convert_generator(sface_data.DEMO_GENERATOR, "copy.safetensors").generator_sha256[:12]
+    """
+    path = Path(target)
+    if path.suffix != ".safetensors":
+        raise BadInput(f"{path}: the name of the new file must end in .safetensors")
+    if path.exists() and not overwrite:
+        raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
+    file = load_generator(source)
+    save_generator(file.generator, path, faces_sha256=file.faces_sha256)
+    return file
 
 
 def save_generator(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from sface_data.generator.generator_file import load_generator, save_generator
 from sface_data.generator.recipe import recipe_of
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.watch import pixel_distance, write_sheet
+from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, checks_arguments
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
@@ -42,21 +44,22 @@ class GeneratorRun:
     rank: int = 0
 
 
+@checks_arguments
 def train_generator(
-    data: Path | str,
-    outdir: Path | str,
+    data: StrPath,
+    outdir: StrPath,
     *,
-    preset: str = "demo",
-    resolution: int | None = None,
-    kimg: float | None = None,
-    batch: int | None = None,
-    gamma: float | None = None,
-    init: Path | str | None = None,
-    seed: int = 0,
-    checkpoint_kimg: float = 10.0,
+    preset: Literal["sface", "sface-grown", "demo"] = "demo",
+    resolution: Annotated[int, Range(8, MOST)] | None = None,
+    kimg: Positive | None = None,
+    batch: Count | None = None,
+    gamma: Annotated[float, Range(0)] | None = None,
+    init: StrPath | None = None,
+    seed: Seed = 0,
+    checkpoint_kimg: Annotated[float, Range(0.001)] = 10.0,
     tensorboard: bool = False,
     device: str = "auto",
-    precision: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
 ) -> GeneratorRun:
     """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
 
@@ -81,6 +84,11 @@ def train_generator(
 
     Raises:
         BadInput: for faces, files, a folder or settings that do not fit; the last checkpoint is kept.
+
+    Example:
+        >>> options = {"resolution": 16, "kimg": 0.064, "batch": 8}
+        >>> sface_data.train_generator("authentic", "generator", **options).images
+        64
     """
     if tensorboard:
         check_tensorboard()

@@ -18,6 +18,7 @@ from sface_data.recognition.benchmarks import (
     open_benchmark,
 )
 from sface_data.recognition.roc_plot import draw_roc
+from sface_data.runtime.arguments import Count, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
 
 EVALUATION = "evaluation.json"
@@ -74,13 +75,14 @@ class Evaluation:
         }
 
 
+@checks_arguments
 def evaluate_recognition(
-    embedder: Path | str,
-    benchmarks: Path | str,
+    embedder: StrPath,
+    benchmarks: StrPath,
     *,
     benchmark: Sequence[str] = (),
-    outdir: Path | str | None = None,
-    batch: int = 64,
+    outdir: StrPath | None = None,
+    batch: Count = 64,
     device: str = "auto",
 ) -> Evaluation:
     """Measures how well an embedder verifies faces.
@@ -95,6 +97,9 @@ def evaluate_recognition(
 
     Raises:
         BadInput: if embedder or benchmarks cannot be read, or one asked for is missing.
+
+    Example:
+        >>> evaluation = sface_data.evaluate_recognition("run/weights.safetensors", "benchmarks")
     """
     paths = find_benchmarks(Path(benchmarks), benchmark)
     opened = open_embedder(Path(embedder), device)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
 from sface_data.embedding.backbone_file import save_backbone
+from sface_data.embedding.backbone_names import Backbone
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
 from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
@@ -16,6 +18,7 @@ from sface_data.recognition.curves import draw_curves
 from sface_data.recognition.recipe import adjusted, recipe_of
 from sface_data.recognition.teacher import open_teacher
 from sface_data.recognition.train import Settings, Training, check_teacher
+from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, checks_arguments
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
@@ -48,28 +51,29 @@ class RecognitionRun:
     rank: int = 0
 
 
+@checks_arguments
 def train_recognition(
-    data: Path | str,
-    outdir: Path | str,
-    recipe: str,
+    data: StrPath,
+    outdir: StrPath,
+    recipe: Literal["cls", "kt", "cls-kt"],
     *,
-    preset: str = "sface",
-    teacher: Path | str | None = None,
-    teacher_channels: str = "rgb",
-    backbone: str | None = None,
-    dimensions: int | None = None,
-    margin: str | None = None,
-    epochs: float | None = None,
-    batch: int | None = None,
-    learning_rate: float | None = None,
-    augment: str = "none",
-    seed: int = 0,
-    checkpoint_epochs: float = 1.0,
-    benchmarks: Path | str | None = None,
-    eval_every: int = 0,
+    preset: Literal["sface", "tiny"] = "sface",
+    teacher: StrPath | None = None,
+    teacher_channels: Literal["rgb", "bgr"] = "rgb",
+    backbone: Backbone | None = None,
+    dimensions: Annotated[int, Range(2, 65536)] | None = None,
+    margin: Literal["cosface", "arcface", "elasticface", "adaface"] | None = None,
+    epochs: Positive | None = None,
+    batch: Annotated[int, Range(2, MOST)] | None = None,
+    learning_rate: Positive | None = None,
+    augment: Literal["none", "strong"] = "none",
+    seed: Seed = 0,
+    checkpoint_epochs: Annotated[float, Range(0.0001)] = 1.0,
+    benchmarks: StrPath | None = None,
+    eval_every: Annotated[int, Range(0, MOST)] = 0,
     device: str = "auto",
-    precision: str = "auto",
-    threads: int = 2,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    threads: Count = 2,
 ) -> RecognitionRun:
     """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
 
@@ -88,6 +92,11 @@ def train_recognition(
     Raises:
         BadInput: if arguments do not fit together, faces cannot be read, the folder holds another run, or
             training diverges.
+
+    Example:
+        >>> options = {"recipe": "cls", "preset": "tiny", "epochs": 1, "batch": 8}
+        >>> sface_data.train_recognition("authentic", "run", **options).images
+        32
     """
     chosen = adjusted(
         recipe_of(recipe, preset), backbone=backbone, dimensions=dimensions, margin=margin, epochs=epochs,

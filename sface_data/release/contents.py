@@ -23,6 +23,7 @@ from sface_data.release.datasheet import DATASHEET, datasheet_text
 from sface_data.release.front_matter import CARD, MANAGED, front_matter, join_card, read_card, split_card
 from sface_data.release.licences import (
     LICENSE,
+    Licence,
     default_licence,
     held_licence,
     licence_text,
@@ -31,6 +32,7 @@ from sface_data.release.licences import (
 from sface_data.release.preview import PREVIEW, write_preview
 from sface_data.release.problems import at_path
 from sface_data.release.recognition_results import EVALUATION, read_results
+from sface_data.runtime.arguments import StrPath, checks_arguments
 
 TIMM_INFO = "_info.json"
 
@@ -117,7 +119,8 @@ def finish(workspace: Workspace, manifest: Manifest, licence: str | None) -> Non
     workspace.close()
 
 
-def write_card(directory: Path, licence: str | None = None) -> list[Path]:
+@checks_arguments
+def write_card(directory: StrPath, *, licence: Licence | None = None) -> list[Path]:
     """Writes what surrounds the shards of a data set anew: card, datasheet, citation, licence, indexes, preview.
 
     Of `README.md`, `DATASHEET.md` and `CITATION.cff` only the blocks of sface-data are written, and the front
@@ -135,9 +138,13 @@ def write_card(directory: Path, licence: str | None = None) -> list[Path]:
     Raises:
         BadInput: if it is no data set, a block comes twice, the front matter cannot be parsed, or certificate or
             results of recognition are not what they should be. Nothing has been written then.
+
+    Example:
+        >>> [path.name for path in sface_data.write_card("faces", licence="cc-by-4.0")]
+        ['README.md', 'DATASHEET.md', 'CITATION.cff', 'LICENSE', 'croissant.json']
     """
-    manifest = Manifest.load(directory)
-    return _write_texts(directory, facts_of(directory, manifest, licence), redraw=False)
+    folder = Path(directory)
+    return _write_texts(folder, facts_of(folder, Manifest.load(folder), licence), redraw=False)
 
 
 def adopt_audit(directory: Path, outdir: Path) -> None:

@@ -1,19 +1,40 @@
 """A whole data set, from a generator to the folder that is published."""
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.workspace import open_workspace
 from sface_data.generation.build import build, estimate
 from sface_data.generation.job import plan_job
 from sface_data.release.contents import finish
-from sface_data.release.licences import check_licence
+from sface_data.release.licences import Licence, check_licence
+from sface_data.runtime.arguments import Align, Count, StrPath, checks_arguments
 
 
+@dataclass(frozen=True)
+class FaceDataset(os.PathLike[str]):
+    """A finished data set; every function that takes the folder of one takes this.
+
+    Attributes:
+        path: its folder.
+        manifest: its plan, and the shards that there are.
+    """
+
+    path: Path
+    manifest: Manifest = field(repr=False)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@checks_arguments
 def generate(
-    outdir: Path,
+    outdir: StrPath,
     *,
-    network: Path | None = None,
+    network: StrPath | None = None,
     classes: str | None = None,
     new_identities: int | None = None,
     identity_seed: int | None = None,
@@ -22,21 +43,21 @@ def generate(
     seed: int = 0,
     trunc: float = 1.0,
     trunc_cutoff: int | None = None,
-    trunc_center: str = "global",
-    noise_mode: str = "const",
+    trunc_center: Literal["global", "class"] = "global",
+    noise_mode: Literal["const", "random", "none"] = "const",
     size: int = 112,
-    align: str = "none",
-    detector: str = "buffalo_l",
-    format: str = "jpg",
+    align: Align = "none",
+    detector: StrPath = "buffalo_l",
+    format: Literal["jpg", "png", "webp"] = "jpg",
     quality: int | None = None,
     split: str = "train",
     samples_per_shard: int = 10_000,
-    batch: int | None = None,
+    batch: Count | None = None,
     device: str = "auto",
-    precision: str = "auto",
-    licence: str | None = None,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    licence: Licence | None = None,
     overwrite: bool = False,
-) -> Manifest:
+) -> FaceDataset:
     """Makes a class-labelled data set of synthetic faces, as WebDataset shards.
 
     Stopped at any moment and called again with the same arguments, it makes only what is missing. Images depend
@@ -70,14 +91,21 @@ def generate(
         overwrite: replace the data set of another plan that the folder holds.
 
     Returns:
-        The manifest, as in `manifest.json`.
+        The data set: hand it to `load`, `validate`, `audit`, `publish`, or to whatever takes a path.
 
     Raises:
         BadInput: for files, a folder, a device or options that cannot be used, for values that are not finite, a
             full disk, and classes with too few faces found. What was finished is kept.
+
+    Example:
+        >>> import sface_data
+        >>> faces = sface_data.generate("faces", classes="0-3", samples_per_class=2)
+        >>> faces.path.name, faces.manifest.num_samples
+        ('faces', 8)
     """
+    folder = Path(outdir)
     job = plan_job(
-        network,
+        None if network is None else Path(network),
         classes=classes,
         new_identities=new_identities,
         identity_seed=identity_seed,
@@ -90,7 +118,7 @@ def generate(
         noise_mode=noise_mode,
         size=size,
         align=align,
-        detector=detector,
+        detector=os.fspath(detector),
         format=format,
         quality=quality,
         split=split,
@@ -102,8 +130,8 @@ def generate(
     if overwrite:
         estimate(job)  # what is there goes only if the new images can be made
     else:
-        check_licence(outdir, licence)
-    with open_workspace(outdir, job.plan, overwrite) as workspace:
+        check_licence(folder, licence)
+    with open_workspace(folder, job.plan, overwrite) as workspace:
         manifest = build(workspace, job)
         finish(workspace, manifest, licence)
-    return manifest
+    return FaceDataset(folder, manifest)

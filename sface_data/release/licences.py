@@ -1,6 +1,7 @@
 """The licence of a data set: the one that it has, or the one that it gets."""
 
 from pathlib import Path
+from typing import Literal
 
 import sface_data
 from sface_data.dataset.manifest import MANIFEST, Manifest
@@ -9,6 +10,7 @@ from sface_data.io.files import cards_folder, os_errors_as_bad_input, read_bytes
 from sface_data.release.front_matter import CARD, read_front_matter
 
 LICENSE = "LICENSE"
+Licence = Literal["cc-by-nc-sa-4.0", "cc-by-nc-4.0", "cc-by-4.0", "cc0-1.0"]
 LICENCES = {
     "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
     "cc-by-nc-4.0": "CC-BY-NC-4.0",

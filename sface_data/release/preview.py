@@ -12,6 +12,7 @@ from sface_data.dataset.shard_reader import read_member, scan_shard
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, open_regular, os_errors_as_bad_input
 from sface_data.io.images import decode_image
+from sface_data.runtime.arguments import StrPath, checks_arguments
 
 PREVIEW = "preview.png"
 _ROWS, _COLUMNS = 8, 8
@@ -24,7 +25,8 @@ _INK, _PALE, _PAPER = (24, 24, 27), (82, 82, 91), (255, 255, 255)
 _TITLE, _TEXT, _NUMBER = 34, 19, 22  # sizes of type: the smallest can be read at half the size
 
 
-def preview(directory: Path, out: Path) -> None:
+@checks_arguments
+def preview(directory: StrPath, out: StrPath) -> None:
     """Draws a contact sheet of a data set: rows are classes, columns are images of the class, at most 8 x 8.
 
     Args:
@@ -33,10 +35,14 @@ def preview(directory: Path, out: Path) -> None:
 
     Raises:
         BadInput: if it is no data set, an image is missing or broken, or the name does not end in `.png`.
+
+    Example:
+        >>> sface_data.preview("faces", "grid.png")
     """
-    if out.suffix.lower() != ".png":
-        raise BadInput(f"{out}: the name of the picture must end in .png")
-    write_preview(directory, Manifest.load(directory), out)
+    path, folder = Path(out), Path(directory)
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"{path}: the name of the picture must end in .png")
+    write_preview(folder, Manifest.load(folder), path)
 
 
 def write_preview(directory: Path, manifest: Manifest, path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sface_data.release.gate import check_release
 from sface_data.release.hub import Destination, find_token, upload
+from sface_data.runtime.arguments import StrPath, checks_arguments
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,11 @@ class Publication:
     files: dict[str, int]
 
 
+@checks_arguments
 def publish(
-    directory: Path,
+    directory: StrPath,
     repo: str,
+    *,
     private: bool = False,
     revision: str = "main",
     dry_run: bool = False,
@@ -47,9 +50,15 @@ def publish(
         CheckFailed: with the first thing that is in the way; nothing has been uploaded then, unless a file changed
             during the upload.
         BadInput: if it is no data set, a name is wrong, there is no token, or the hub refuses.
+
+    Example:
+        >>> sface_data.publish("faces", repo="org/name", dry_run=True, without_certificate="for the reviewers")
+        Traceback (most recent call last):
+            ...
+        sface_data.errors.CheckFailed: faces/DATASHEET.md: xx
     """
     destination = Destination(repo, revision, private)
     token = "" if dry_run else find_token()  # before anything that takes time
-    release, card = check_release(directory, without_certificate)
+    release, card = check_release(Path(directory), without_certificate)
     url = None if dry_run else upload(release, card, destination, token)
     return Publication(url, {name: file.num_bytes for name, file in release.files.items()})

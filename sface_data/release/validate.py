@@ -8,6 +8,7 @@ from sface_data.io.files import sha256_of_file
 from sface_data.release.check_shards import shard_problems
 from sface_data.release.check_texts import surrounding_problems
 from sface_data.release.problems import Problem
+from sface_data.runtime.arguments import StrPath, checks_arguments
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Validation:
         return not self.problems
 
 
-def validate(directory: Path, public_key: Path | None = None) -> Validation:
+@checks_arguments
+def validate(directory: StrPath, *, public_key: StrPath | None = None) -> Validation:
     """Reads every byte of a data set.
 
     Checked are: size and SHA-256 of each shard; its samples against the plan (none missing, doubled, foreign
@@ -40,8 +42,13 @@ def validate(directory: Path, public_key: Path | None = None) -> Validation:
 
     Raises:
         BadInput: if there is no manifest to check against, or the key cannot be read.
+
+    Example:
+        >>> sface_data.validate("faces").valid
+        True
     """
-    manifest = Manifest.load(directory)
-    problems = [*shard_problems(directory, manifest), *surrounding_problems(directory, manifest, public_key)]
-    sha256 = sha256_of_file(directory / MANIFEST)
+    folder, key = Path(directory), None if public_key is None else Path(public_key)
+    manifest = Manifest.load(folder)
+    problems = [*shard_problems(folder, manifest), *surrounding_problems(folder, manifest, key)]
+    sha256 = sha256_of_file(folder / MANIFEST)
     return Validation(sha256, len(manifest.shards), manifest.num_samples, tuple(problems))

@@ -2,19 +2,22 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from sface_data.rendered.folder import RenderRequest, fill_folder
+from sface_data.runtime.arguments import Range, Seed, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
 
 
+@checks_arguments
 def render(
-    outdir: Path,
+    outdir: StrPath,
     *,
-    identities: int,
-    images_per_identity: int,
-    size: int = 112,
-    seed: int = 0,
-    strength: float = 0.8,
+    identities: Annotated[int, Range(1, 999_999)],
+    images_per_identity: Annotated[int, Range(1, 999_999)],
+    size: Annotated[int, Range(16, 1024)] = 112,
+    seed: Seed = 0,
+    strength: Annotated[float, Range(0, 1.5)] = 0.8,
 ) -> RenderRequest:
     """Draws faces of people who do not exist, from a mesh and random numbers.
 
@@ -35,9 +38,13 @@ def render(
 
     Raises:
         BadInput: for numbers out of range, and a folder that holds something else or cannot be written.
+
+    Example:
+        >>> len(sface_data.render("authentic", identities=8, images_per_identity=4, size=16))
+        32
     """
     request = RenderRequest(identities, images_per_identity, size, seed, strength)
-    blocks = fill_folder(outdir, request, os.cpu_count() or 1)
+    blocks = fill_folder(Path(outdir), request, os.cpu_count() or 1)
     done = 0
     with progress_bar(len(request), "images", smoothing=0.05) as bar:
         for block in blocks:

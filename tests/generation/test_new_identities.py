@@ -26,7 +26,8 @@ def images(directory: Path) -> dict[str, bytes]:
 
 
 def make(outdir: Path, golden: Path, **options: object) -> Manifest:
-    return generate(outdir, network=golden / "conditional-32.pkl", **{**SMALL, **options})  # type: ignore[arg-type]
+    made = generate(outdir, network=golden / "conditional-32.pkl", **{**SMALL, **options})  # type: ignore[arg-type]
+    return made.manifest
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def stopped_everywhere(prepare: Callable[[], Path], function: Callable[[Path], o
 
 
 def test_a_card_that_is_stopped_anywhere(dataset: Path, tmp_path: Path) -> None:
-    moments = stopped_everywhere(edited(dataset, tmp_path), lambda folder: write_card(folder, "cc0-1.0"))
+    moments = stopped_everywhere(edited(dataset, tmp_path), lambda folder: write_card(folder, licence="cc0-1.0"))
     assert moments > 5 * 5  # five files: opened, half written, written, renamed, their folder
 
 
@@ -110,7 +110,7 @@ def test_the_licence_of_the_generator_that_ships(dataset: Path, tmp_path: Path, 
     assert default_licence(Manifest.load(dataset)) == "cc-by-nc-sa-4.0"
     assert "\nlicense: cc-by-nc-sa-4.0\n" in (dataset / "README.md").read_text()
     (folder / "README.md").unlink()  # LICENSE knows
-    write_card(folder, "cc-by-4.0")
+    write_card(folder, licence="cc-by-4.0")
     (folder / "README.md").unlink()
     write_card(folder)
     assert "\nlicense: cc-by-4.0\n" in (folder / "README.md").read_text()

@@ -95,7 +95,7 @@ def test_names_of_people_and_their_order_stay(dataset: Path, tmp_path: Path) -> 
     assert validate(folder).valid
     assert write_card(folder) == []
     assert card.read_text() == mine  # with the comment
-    write_card(folder, "cc0-1.0")
+    write_card(folder, licence="cc0-1.0")
     facts = read_front_matter(folder)
     assert list(facts)[:4] == ["language", "extra_gated_prompt", "annotations_creators", "license"]
     assert facts["license"] == "cc0-1.0" and facts["pretty_name"] == "Our faces"

@@ -85,7 +85,7 @@ def renew_card(folder: Path) -> None:
     """Lets the card agree with the manifest, so that it does not give anything away."""
     from sface_data.release.contents import write_card
 
-    write_card(folder, "cc-by-nc-sa-4.0")
+    write_card(folder, licence="cc-by-nc-sa-4.0")
 
 
 def replaced(name: str, data: bytes) -> Callable[[Members], Members]:
