@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sface_data.audit.compare.pairs import compare_and_nearest, prepare
+from sface_data.auditing.compare.pairs import compare_and_nearest, prepare
 from sface_data.biometrics.scores import BINS
 
 IMAGES = 50  # of each class

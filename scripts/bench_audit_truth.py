@@ -26,9 +26,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sface_data.audit.checks.run import run_checks
-from sface_data.audit.policy import Policy, load_policy
-from sface_data.audit.simulation import Leak, World, simulate
+from sface_data.auditing.checks.run import run_checks
+from sface_data.auditing.policy import Policy, load_policy
+from sface_data.auditing.simulation import Leak, World, simulate
 
 WORLD = World()
 LARGE = World(classes=8000, images=5, authentic=5, control=8000, control_images=5, dimensions=128)

@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 from reproduce_mini import PIXELS, PRESET, SEED, SHIPPED, STRENGTH, fresh, processor, start_worker
 from scipy.stats import binomtest
 
-from sface_data.audit.certificate import CERTIFICATE, load_certificate
-from sface_data.audit.run import run_audit
-from sface_data.audit.sets.judged_sets import class_means
+from sface_data.auditing.certificate import CERTIFICATE, load_certificate
+from sface_data.auditing.run import run_audit
+from sface_data.auditing.sets.judged_sets import class_means
 from sface_data.dataset.drawn_identities import RELATIONS
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.run import embed

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sface_data.audit.certificate import Certificate as Certificate
+    from sface_data.auditing.certificate import Certificate as Certificate
     from sface_data.dataset.manifest import Manifest as Manifest
     from sface_data.dataset.plan import SamplePlan as SamplePlan
     from sface_data.embedding.backbone_file import BackboneFile as BackboneFile
@@ -68,7 +68,7 @@ MODULES = {
     "SamplePlan": "dataset.plan",
     "Validation": "release.validate",
     "Problem": "release.problems",
-    "Certificate": "audit.certificate",
+    "Certificate": "auditing.certificate",
     "Publication": "release.publish",
     "RenderRequest": "rendered.folder",
     "EmbeddingSet": "embedding.embeddings",

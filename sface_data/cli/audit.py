@@ -97,8 +97,8 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
       sface-data audit faces --training train.rec --control control --embedder judge.onnx --outdir out
       sface-data audit faces --training train.rec --embedder judge.onnx --policy paper --outdir audit
     """
-    from sface_data.audit.certificate import CERTIFICATE, REPORT
-    from sface_data.audit.report.page import PAIRS
+    from sface_data.auditing.certificate import CERTIFICATE, REPORT
+    from sface_data.auditing.report.page import PAIRS
 
     certificate = api.audit(release, outdir=outdir, show_pairs=show_pairs, **options)
     say(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sface_data.audit.certificate import Certificate
-from sface_data.audit.run import run_audit
+from sface_data.auditing.certificate import Certificate
+from sface_data.auditing.run import run_audit
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.release.check_shards import shard_problems

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sface_data.audit.certificate import (
+from sface_data.auditing.certificate import (
     CERTIFICATE,
     REPORT,
     SIGNATURE,

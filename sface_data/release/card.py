@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from sface_data.audit.certificate import Certificate
+from sface_data.auditing.certificate import Certificate
 from sface_data.dataset.manifest import Manifest
 from sface_data.io.blocks import read_blocks
 from sface_data.release.licences import LICENCES

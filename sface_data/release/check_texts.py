@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sface_data.audit.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
+from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.blocks import read_blocks

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from sface_data.audit.certificate import CERTIFICATE, REPORT, SIGNATURE
+from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.workspace import Workspace
 from sface_data.errors import BadInput

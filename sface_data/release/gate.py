@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sface_data.audit.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
-from sface_data.audit.policy import load_policy
+from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
+from sface_data.auditing.policy import load_policy
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput, CheckFailed, shown
 from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes, sha256_of_file, write_text

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sface_data.audit.checks.membership import clustered_auc
-from sface_data.audit.verdict import Check, Finding, decide, holm, overall
+from sface_data.auditing.checks.membership import clustered_auc
+from sface_data.auditing.verdict import Check, Finding, decide, holm, overall
 from sface_data.biometrics.clustered import (
     ClusteredShare,
     clustered_share,

@@ -1,6 +1,6 @@
 """Intervals over subjects: their arithmetic by hand, and the edges where there is little to go by.
 
-Whether they cover what they promise is tried in tests/audit/test_coverage.py.
+Whether they cover what they promise is tried in tests/auditing/test_coverage.py.
 """
 
 import dataclasses

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import sface_data
-from sface_data.audit.certificate import CERTIFICATE, REPORT, load_certificate
-from sface_data.audit.simulation import Leak, World, simulate
+from sface_data.auditing.certificate import CERTIFICATE, REPORT, load_certificate
+from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embeddings_folder import open_embeddings
 from sface_data.faces.face_list import FaceList

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sface_data.audit.run import run_audit
+from sface_data.auditing.run import run_audit
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.io.files import sha256_of_file

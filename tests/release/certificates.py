@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from sface_data.audit import certificate as module
-from sface_data.audit.policy import load_policy
-from sface_data.audit.verdict import Verdict
+from sface_data.auditing import certificate as module
+from sface_data.auditing.policy import load_policy
+from sface_data.auditing.verdict import Verdict
 from sface_data.dataset.manifest import Manifest
 from sface_data.release.contents import write_card
-from tests.audit.forged import made_up_checks
+from tests.auditing.forged import made_up_checks
 
 
 def certify(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sface_data.audit.policy import load_policy, policy_path
+from sface_data.auditing.policy import load_policy, policy_path
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.errors import CheckFailed

@@ -1,0 +1,85 @@
+"""A kind of check: it owns its name, its claim and its statistic; its limit is the policy's."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sface_data.auditing.compare.sweep import PreparedSet
+from sface_data.auditing.evidence import Evidence, Nearness
+from sface_data.auditing.policy import Policy
+from sface_data.auditing.verdict import FALSE_ALARMS, Finding
+
+TRIALS = 20  # of the positive control
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What a check is made from: what a judge saw, and what the policy asks of it.
+
+    Attributes:
+        nearness: of each image to training; `evidence` is the same where there is more than nearness.
+        level: one-sided level at which a check fails whatever the others say (Bonferroni's, of which Holm's is
+            never stricter).
+        trials: of the positive control.
+        prepared: the sets in the form in which they are compared, by role.
+        device: of comparisons that a check makes itself.
+        kept: what several checks of one judge share.
+    """
+
+    nearness: Nearness
+    policy: Policy
+    seed: int
+    level: float
+    trials: int = TRIALS
+    prepared: dict[str, PreparedSet] = field(default_factory=dict)
+    device: str = "cpu"
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Evidence:
+        """All comparisons of the judge."""
+        assert isinstance(self.nearness, Evidence)
+        return self.nearness
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Random numbers of one check under one judge, whatever other checks there are."""
+        text = f"{self.seed} {self.nearness.sets.release.embedder_sha256} {name}"
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+
+
+@dataclass(frozen=True)
+class CheckKind(ABC):
+    """A check that a policy may ask for.
+
+    Attributes:
+        name: as policies and certificates have it.
+        claim: what a pass says, in words.
+        measure: what the statistic is, in words.
+        among_all: whether a nearest training image is looked for, so that each must have been seen by the judge.
+    """
+
+    name: str
+    claim: str
+    measure: str
+    among_all: ClassVar[bool] = False
+
+    def find(self, context: CheckContext) -> Finding:
+        """What one judge's comparisons say."""
+        return self.measured(context, self.unmeasured(context.nearness.sets.judge, context.policy))
+
+    def unmeasured(self, judge: str, policy: Policy, reason: str = "") -> Finding:
+        """The finding before anything is measured, or where nothing can be."""
+        limit = policy.checks[self.name].limit
+        return Finding(self.name, judge, self.claim, self.measure, limit, blocks_pass=reason)
+
+    @abstractmethod
+    def measured(self, context: CheckContext, finding: Finding) -> Finding:
+        """The finding with its statistic, or with the reason why there is none."""
+
+
+def bonferroni_level(tests: int) -> float:
+    """The Bonferroni level of one of `tests` tests."""
+    return FALSE_ALARMS / max(tests, 1)

@@ -1,0 +1,186 @@
+"""Same label: is a class of the release related to the training person of the same name?"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.auditing.checks.kind import CheckContext, CheckKind
+from sface_data.auditing.checks.positive_control import Planting, missed, plant_classes
+from sface_data.auditing.sets.judged_sets import Indices
+from sface_data.auditing.verdict import Finding
+from sface_data.biometrics.clustered import (
+    Bounds,
+    ClusteredShare,
+    clustered_share,
+    interval_of,
+    logit_bounds,
+    p_above,
+    ratio,
+)
+from sface_data.biometrics.intervals import FEW_ERRORS, Interval
+from sface_data.biometrics.rates import fdr, threshold_at_fmr
+from sface_data.biometrics.subjects import SubjectScores
+
+NO_LABELS = "the labels of the release are said not to be those of training identities"
+NO_NAMESAKES = "too few classes share a name with a training identity"
+_OFTEN = 0.1  # an FMR at which there are matches enough to tell how alike those of a class are
+
+
+@dataclass(frozen=True)
+class Separability(CheckKind):
+    """AUC, or 50 % minus EER, of same-label against different-label comparisons of release with training."""
+
+    by_auc: bool
+
+    def measured(self, context: CheckContext, finding: Finding) -> Finding:
+        cross = context.evidence.cross
+        reason = unrelated(context)
+        if reason:
+            return finding.unable_to_pass(reason)
+        found = cross.auc() if self.by_auc else cross.eer()
+        units = int((cross.mated_by_subject.sum(axis=1) > 0).sum())
+        value, bounds = found.value, logit_bounds(found.value, found.low, found.high, units)
+        if not self.by_auc:  # the lower the EER, the closer the relation
+            value, bounds = 0.5 - found.value, _flipped(bounds)
+        low, high = bounds(found.confidence)
+        return replace(
+            finding,
+            interval=Interval(value, low, high, found.method, found.n, flags=found.flags),
+            p_value=p_above(value, bounds, finding.limit),
+            facts={
+                "same_label": cross.mated.total,
+                "different_label": cross.nonmated.total,
+                "fdr": fdr(cross.mated, cross.nonmated),
+                "power": "by its interval; it speaks of the bulk and is not asked to see planted images",
+            },
+        )
+
+
+@dataclass(frozen=True)
+class MatchRatio(CheckKind):
+    """How many times more often same-label comparisons match than different-label ones, at one threshold."""
+
+    fmr: float
+
+    def measured(self, context: CheckContext, finding: Finding) -> Finding:
+        cross, authentic = context.evidence.cross, context.evidence.authentic
+        reason = unrelated(context)
+        if reason:
+            return finding.unable_to_pass(reason)
+        bins = cross.mated_by_subject.shape[1]
+        # At an edge of the coarse bins, at which the matches of every subject are known exactly.
+        edge, often = (_edge(threshold_at_fmr(authentic.nonmated, rate), bins) for rate in (self.fmr, _OFTEN))
+        if edge >= bins:
+            return finding.unable_to_pass(f"no threshold has an FMR of {self.fmr:g} or less")
+        different = _matches(cross.nonmated_by_subject, edge, often, sides=2)
+        same = _matches(cross.mated_by_subject, edge, often)
+        if not same.hits and not different.hits:
+            reason = "no comparison of release and training reaches the threshold of this FMR"
+            return finding.unable_to_pass(reason)
+        value, bounds = ratio(same, different)
+        plantings = self._planted(context, finding, (edge, often), different)
+        calibration = authentic.nonmated.total
+        facts: dict[str, Any] = {
+            "threshold": 2 * edge / bins - 1,
+            "fmr": self.fmr,
+            "same_label": same.n,
+            "same_label_matches": same.hits,
+            "same_label_effective": same.effective,
+            "different_label": different.n,
+            "different_label_matches": different.hits,
+            "calibration_comparisons": calibration,
+            "planted": [planting.to_json() for planting in plantings],
+        }
+        if calibration * self.fmr < FEW_ERRORS:
+            facts["threshold_rests_on_few"] = True  # rule of 30
+        method = f"MOVER of Korn-Graubard over {same.clusters:,} classes"
+        return replace(
+            finding,
+            interval=interval_of(value, bounds, method, same.n, min(same.hits, different.hits)),
+            p_value=p_above(value, bounds, finding.limit),
+            blocks_pass=missed(plantings),
+            facts=facts,
+        )
+
+    def _planted(
+        self, context: CheckContext, finding: Finding, edges: tuple[int, int], different: ClusteredShare
+    ) -> list[Planting]:
+        """What the check says when classes of the release match like photographs of training people."""
+        authentic: SubjectScores = context.evidence.authentic
+        by_class = context.evidence.cross.mated_by_subject
+        hits, often, sizes = (_tails(by_class, edge) for edge in (*edges, 0))
+        own = _tails(authentic.mated_by_subject, 0)
+        pool = (_tails(authentic.mated_by_subject, edges[0]) / np.maximum(own, 1))[own > 0]
+        taking_part = np.flatnonzero(sizes)
+
+        def with_planted(classes: Indices, rng: np.random.Generator) -> Bounds:
+            changed, changed_often, chosen = hits.copy(), often.copy(), taking_part[classes]
+            rates = pool[rng.integers(len(pool), size=len(chosen))]
+            changed[chosen] = np.rint(rates * sizes[chosen])
+            changed_often[chosen] = np.maximum(changed[chosen], changed_often[chosen])
+            return ratio(clustered_share(changed, sizes, changed_often), different)[1]
+
+        return plant_classes(context, finding, pool, len(taking_part), with_planted)
+
+
+def unrelated(context: CheckContext) -> str:
+    """Why nothing can be said of labels; empty if something can."""
+    evidence = context.evidence
+    if not evidence.sets.labels_related:
+        return NO_LABELS
+    present = np.unique(evidence.sets.release.class_index)
+    if (evidence.namesake[present] >= 0).sum() < 2 or not evidence.cross.nonmated.total:
+        return NO_NAMESAKES
+    return ""
+
+
+def _matches(by_subject: NDArray[np.int64], edge: int, often: int, sides: int = 1) -> ClusteredShare:
+    """The share of scores from an edge on; `often` is an edge that more scores reach."""
+    hits, sizes, weaker = (_tails(by_subject, each) for each in (edge, 0, often))
+    return clustered_share(hits, sizes, weaker, sides)
+
+
+def _edge(threshold: float, bins: int) -> int:
+    """The first edge of the bins that is not below the threshold."""
+    return bins if threshold > 1 else int(np.ceil((threshold + 1) * bins / 2 - 1e-6))
+
+
+def _tails(by_subject: NDArray[np.int64], edge: int) -> NDArray[np.int64]:
+    """Scores of each subject from an edge on."""
+    return by_subject[:, edge:].sum(axis=1)
+
+
+def _flipped(bounds: Bounds) -> Bounds:
+    def flipped(confidence: float) -> tuple[float, float]:
+        low, high = bounds(confidence)
+        return 0.5 - high, 0.5 - low
+
+    return flipped
+
+
+_ON_THE_WHOLE = "On the whole, images are no nearer to the training person of their label than to others"
+CHECKS = (
+    Separability(
+        "same-label-auc",
+        _ON_THE_WHOLE,
+        "AUC of same-label against different-label comparisons; 0.5 without relation",
+        by_auc=True,
+    ),
+    Separability(
+        "same-label-eer",
+        _ON_THE_WHOLE,
+        "50 % minus the EER of same-label against different-label comparisons; 0 without relation",
+        by_auc=False,
+    ),
+    *(
+        MatchRatio(
+            f"same-label-ratio-{text}",
+            f"Images match the training person of their label hardly more often than others, at FMR {percent} %",
+            "TMR of same-label over FMR of different-label comparisons; 1 without relation",
+            float(text),
+        )
+        for text, percent in (("1e-3", "0.1"), ("1e-4", "0.01"), ("1e-5", "0.001"))
+    ),
+)

@@ -1,0 +1,398 @@
+"""One pass over every comparison of two sets, in blocks: counts of scores, and the best neighbours on both sides.
+
+Strips of rows are worked on at a time, on a CPU by one thread each. What comes out does not depend on the blocks.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sface_data.auditing.compare import exact
+from sface_data.biometrics.scores import BINS
+from sface_data.biometrics.subjects import SUBJECT_BINS
+from sface_data.runtime.progress import Progress
+
+BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
+_CUDA_BLOCK = 32_768
+FINE = BINS // SUBJECT_BINS  # fine bins in one of the coarser ones that each class gets
+FINE_BITS = FINE.bit_length() - 1
+COARSE = exact.PADDED // FINE
+_GROUP = 64  # classes counted in one go
+_DIRECT = 16_384  # scores of a class from which on it is counted alone
+_LAST = torch.iinfo(torch.int64).max  # after every index
+_RUN = 64  # columns of which the best is looked at first
+
+assert 1 << FINE_BITS == FINE and exact.MARGIN % FINE == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The best matches of each probe in a gallery, best first; of equal scores the lower index comes first.
+
+    Attributes:
+        scores: float32 [N,k].
+        indices: int64 [N,k], into the gallery. k is that asked for or the size of the gallery, if that is smaller.
+    """
+
+    scores: NDArray[np.float32]
+    indices: NDArray[np.int64]
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """[N] of the nearest."""
+        return self.scores[:, 0]
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """[N] of the nearest."""
+        return self.indices[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """A set of embeddings ready to be compared: on the grid, classes contiguous. See `pairs.prepare`."""
+
+    rows: NDArray[np.float32]  # [N,D]
+    order: NDArray[np.int64]  # [N] the index of each row in the set
+    starts: NDArray[np.int64]  # [C+1] first row of each class
+    names: tuple[str, ...]  # [C] canonical
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, indices: NDArray[np.int64]) -> "PreparedSet":
+        """Some rows as a set of their own, numbered in the order of their indices in this set [M], ascending."""
+        chosen = np.flatnonzero(np.isin(self.order, indices))
+        classes = np.repeat(np.arange(len(self.names)), np.diff(self.starts))[chosen]
+        starts = np.append(0, np.bincount(classes, minlength=len(self.names)).cumsum())
+        return PreparedSet(self.rows[chosen], np.searchsorted(indices, self.order[chosen]), starts, self.names)
+
+    def segments(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Class, first and last row (relative to `start`) of what is between two rows."""
+        c = int(np.searchsorted(self.starts, start, "right")) - 1
+        while start < stop and c < len(self.names) and self.starts[c] < stop:
+            yield c, max(int(self.starts[c]), start) - start, min(int(self.starts[c + 1]), stop) - start
+            c += 1
+
+
+@dataclass(eq=False)
+class Sweep:
+    """Every row of one set against every row of another, or of the same.
+
+    Attributes:
+        b: None for all pairs within `a`; neighbours are then not looked for.
+        k: how many neighbours of each row of `a` are kept.
+        both: whether the nearest row of `a` is kept for each row of `b` as well.
+        count: whether scores are counted.
+        block: columns of a block; changes memory and speed, never the result.
+        device: of the arithmetic.
+        progress: is told the number of comparisons made since the last call.
+    """
+
+    a: PreparedSet
+    b: PreparedSet | None = None
+    k: int = 0
+    both: bool = False
+    count: bool = False
+    block: int | None = None
+    device: str = "cpu"
+    progress: Progress | None = None
+    counts: NDArray[np.int64] = field(init=False)  # [PADDED], of all ordered pairs
+    by_a: NDArray[np.int64] = field(init=False)  # [A,COARSE]
+    by_b: NDArray[np.int64] = field(init=False)  # [B,COARSE]
+    _lock: Lock = field(init=False, default_factory=Lock)
+
+    def run(self) -> "Sweep":
+        """Makes all comparisons."""
+        a, b = self.a, self.a if self.b is None else self.b
+        self.k = min(self.k, len(b))
+        self.counts = np.zeros(exact.PADDED, np.int64)
+        self.by_a = np.zeros((len(a.names), COARSE), np.int64)
+        self.by_b = self.by_a if self.b is None else np.zeros((len(b.names), COARSE), np.int64)
+        self._scores = np.zeros((len(a), self.k), np.float32)
+        self._indices = np.zeros((len(a), self.k), np.int64)
+        self._columns = _BestOfColumns.of(len(b), self.device) if self.both else None
+        on_cpu = torch.device(self.device).type == "cpu"
+        columns = max(self.block or (BLOCK if on_cpu else _CUDA_BLOCK), 1)
+        rows = max(columns // 4, 1)
+        self._probes, self._gallery, self._order_a, self._order_b = (
+            torch.from_numpy(each).to(self.device) for each in (a.rows, b.rows, a.order, b.order)
+        )
+        starts = range(0, len(a), rows)
+        with _one_thread_each(on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
+            jobs = [pool.submit(self._strip, start, min(start + rows, len(a)), columns) for start in starts]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                for job in jobs:
+                    job.cancel()
+                raise
+        return self
+
+    def neighbours(self) -> Neighbours:
+        """Of each row of `a` in `b`; in the order of the set, from that of its classes."""
+        return _in_order(self.a, self._scores, self._indices)
+
+    def neighbours_of_b(self) -> Neighbours:
+        """The nearest row of `a` for each row of `b`."""
+        assert self.b is not None and self._columns is not None
+        scores = exact.as_score(self._columns.units).cpu().numpy()
+        return _in_order(self.b, scores[:, None], self._columns.indices.cpu().numpy()[:, None])
+
+    def _strip(self, start: int, stop: int, columns: int) -> None:
+        """Some rows against all columns; within a set against those from the same rows on."""
+        height, within = stop - start, self.b is None
+        scratch = _Scratch.of(height, max(columns, height), self.device)
+        best = _Best.of(height, self.k, self.device) if self.k else None
+        segments = list(self.a.segments(start, stop)) if self.count else []
+        tally = _Tally.of(segments, height, columns, self.device) if segments else None
+        for left, right in _tiles(start, stop, len(self._gallery), columns, within):
+            units = scratch.units(height, right - left)
+            torch.mm(self._probes[start:stop], self._gallery[left:right].T, out=units)
+            if best is not None:
+                best.update(units, self._order_b[left:right])
+            if self._columns is not None:
+                self._columns.update(units, self._order_a[start:stop], left, self._lock)
+            if tally is not None:
+                self._count(scratch, units, tally, left, at_itself=within and left == start)
+            if self.progress is not None:
+                with self._lock:
+                    self.progress(height * (right - left))
+        if best is not None:
+            self._scores[start:stop] = exact.as_score(best.units).cpu().numpy()
+            self._indices[start:stop] = best.indices.cpu().numpy()
+        if tally is not None:
+            fine = tally.fine()
+            with self._lock:
+                self.counts += 2 * fine - tally.fine_of_both_orders if within else fine
+                self.by_a[tally.classes] += tally.coarse()
+
+    def _count(self, scratch: "_Scratch", units: Tensor, tally: "_Tally", left: int, at_itself: bool) -> None:
+        """Counts a block; `units` is overwritten."""
+        bins = exact.to_bins(units, scratch.bins(*units.shape))
+        coarse = torch.bitwise_right_shift(bins, FINE_BITS, out=scratch.coarse(*units.shape))
+        tally.add_rows(bins, coarse)
+        if at_itself:
+            # these rows with themselves: both orders are in the block, in later ones only one
+            tally.fine_of_both_orders = tally.fine()
+            return
+        segments = list((self.a if self.b is None else self.b).segments(left, left + units.shape[1]))
+        counts = np.zeros((len(segments), COARSE), np.int64)
+        _count_groups(coarse, segments, 1, counts)
+        with self._lock:
+            self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
+
+
+def _in_order(a: PreparedSet, scores: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
+    in_order = np.empty_like(scores), np.empty_like(indices)
+    in_order[0][a.order], in_order[1][a.order] = scores, indices
+    return Neighbours(*in_order)
+
+
+@dataclass(eq=False)
+class _Tally:
+    """Counts of the classes of some rows, over the blocks of these rows."""
+
+    segments: list[tuple[int, int, int]]
+    direct: bool  # classes are large enough to be counted one by one, in fine bins
+    by_class: Tensor  # int64 [classes,PADDED] if direct
+    together: Tensor  # int64 [PADDED] if not
+    coarse_by_class: NDArray[np.int64]  # [classes,COARSE] if not
+    fine_of_both_orders: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, segments: list[tuple[int, int, int]], height: int, columns: int, device: str) -> "_Tally":
+        direct = height * columns >= _DIRECT * len(segments)
+        by_class = torch.zeros(len(segments) if direct else 0, exact.PADDED, dtype=torch.int64, device=device)
+        together = torch.zeros(exact.PADDED, dtype=torch.int64, device=device)
+        coarse = np.zeros((0 if direct else len(segments), COARSE), np.int64)
+        return cls(segments, direct, by_class, together, coarse, np.zeros(exact.PADDED, np.int64))
+
+    @property
+    def classes(self) -> slice:
+        return slice(self.segments[0][0], self.segments[-1][0] + 1)
+
+    def add_rows(self, bins: Tensor, coarse: Tensor) -> None:
+        if self.direct:
+            for number, (_, top, bottom) in enumerate(self.segments):
+                self.by_class[number] += _bincount(bins[top:bottom], exact.PADDED)
+        else:
+            self.together += _bincount(bins, exact.PADDED)
+            _count_groups(coarse, self.segments, 0, self.coarse_by_class)
+
+    def fine(self) -> NDArray[np.int64]:
+        return (self.by_class.sum(dim=0) if self.direct else self.together).cpu().numpy().copy()
+
+    def coarse(self) -> NDArray[np.int64]:
+        if not self.direct:
+            return self.coarse_by_class
+        return self.by_class.reshape(len(self.segments), COARSE, FINE).sum(dim=2).cpu().numpy()
+
+
+@dataclass(eq=False)
+class _Best:
+    """The best of each row so far: a running top k."""
+
+    units: Tensor  # float32 [rows,k]
+    indices: Tensor  # int64 [rows,k]
+
+    @classmethod
+    def of(cls, height: int, k: int, device: str) -> "_Best":
+        units = torch.full((height, k), -torch.inf, device=device)
+        return cls(units, torch.full((height, k), _LAST, device=device))
+
+    def update(self, units: Tensor, indices: Tensor) -> None:
+        """Takes in a block [rows,columns] with the index of each column."""
+        k = self.units.shape[1]
+        whole = units.shape[1] // _RUN
+        runs = units[:, : whole * _RUN].unflatten(1, (whole, _RUN)) if whole else None
+        peaks = runs.amax(dim=2) if runs is not None else units[:, :0]  # [rows,runs]
+        bar = self.units[:, -1]
+        if torch.isinf(bar).any():  # nothing yet: as many runs as wanted reach this far, so the k best do
+            tops = peaks if whole >= k else units
+            if tops.shape[1] >= k:
+                bar = torch.maximum(bar, tops.topk(k, dim=1).values[:, -1])
+        # few reach the bar, and those that equal it may have a lower index
+        rows, columns = (units[:, whole * _RUN :] >= bar[:, None]).nonzero(as_tuple=True)
+        columns = columns + whole * _RUN
+        if runs is not None:
+            run_rows, run_numbers = (peaks >= bar[:, None]).nonzero(as_tuple=True)
+            among, inside = (runs[run_rows, run_numbers] >= bar[run_rows, None]).nonzero(as_tuple=True)
+            rows = torch.cat([rows, run_rows[among]])
+            columns = torch.cat([columns, run_numbers[among] * _RUN + inside])
+        if len(rows):
+            self._merge(rows, units[rows, columns], indices[columns])
+
+    def _merge(self, rows: Tensor, units: Tensor, indices: Tensor) -> None:
+        """Takes in candidates [M]; only rows with candidates change."""
+        k = self.units.shape[1]
+        changed, row = rows.unique(return_inverse=True)
+        own = torch.arange(len(changed), device=rows.device).repeat_interleave(k)
+        all_rows = torch.cat([own, row])
+        all_units = torch.cat([self.units[changed].reshape(-1), units])
+        all_indices = torch.cat([self.indices[changed].reshape(-1), indices])
+        # by row, then the highest score, then the lowest index: stable sorts, the last key first
+        by = torch.argsort(all_indices, stable=True)
+        by = by[torch.argsort(all_units[by], descending=True, stable=True)]
+        by = by[torch.argsort(all_rows[by], stable=True)]
+        counts = torch.bincount(all_rows, minlength=len(changed))
+        first = torch.cumsum(counts, 0) - counts
+        keep = by[first[:, None] + torch.arange(k, device=rows.device)]
+        self.units[changed], self.indices[changed] = all_units[keep], all_indices[keep]
+
+
+@dataclass(eq=False)
+class _BestOfColumns:
+    """The best row of each column so far."""
+
+    units: Tensor  # float32 [columns]
+    indices: Tensor  # int64 [columns]
+
+    @classmethod
+    def of(cls, width: int, device: str) -> "_BestOfColumns":
+        units = torch.full((width,), -torch.inf, device=device)
+        return cls(units, torch.full((width,), _LAST, device=device))
+
+    def update(self, units: Tensor, indices: Tensor, left: int, lock: Lock) -> None:
+        """Takes in a block [rows,columns] with the index of each row, from the column `left` on."""
+        peaks = units.amax(dim=0)
+        # the best only ever rises: a look without the lock finds too many columns, never too few
+        columns = (peaks >= self.units[left : left + len(peaks)]).nonzero().squeeze(1)
+        if not len(columns):
+            return
+        peaks = peaks[columns]
+        first = torch.where(units[:, columns] == peaks, indices[:, None], _LAST).amin(dim=0)
+        columns = columns + left
+        with lock:
+            best = self.units[columns]
+            first = torch.where(peaks == best, torch.minimum(first, self.indices[columns]), first)
+            better = peaks >= best
+            self.units[columns[better]], self.indices[columns[better]] = peaks[better], first[better]
+
+
+@dataclass(eq=False)
+class _Scratch:
+    """Memory of one block, used again for each: fresh memory costs more than the arithmetic."""
+
+    flat_units: Tensor
+    flat_bins: Tensor
+    flat_coarse: Tensor
+
+    @classmethod
+    def of(cls, height: int, width: int, device: str) -> "_Scratch":
+        size = height * width
+        units = torch.empty(size, device=device)
+        bins, coarse = (torch.empty(size, dtype=torch.int16, device=device) for _ in range(2))
+        return cls(units, bins, coarse)
+
+    def units(self, height: int, width: int) -> Tensor:
+        return self.flat_units[: height * width].view(height, width)
+
+    def bins(self, height: int, width: int) -> Tensor:
+        return self.flat_bins[: height * width].view(height, width)
+
+    def coarse(self, height: int, width: int) -> Tensor:
+        return self.flat_coarse[: height * width].view(height, width)
+
+
+def _tiles(start: int, stop: int, total: int, columns: int, within: bool) -> Iterator[tuple[int, int]]:
+    """First and last column of each block of a strip of rows."""
+    left = 0
+    if within:
+        yield start, stop
+        left = stop
+    for at in range(left, total, columns):
+        yield at, min(at + columns, total)
+
+
+def _bincount(bins: Tensor, number: int) -> Tensor:
+    return torch.bincount(bins.reshape(-1), minlength=number)
+
+
+def _count_groups(coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]) -> None:
+    """Adds to `out` [classes,COARSE] the bins of each class along an axis; small classes are counted together."""
+    enough = -(-_DIRECT // coarse.shape[1 - axis])  # rows or columns of a class that is counted alone
+    at = 0
+    while at < len(segments):
+        _, first, last = segments[at]
+        if last - first >= enough:
+            out[at] += _bincount(coarse.narrow(axis, first, last - first), COARSE).cpu().numpy()
+            at += 1
+            continue
+        group = [segments[at]]
+        for segment in segments[at + 1 : at + _GROUP]:
+            if segment[2] - segment[1] >= enough:
+                break
+            group.append(segment)
+        sizes = torch.tensor([stop - start for _, start, stop in group])
+        offsets = (torch.arange(len(group), dtype=torch.int32) * COARSE).repeat_interleave(sizes).to(coarse.device)
+        some = coarse.narrow(axis, first, len(offsets)) + (offsets[:, None] if axis == 0 else offsets)
+        counts = _bincount(some, len(group) * COARSE).reshape(len(group), COARSE)
+        out[at : at + len(group)] += counts.cpu().numpy()
+        at += len(group)
+
+
+@contextmanager
+def _one_thread_each(on_cpu: bool) -> Iterator[int]:
+    """Gives the number of blocks to work on at a time: on a CPU one for each thread that torch has."""
+    threads = torch.get_num_threads()
+    if not on_cpu:
+        tf32, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, False
+        try:
+            yield 1
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+        return
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,161 @@
+"""What one judge sees: all comparisons of an audit, from which the checks are made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sface_data.auditing.compare.pairs import compare, compare_and_nearest, nearest, nearest_both_ways, prepare
+from sface_data.auditing.compare.sweep import Neighbours, PreparedSet
+from sface_data.auditing.sets.judged_sets import (
+    CONTROL,
+    HELD_OUT,
+    RELEASE,
+    TRAINING,
+    Indices,
+    JudgedSets,
+    namesakes,
+)
+from sface_data.biometrics.subjects import SubjectScores
+
+MOST_OTHERS = 2_000  # enough to know to a per cent or two which share of them is found
+COPIES = "copies"  # the role of altered training images, beside those of `judged_sets`
+
+
+@dataclass(frozen=True)
+class OtherPhotos:
+    """Other images of training people, looked for as if each were not in the training set itself.
+
+    Attributes:
+        score: [K] similarity to the nearest training image other than itself.
+        nearest_subject: [K] the class of that nearest image.
+    """
+
+    score: NDArray[np.float32]
+    nearest_subject: Indices
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near each image is to its nearest training image.
+
+    Attributes:
+        to_training: of the images of each role that there is (release, control, copies) in the training set.
+        others: other images of training people.
+    """
+
+    sets: JudgedSets
+    to_training: dict[str, Neighbours]
+    others: OtherPhotos | None
+
+
+@dataclass(frozen=True)
+class Evidence(Nearness):
+    """All comparisons of one judge.
+
+    Attributes:
+        from_training: of each training image in the release, and in the control group if there is one.
+        held_out: of each held-out image in the release, if there are any.
+        authentic: within training; `cross`: release with training; `within`: within the release.
+        namesake: [classes of the release] the class of training with the same name; -1 without one.
+    """
+
+    from_training: dict[str, Neighbours]
+    held_out: Neighbours | None
+    authentic: SubjectScores
+    cross: SubjectScores
+    within: SubjectScores
+    namesake: Indices
+
+
+def prepare_sets(sets: JudgedSets) -> dict[str, PreparedSet]:
+    """Each set of an audit, by role, in the form in which all comparisons take it."""
+    copies = None if sets.copies is None else sets.copies.faces
+    roles = {RELEASE: sets.release, TRAINING: sets.training, CONTROL: sets.control, HELD_OUT: sets.held_out}
+    given = {**roles, COPIES: copies}
+    return {role: prepare(faces) for role, faces in given.items() if faces is not None}
+
+
+def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device: str = "cpu") -> Evidence:
+    """Compares everything with everything that the checks need, in six passes.
+
+    Args:
+        prepared: the sets, see `prepare_sets`.
+        seed: of the bootstrap, and of which images stand for other images of training people.
+        device: where the products of matrices are computed; it does not change the result.
+    """
+    release, training = prepared[RELEASE], prepared[TRAINING]
+    cross, to_training, from_training = compare_and_nearest(release, training, device=device)
+    near, back = {RELEASE: to_training}, {RELEASE: from_training}
+    if CONTROL in prepared:
+        near[CONTROL], back[CONTROL] = nearest_both_ways(prepared[CONTROL], training, device=device)
+    if COPIES in prepared:
+        near[COPIES] = nearest(prepared[COPIES], training, device=device)
+    held_out = nearest(prepared[HELD_OUT], release, device=device) if HELD_OUT in prepared else None
+    return Evidence(
+        sets=sets,
+        to_training=near,
+        others=_other_photos(sets, prepared, seed, device),
+        from_training=back,
+        held_out=held_out,
+        authentic=compare(training, device=device).subjects(seed),
+        cross=cross.subjects(seed),
+        within=compare(release, device=device).subjects(seed),
+        namesake=namesakes(sets.release, sets.training),
+    )
+
+
+def gather_mirrored(sets: JudgedSets, mirrored: JudgedSets, device: str = "cpu") -> Nearness:
+    """Nearness for vectors that change when an image is mirrored: the better of the image and its mirror image.
+
+    Args:
+        mirrored: the same faces, mirrored; its training set is not looked at.
+    """
+    training = prepare(sets.training)
+    both = [
+        {RELEASE: each.release, CONTROL: each.control, COPIES: None if each.copies is None else each.copies.faces}
+        for each in (sets, mirrored)
+    ]
+    near = {}
+    for role in both[0]:
+        faces = [each[role] for each in both]
+        found = [nearest(prepare(each), training, device=device) for each in faces if each is not None]
+        if found:
+            near[role] = _better(*found)
+    return Nearness(sets, near, others=None)
+
+
+def _better(first: Neighbours, second: Neighbours) -> Neighbours:
+    """The nearer neighbour of each probe."""
+    straight = first.scores >= second.scores
+    return Neighbours(
+        np.where(straight, first.scores, second.scores), np.where(straight, first.indices, second.indices)
+    )
+
+
+def _other_photos(
+    sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device: str
+) -> OtherPhotos | None:
+    """Held-out images where there are any, else training images that are left out one at a time."""
+    training, gallery = sets.training, prepared[TRAINING]
+    rng = np.random.default_rng(seed)
+    if sets.held_out is not None:
+        subject = namesakes(sets.held_out, training)[sets.held_out.class_index]
+        chosen = _some(np.flatnonzero(subject >= 0), rng)
+        found = nearest(prepared[HELD_OUT].part(chosen), gallery, device=device)
+        return OtherPhotos(found.score, training.class_index[found.index])
+    sizes = np.bincount(training.class_index, minlength=len(training.class_names))
+    chosen = _some(np.flatnonzero(sizes[training.class_index] > 1), rng)
+    if not len(chosen):
+        return None
+    found = nearest(gallery.part(chosen), gallery, 2, device=device)
+    second = np.where(found.index == chosen, 1, 0)  # the first one that is not the image itself
+    rows = np.arange(len(chosen))
+    return OtherPhotos(found.scores[rows, second], training.class_index[found.indices[rows, second]])
+
+
+def _some(indices: Indices, rng: np.random.Generator) -> Indices:
+    """All of them, or some where there are many."""
+    if len(indices) <= MOST_OTHERS:
+        return indices
+    return np.sort(rng.choice(indices, MOST_OTHERS, replace=False))

@@ -1,0 +1,195 @@
+"""The audit: sets of faces, embeddings, comparisons, checks, certificate, report."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sface_data.auditing.certificate import (
+    REPORT,
+    Certificate,
+    certify,
+    load_private_key,
+    subjects_of,
+    write_certificate,
+)
+from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
+from sface_data.auditing.checks.run import AuditResult, run_checks
+from sface_data.auditing.policy import load_policy
+from sface_data.auditing.report.page import PAIRS, write_report
+from sface_data.auditing.sets.audit_sets import AuditSets
+from sface_data.auditing.sets.face_set import open_face_set
+from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
+from sface_data.dataset.manifest import MANIFEST, Manifest
+from sface_data.embedding.embedder import Embedder
+from sface_data.embedding.embeddings_folder import is_embeddings
+from sface_data.embedding.open import open_embedder
+from sface_data.errors import BadInput
+from sface_data.io.files import os_errors_as_bad_input
+from sface_data.runtime.devices import choose_device
+from sface_data.runtime.progress import Progress
+
+CACHE = "cache"
+FACES = "faces"  # the subject where the release is no finished data set; its folder may have any name
+
+# Opens the display of a step: (what is done, how many faces), gives what is told of progress.
+Display = Callable[[str, int], AbstractContextManager[Progress]]
+
+
+@contextmanager
+def no_display(what: str, total: int) -> Iterator[Progress]:
+    """Shows nothing."""
+    yield lambda count: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an audit."""
+
+    certificate: Certificate
+    result: AuditResult
+    sets: AuditSets
+
+
+def run_audit(
+    release: Path,
+    training: Path,
+    outdir: Path,
+    *,
+    control: Path | None = None,
+    held_out: Path | None = None,
+    embedder: Sequence[Path] = (),
+    policy: str = "strict",
+    seed: int = 0,
+    device: str = "auto",
+    unrelated_labels: bool = False,
+    show_pairs: bool = False,
+    sign: Path | None = None,
+    display: Display = no_display,
+) -> Outcome:
+    """Audits a release, and writes certificate and report. A run that was stopped goes on when it is called again.
+
+    Args:
+        release: a finished data set, whose manifest and shards are certified, or any other SOURCE.
+        training: SOURCE of all faces that the generator was trained on.
+        outdir: folder of `certificate.json`, `report.html` and `cache`; made if it is not there.
+        control: SOURCE of faces of other people, who were not in training.
+        held_out: SOURCE of other images of the training people, under the same names.
+        embedder: files of the embedders that judge; none if every SOURCE is embeddings of one.
+        policy: name of one that ships (`strict`, `paper`), or a TOML file.
+        seed: of all random choices.
+        device: of embedders and comparisons: auto, cpu, cuda or cuda:1. It does not change comparisons.
+        unrelated_labels: the classes of the release are not meant to be training identities of the same names.
+        show_pairs: also write `pairs.html`, the report with photographs of people from training.
+        sign: file of an Ed25519 key (PEM) to sign the certificate with.
+        display: shows progress.
+
+    Raises:
+        BadInput: for what cannot be used, or must not be used together, and if the release changes meanwhile.
+    """
+    demanded = load_policy(policy)
+    key = None if sign is None else load_private_key(sign)
+    given = {RELEASE: release, TRAINING: training, CONTROL: control, HELD_OUT: held_out}
+    paths = {role: path for role, path in given.items() if path is not None}
+    embedders = _open_embedders(embedder, paths, device)
+    manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
+    before = None if manifest is None else subjects_of(release, manifest)
+    drawn = manifest is not None and manifest.plan.identities is not None  # no training identity has such a name
+    sets = _open_sets(paths, manifest, not (unrelated_labels or drawn), seed, display)
+    with os_errors_as_bad_input(outdir):
+        outdir.mkdir(parents=True, exist_ok=True)
+    by_pixels = PIXEL_DUPLICATES.name in demanded.checks and sets.all_images
+    judges, pixels = _embedded(sets, embedders, by_pixels, outdir / CACHE, display)
+    with display("comparing", 0):
+        result = run_checks(judges, pixels, demanded, seed, str(choose_device(device)))
+    subjects = {FACES: sets.by_role[RELEASE].sha256} if manifest is None else subjects_of(release, manifest)
+    if before is not None and subjects != before:
+        raise BadInput(f"{release}: was changed while it was audited; run the same command again")
+    facts = _described_sets(sets, manifest)
+    outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
+    write_certificate(outdir, outcome.certificate, key)
+    _write_reports(outdir, outcome, show_pairs)
+    return outcome
+
+
+def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: str) -> list[Embedder | None]:
+    """The judges; [None] where all faces come as embeddings.
+
+    Raises:
+        BadInput: if one cannot be opened, is named twice, or none is named that is needed.
+    """
+    if not files:
+        images = [path for path in paths.values() if not is_embeddings(path)]
+        if images:
+            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --embedder FILE")
+        return [None]
+    embedders: list[Embedder | None] = []
+    seen: dict[str, Path] = {}
+    for file in files:
+        if not file.is_file():
+            raise BadInput(f"{file}: no such file; --embedder names an embedder")
+        embedder = open_embedder(file, device)
+        if embedder.sha256 in seen:
+            raise BadInput(f"{file}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another")
+        seen[embedder.sha256] = file
+        embedders.append(embedder)
+    return embedders
+
+
+def _open_sets(
+    paths: Mapping[str, Path], manifest: Manifest | None, labels_related: bool, seed: int, display: Display
+) -> AuditSets:
+    opened = {}
+    for role, path in paths.items():
+        with display(f"reading {role}", 0) as progress:
+            opened[role] = open_face_set(path, progress, manifest if role == RELEASE else None)
+    sets = AuditSets(opened, labels_related, seed)
+    sets.check()
+    return sets
+
+
+def _embedded(
+    sets: AuditSets, embedders: Sequence[Embedder | None], by_pixels: bool, cache: Path, display: Display
+) -> tuple[list[JudgedSets], tuple[JudgedSets, JudgedSets] | None]:
+    """All faces under every judge, and as pixels, straight and mirrored, if they are wanted so."""
+    looks = len(embedders) + (2 if by_pixels else 0)
+    with display("embedding", sets.to_embed() * looks) as progress:
+        judges = [sets.under(each, cache, progress) for each in embedders]
+        return judges, sets.pixels(cache, progress) if by_pixels else None
+
+
+def _described(sets: JudgedSets) -> dict[str, Any]:
+    """What the certificate says of a judge."""
+    return {
+        "name": sets.judge,
+        "sha256": sets.training.embedder_sha256,
+        "dimensions": sets.training.dimensions,
+        "detector_sha256": sets.training.detector_sha256,
+    }
+
+
+def _described_sets(sets: AuditSets, manifest: Manifest | None) -> dict[str, Any]:
+    """What the certificate says of the sets, and what a finished data set says of its alignment and generator."""
+    align = None if manifest is None else manifest.plan.align
+    facts = sets.described()
+    facts[RELEASE]["plan_detector_sha256"] = None if align is None else align.detector_sha256
+    facts[TRAINING]["named_by_generator"] = _named_by_generator(sets, manifest)
+    return facts
+
+
+def _named_by_generator(sets: AuditSets, manifest: Manifest | None) -> str:
+    """Whether the generator's file names the training faces: `the same`, `others`, or `none` at all."""
+    named = None if manifest is None else manifest.training_faces_sha256
+    if named is None:
+        return "none"
+    return "the same" if named == sets.by_role[TRAINING].sha256 else "others"
+
+
+def _write_reports(outdir: Path, outcome: Outcome, show_pairs: bool) -> None:
+    write_report(outdir / Path(REPORT).name, outcome)
+    pairs = outdir / PAIRS
+    with os_errors_as_bad_input(pairs):
+        pairs.unlink(missing_ok=True)  # of another audit
+    if show_pairs:
+        write_report(pairs, outcome, show_pairs=True)

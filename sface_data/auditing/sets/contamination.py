@@ -1,0 +1,125 @@
+"""Sets that must have nothing in common, and whether they do.
+
+A control group with training people or images of the release in it would make every leak look like chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sface_data.auditing.compare.pairs import nearest, prepare
+from sface_data.auditing.compare.sweep import Neighbours
+from sface_data.auditing.sets.judged_sets import CONTROL, TRAINING, JudgedSets, class_means, subset
+from sface_data.biometrics.extremes import gumbel_tail
+from sface_data.biometrics.scores import ScoreHistogram
+from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.errors import BadInput
+
+_LIKELY = 1e-3  # more control people that look like training people than this are no accident
+_SAME_IMAGE = 0.98
+
+
+@dataclass(frozen=True)
+class Lookalikes:
+    """Control people who look like people of another set, by the mean of their images.
+
+    Attributes:
+        people: how many do: as much as half of a person's images look like the other half, for most.
+        expected: how many would by chance, as far as people of that set look like each other.
+        probability: of as many by chance.
+        pairs: names of the control class and of the class of the set, the closest first.
+    """
+
+    people: int
+    expected: float
+    probability: float
+    pairs: tuple[tuple[str, str], ...]
+
+
+def check_digests(first: Sequence[str], second: Sequence[str], names: tuple[str, str], why: str) -> None:
+    """Raises BadInput if two sets have an image in common."""
+    common = (set(first) & set(second)) - {""}
+    if common:
+        raise BadInput(
+            f"{len(common):,} images of {names[0]} are also in {names[1]} (such as SHA-256 "
+            f"{min(common)[:12]}...); {why}"
+        )
+
+
+def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Neighbours) -> Lookalikes:
+    """Whether the control group holds people or images of the training set, or of the release.
+
+    It would make a leak look like chance. To be asked only of a judge that tells the people of that set apart.
+
+    Args:
+        role: training or release.
+        mated: comparisons within that set.
+        near: of each control image in that set.
+
+    Raises:
+        BadInput: if it does.
+    """
+    control = sets.control
+    assert control is not None
+    faces, name = (sets.training if role == TRAINING else sets.release), sets.name(role)
+    copies = np.flatnonzero(near.score >= max(_SAME_IMAGE, _quantile(mated, 0.999)))
+    if len(copies):
+        first = int(copies[0])
+        twin = faces.keys[int(near.index[first])]
+        raise BadInput(
+            f"{sets.name(CONTROL)}: {len(copies):,} of its images are images of {name} in another form (such as "
+            f"{control.keys[first]!r} and {twin!r}); a control group has other people"
+        )
+    found = _lookalikes(control, faces)
+    if found.people and found.probability < _LIKELY:
+        pairs = ", ".join(f"{a!r} and {b!r}" for a, b in found.pairs[:3])
+        raise BadInput(
+            f"{sets.name(CONTROL)}: {found.people:,} of its people look like people of {name} ({pairs}); "
+            f"chance would give {found.expected:.2g}: a control group has other people"
+        )
+    return found
+
+
+def _quantile(mated: ScoreHistogram, share: float) -> float:
+    """The similarity that all but this share of mated comparisons stay below."""
+    index = int(np.searchsorted(mated.counts.cumsum(), share * mated.total))
+    return float(mated.edges[min(index + 1, mated.bins)])
+
+
+def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
+    same = _halves(faces)
+    if not len(same):
+        return Lookalikes(0, 0.0, 1.0, ())
+    threshold = float(np.median(same))
+    people, strangers = class_means(faces), class_means(control)
+    gallery = prepare(people)
+    inside = nearest(gallery, gallery, 2).scores[:, -1]
+    chance = max(float((inside >= threshold).mean()), gumbel_tail(inside, threshold))
+    found = nearest(prepare(strangers), gallery)
+    alike = np.flatnonzero(found.score >= threshold)
+    alike = alike[np.argsort(-found.score[alike], kind="stable")]
+    pairs = tuple(
+        (
+            control.class_names[strangers.class_index[j]],
+            faces.class_names[people.class_index[found.index[j]]],
+        )
+        for j in alike
+    )
+    probability = float(stats.binom.sf(len(alike) - 1, len(strangers), min(chance, 1.0)))
+    return Lookalikes(len(alike), chance * len(strangers), probability, pairs)
+
+
+def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:
+    """How alike the means of two halves of the images of each person are."""
+    order = np.argsort(faces.class_index, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    starts = np.searchsorted(faces.class_index[order], faces.class_index[order])
+    rank[order] = np.arange(len(order)) - starts
+    if not (rank % 2).any():
+        return np.zeros(0)
+    first, second = (class_means(subset(faces, np.flatnonzero(rank % 2 == half))) for half in (0, 1))
+    _, a, b = np.intersect1d(first.class_index, second.class_index, return_indices=True)
+    return np.einsum("nd,nd->n", first.vectors[a], second.vectors[b], dtype=np.float64)

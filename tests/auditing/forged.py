@@ -1,0 +1,42 @@
+"""Checks of certificates, made up."""
+
+from typing import Any
+
+from sface_data.auditing.policy import Policy
+from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, Verdict
+
+
+def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> list[dict[str, Any]]:
+    """All checks that a policy names, of one judge, with numbers that bear the verdict."""
+    limits = {
+        JUDGE: (round(1 - policy.judge_auc, 12), True),
+        JUDGE_RELEASE: (round(1 - policy.release_auc, 12), True),
+        **{name: (limit.limit, limit.needed) for name, limit in policy.checks.items()},
+    }
+    checks = []
+    for name, (limit, needed) in limits.items():
+        by, sees = NOT_BY_JUDGE.get(name, judge), name in (JUDGE, JUDGE_RELEASE)
+        checks.append(
+            {
+                "name": name,
+                "judge": by,
+                "claim": "",
+                "measure": "",
+                "limit": limit,
+                "statistic": {"value": 0.0, "low": 0.0, "high": 0.0, "method": "", "n": 1},
+                "p_value": None if sees else 1.0,
+                "adjusted_p_value": None if sees else 1.0,
+                "verdict": "pass",
+                "reason": "",
+                "needed": needed,
+                "facts": {},
+            }
+        )
+    last = checks[-1 if verdict == "fail" else 2]
+    if verdict == "fail":
+        bound = last["limit"] + 1.0
+        last["statistic"] = {"value": bound, "low": bound, "high": bound, "method": "", "n": 1}
+        last |= {"p_value": 1e-12, "adjusted_p_value": 1e-12 * (len(checks) - 2), "verdict": verdict}
+    if verdict == "inconclusive":
+        last |= {"statistic": None, "p_value": None, "adjusted_p_value": None, "verdict": verdict}
+    return checks

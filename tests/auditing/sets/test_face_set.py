@@ -1,0 +1,82 @@
+"""What is judged is what is certified."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sface_data.auditing import run as module
+from sface_data.auditing.run import run_audit
+from sface_data.auditing.sets.face_set import open_face_set
+from sface_data.auditing.sets.judged_sets import JudgedSets
+from sface_data.dataset.manifest import Manifest
+from sface_data.embedding.embeddings_folder import open_embeddings
+from sface_data.errors import BadInput
+
+
+def test_only_the_shards_of_the_manifest_are_judged(dataset: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(dataset, tmp_path / "faces")
+    shutil.copy(folder / "data" / "train-000000.tar", folder / "other.tar")
+    manifest = Manifest.load(folder)
+    assert len(open_face_set(folder)) == manifest.shards[0].num_samples  # what `open_source` would take
+    assert len(open_face_set(folder, manifest=manifest)) == manifest.num_samples
+
+
+def test_a_data_set_with_other_faces_than_its_manifest_counts(dataset: Path) -> None:
+    manifest = Manifest.load(dataset)
+    first = dataclasses.replace(manifest.shards[0], num_samples=19)
+    changed = dataclasses.replace(manifest, shards=(first, *manifest.shards[1:]))
+    with pytest.raises(
+        BadInput, match=rf"hold {manifest.num_samples} faces, not {changed.num_samples} as its man"
+    ):
+        open_face_set(dataset, manifest=changed)
+
+
+def test_embeddings_in_a_data_set_do_not_stand_in_for_its_images(
+    run: Callable[..., tuple[int, str, str]],
+    dataset: Path,
+    small_sets: JudgedSets,
+    write_embeddings: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    folder = shutil.copytree(dataset, tmp_path / "faces")
+    shutil.copytree(write_embeddings(tmp_path / "release", small_sets.release), folder, dirs_exist_ok=True)
+    training = write_embeddings(tmp_path / "training", small_sets.training)
+    code, _, errors = run("audit", folder, "--training", training, "--outdir", tmp_path / "out")
+    assert code == 2
+    assert f"{folder}: holds embeddings beside its images" in errors
+    assert not (tmp_path / "out" / "certificate.json").exists()
+
+
+def test_a_release_that_changes_meanwhile_is_not_certified(
+    dataset: Path,
+    embedder_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = shutil.copytree(dataset, tmp_path / "faces")
+    run_checks = module.run_checks
+
+    def changing(*arguments: object) -> object:
+        with (folder / "data" / "train-000001.tar").open("ab") as file:
+            file.write(b"\0" * 512)
+        return run_checks(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "run_checks", changing)
+    judge = embedder_file(tmp_path / "judge.onnx")
+    with pytest.raises(BadInput, match="was changed while it was audited"):
+        run_audit(folder, dataset, tmp_path / "out", embedder=[judge], policy="paper", device="cpu")
+
+
+def test_embeddings_that_name_other_faces_than_they_hold(
+    small_sets: JudgedSets, write_embeddings: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = write_embeddings(tmp_path / "release", small_sets.release)
+    assert len(open_embeddings(folder)) == len(small_sets.release)
+    path = folder / "embeddings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "source_sha256": "0" * 64}))
+    with pytest.raises(BadInput, match=r"embeddings.json: names other faces than its parts hold"):
+        open_embeddings(folder)

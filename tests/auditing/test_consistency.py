@@ -1,0 +1,108 @@
+"""A certificate whose digest was computed anew is none if it contradicts its policy or its own numbers."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sface_data.auditing.checks.run import AuditResult
+from sface_data.auditing.consistency import contradiction
+from sface_data.auditing.policy import load_policy
+from tests.auditing.forged import made_up_checks
+from tests.auditing.test_certificate import certificate_of
+
+
+def predicate_of(verdict: Any, policy: str = "strict") -> dict[str, Any]:
+    demanded = load_policy(policy)
+    return {
+        "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
+        "judges": [{"name": "judge.onnx"}],
+        "checks": made_up_checks(demanded, "judge.onnx", verdict),
+        "verdict": verdict,
+    }
+
+
+def check(predicate: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(check for check in predicate["checks"] if check["name"] == name)
+
+
+@pytest.mark.parametrize("policy", ["strict", "paper"])
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+def test_what_follows_from_its_numbers_is_accepted(verdict: str, policy: str) -> None:
+    assert contradiction(predicate_of(verdict, policy)) == ""
+
+
+def test_what_an_audit_makes_does_not_contradict_itself(sound: AuditResult, simulated: Callable) -> None:
+    from sface_data.auditing.simulation import Leak
+
+    for result in (sound, simulated(Leak(copies=0.05, related=0.2), seed=1)):
+        predicate = certificate_of(result, {"a": "0"}).statement["predicate"]
+        assert contradiction(predicate) == ""
+
+
+FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "left out": (
+        lambda p: p["checks"].remove(check(p, "near-duplicates")),
+        "'near-duplicates' by 'judge.onnx' is missing",
+    ),
+    "left out, not needed": (lambda p: p["checks"].remove(check(p, "membership-auc")), "is missing"),
+    "without the judge": (lambda p: p["checks"].pop(0), "the check 'judge' by 'judge.onnx' is missing"),
+    "one judge of two": (lambda p: p["judges"].append({"name": "second.onnx"}), "by 'second.onnx' is missing"),
+    "twice": (lambda p: p["checks"].append(check(p, "exposure")), "is not of its policy"),
+    "another check": (lambda p: p["checks"].append({**check(p, "exposure"), "name": "x"}), "'x' by"),
+    "another limit": (lambda p: check(p, "exposure").update(limit=0.5), "another limit than in its policy"),
+    "not needed": (lambda p: check(p, "exposure").update(needed=False), "another limit than in its policy"),
+    "above the limit": (
+        lambda p: check(p, "exposure")["statistic"].update(high=0.5),
+        "'exposure' passes though its interval reaches above the limit",
+    ),
+    "fails": (
+        lambda p: check(p, "exposure").update(p_value=1e-9, adjusted_p_value=1e-9 * 19),
+        "numbers of 'exposure' contradict each other",
+    ),
+    "beyond chance, and inconclusive": (
+        lambda p: check(p, "exposure").update(
+            statistic={"low": 0.2, "value": 0.3, "high": 0.4}, verdict="inconclusive", p_value=0.4
+        ),
+        "numbers of 'exposure' contradict each other",
+    ),
+    "not corrected": (
+        lambda p: check(p, "exposure").update(adjusted_p_value=0.5),
+        "is not corrected for the number",
+    ),
+    "nothing measured": (lambda p: check(p, "exposure").update(statistic=None), "a verdict on nothing measured"),
+    "bounds": (lambda p: check(p, "exposure")["statistic"].update(low=0.005), "contradict each other"),
+    "void": (lambda p: check(p, "exposure").update(adjusted_p_value=None), "its judge counts for nothing"),
+    "blind": (
+        lambda p: check(p, "exposure").update(facts={"planted": [{"demand": "fail", "caught": 0.5}]}),
+        "did not find what was planted",
+    ),
+    "copies listed": (
+        lambda p: check(p, "near-duplicates").update(facts={"beyond_strangers": {"images": 1}}),
+        "it lists images that no stranger comes as near as",
+    ),
+    "overall": (
+        lambda p: check(p, "exposure").update(verdict="inconclusive"),
+        "its verdict is 'pass' where its checks say 'inconclusive'",
+    ),
+    "no policy": (lambda p: p["policy"]["content"].update(more=1), "its policy is none (unknown key 'more'"),
+    "a wider policy": (
+        lambda p: p["policy"]["content"]["checks"]["exposure"].update(limit=0.5),
+        "its policy has another digest",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_what_does_not_is_named(name: str) -> None:
+    change, words = FORGERIES[name]
+    predicate = copy.deepcopy(predicate_of("pass"))
+    change(predicate)
+    assert words in contradiction(predicate)
+
+
+def test_a_policy_that_only_says_that_it_ships() -> None:
+    predicate = predicate_of("pass", "paper")
+    predicate["policy"]["shipped"] = False
+    assert "ships" in contradiction(predicate)
