@@ -1,6 +1,8 @@
 """Arguments and options that several commands share."""
 
 import math
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,19 @@ def warn_of_name(directory: Path) -> None:
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: an empty one, as from an unset variable, would mean the current folder."""
+    """A path of this machine that is not empty; an empty one, as from an unset variable, would be this folder.
+
+    `~` is the home of the user, also where the shell has left it (`--outdir=~/faces`).
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path, as `click.Path` has it."""
         if value == "":
             self.fail("The path is empty.", param, ctx)
+        if isinstance(value, str) and _ADDRESS.match(value):
+            self.fail(f"{value} is an address; files are read and written on this machine only.", param, ctx)
+        if isinstance(value, str) and value.startswith("~"):
+            value = os.path.expanduser(value)  # noqa: PTH111 (which raises where there is no such user)
         return super().convert(value, param, ctx)
 
 
@@ -52,6 +61,7 @@ class Finite(click.FloatRange):
         return number
 
 
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path, exists=True, file_okay=False))
 LICENCE = click.option(
     "--licence",

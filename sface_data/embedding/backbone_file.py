@@ -23,6 +23,9 @@ _METADATA_KEY = "sface_data.recognition"
 _MOST_DIMENSIONS = 1 << 16
 # A tensor that names the family, and the one whose first axis is the embedding.
 _EMBEDDING = {"iresnet": "fc.weight", "mobilefacenet": "features.layers.2.weight", "tiny": "fc.weight"}
+_STATE_DICTS = ("state_dict_backbone", "state_dict", "backbone", "model")
+_PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.", "net.")
+_MOST_PREFIXES = 8
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,25 @@ def _read_pth(path: Path, data: bytes) -> dict[str, Tensor]:
             f"{path}: not a file of weights that can be read without executing what is in it; give a .pth that "
             "holds a state dict as current torch saves it, a .safetensors of a run, or an .onnx"
         ) from error
+    weights = _unwrapped(weights)
     if not is_state_dict(weights):
         raise BadInput(f"{path}: holds no state dict, which is a dictionary of named tensors and nothing else")
-    # As saved from torch's DistributedDataParallel.
-    prefix = "module."
-    if weights and all(name.startswith(prefix) for name in weights):
-        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     return weights
+
+
+def _unwrapped(content: Any) -> Any:
+    """The state dict of the backbone in a checkpoint, under the names that the network itself has.
+
+    arcface_torch keeps it under `state_dict_backbone`, Lightning under `state_dict` beside the head's; parallel
+    training puts `module.` before each name, and torch.compile `_orig_mod.`.
+    """
+    if isinstance(content, dict):
+        content = next((content[key] for key in _STATE_DICTS if isinstance(content.get(key), dict)), content)
+    if not is_state_dict(content):
+        return content
+    for _ in range(_MOST_PREFIXES):
+        prefix = next((p for p in _PREFIXES if any(name.startswith(p) for name in content)), None)
+        if prefix is None:
+            break
+        content = {n.removeprefix(prefix): tensor for n, tensor in content.items() if n.startswith(prefix)}
+    return content

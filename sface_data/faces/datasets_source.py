@@ -24,8 +24,8 @@ class DatasetsSource(Source):
         self._image = _only(rows, path, "images", lambda name, kind: isinstance(kind, datasets.Image))
         self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
         label = _label_column(rows, path)
-        values = rows.with_format(None)[label][:]
-        unlabelled = next((row for row, value in enumerate(values) if value in (None, -1)), None)
+        values = [_whole(value) for value in rows.with_format(None)[label][:]]
+        unlabelled = next((row for row, value in enumerate(values) if not _is_label(value)), None)
         if unlabelled is not None:
             raise BadInput(f"{path}: row {unlabelled} has no {label!r}; label or remove it")
         names = getattr(rows.features[label], "names", None)  # of a ClassLabel
@@ -38,9 +38,19 @@ class DatasetsSource(Source):
             raise BadInput(f"{where} has no image")
         data = value["bytes"]
         if data is None:
-            file = Path(value["path"])
-            data = read_bytes(file)
+            data = read_bytes(self._file(value["path"], where))
         return Face(f"{index:08d}", int(self.class_indices[index]), data, where)
+
+    def _file(self, name: object, where: str) -> Path:
+        """The file that a row names. Raises BadInput if it lies outside the folder: others wrote its name."""
+        if not isinstance(name, str):
+            raise BadInput(f"{where} has no image")
+        file = self.path / name
+        with os_errors_as_bad_input(file):
+            inside = file.resolve().is_relative_to(self.path.resolve())
+        if "://" in name or "\0" in name or not inside:
+            raise BadInput(f"{where} names the file {name!r}, which is not in this folder; put the images there")
+        return file
 
 
 def _load(path: Path) -> Any:
@@ -55,14 +65,24 @@ def _load(path: Path) -> Any:
         if parquet:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")
         loaded = datasets.load_from_disk(str(path))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise BadInput(f"{path}: `datasets` cannot load it ({error})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # `datasets` raises whatever a broken folder comes to
+        raise BadInput(f"{path}: `datasets` cannot load it ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded
     if len(loaded) != 1:
         first = path / next(iter(loaded))
         raise BadInput(f"{path}: holds the splits {', '.join(loaded)}; name one, such as {first}")
     return next(iter(loaded.values()))
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool) and value != -1
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _label_column(rows: Any, path: Path) -> str:

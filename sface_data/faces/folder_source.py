@@ -1,25 +1,36 @@
 """Labelled faces in a folder per identity."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import os_errors_as_bad_input, read_bytes
+from sface_data.io.files import os_errors_as_bad_input, read_bytes, read_json
 from sface_data.io.images import EXTENSIONS
+
+STYLEGAN_LABELS = "dataset.json"  # beside the images, as StyleGAN's data set tool writes it
+_STYLEGAN_FILE = re.compile(r"\d{5}/img\d{8}\.\w+")
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev"))
 
 
 class FolderSource(Source):
-    """A folder per identity: `NAME/any/thing.jpg` is of class NAME. Other files are not looked at."""
+    """A folder per identity: `NAME/any/thing.jpg` is of class NAME. Other files are not looked at.
+
+    Where `dataset.json` says the classes, as in folders by StyleGAN's data set tool, they are read from it.
+    """
 
     def __init__(self, path: Path) -> None:
         with os_errors_as_bad_input(path):
             children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-        astray = next((child for child in children if _is_image(child.name) and child.is_file()), None)
-        if astray is not None:
-            raise BadInput(f"{astray}: lies in no identity's folder; images belong into one folder per identity")
-        self._files: list[str] = []
+            listed = (path / STYLEGAN_LABELS).is_file()
+        astray = [child.name for child in children if _is_image(child.name) and child.is_file()]
+        if astray and not listed:
+            raise BadInput(
+                f"{path / astray[0]}: lies in no identity's folder; images belong into one folder per identity"
+            )
+        self._files: list[str] = astray
         labels: list[Label] = []
         for child in children:
             if child.is_dir():
@@ -28,12 +39,51 @@ class FolderSource(Source):
                     raise BadInput(f"{child}: no image in this identity's folder; fill or delete it")
                 self._files += images
                 labels += [child.name] * len(images)
+        if listed:
+            labels = _stylegan_labels(path / STYLEGAN_LABELS, self._files)
+        else:
+            _check_layout(path, self._files)
         super().__init__(path, labels)
 
     def _face(self, index: int) -> Face:
         key = self._files[index]
         file = self.path / key
         return Face(key, int(self.class_indices[index]), read_bytes(file), str(file))
+
+
+def _stylegan_labels(path: Path, files: Sequence[str]) -> list[Label]:
+    """The classes of files by `dataset.json`: `{"labels": [["00000/img00000000.png", 6], ...]}`."""
+    content = read_json(path)
+    listed = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(listed, list):
+        raise BadInput(f"{path}: has no `labels`; make the data set again from one with labels")
+    label_of = {}
+    for row in listed:
+        match row:
+            case [str(name), int(label)] if not isinstance(label, bool) and label >= 0:
+                label_of[name] = label
+            case _:
+                raise BadInput(f"{path}: should list pairs of a file and a class number; it has {str(row)[:80]!r}")
+    lost = next((name for name in files if name not in label_of), None)
+    if lost is not None:
+        raise BadInput(f"{path}: has no label for {lost}")
+    if len(label_of) != len(files):
+        lost = next(name for name in label_of if name not in set(files))
+        raise BadInput(f"{path}: lists {lost}, which is not there; get or make the folder again")
+    return [label_of[name] for name in files]
+
+
+def _check_layout(path: Path, files: Sequence[str]) -> None:
+    """Raises BadInput for folders that are no identities: splits, and the numbered ones of StyleGAN's tool."""
+    parts = [file.split("/") for file in files]
+    splits = sorted({part[0] for part in parts})
+    if splits and _SPLITS.issuperset(name.lower() for name in splits) and all(len(part) > 2 for part in parts):
+        raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give one, such as {path / splits[0]}")
+    if parts and all(_STYLEGAN_FILE.fullmatch(file) for file in files):
+        raise BadInput(
+            f"{path}: laid out by StyleGAN's data set tool, whose folders are no identities, and its "
+            f"{STYLEGAN_LABELS} with the labels is not there"
+        )
 
 
 def _images_below(folder: Path) -> Iterator[str]:

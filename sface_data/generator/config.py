@@ -20,7 +20,7 @@ class GeneratorConfig:
         z_dim, w_dim: sizes of the latent z and of the intermediate latent w.
         c_dim: number of classes; 0 for an unconditional network.
         img_resolution: height and width of the images, a power of two.
-        img_channels: 3 for RGB.
+        img_channels: 3 for RGB, 1 for grey.
         mapping_layers: depth of the mapping network.
         channel_base, channel_max: a layer at resolution R has min(channel_base / R, channel_max) channels.
         conv_clamp: bound of the activations, which float16 needs; None for none.
@@ -106,6 +106,8 @@ def _good(name: str, value: object) -> bool:
         return type(value) in (int, float) and 0 < value < _HIGHEST_CLAMP  # type: ignore[operator]
     if type(value) is not int:  # nor bool, which is an int too
         return False
+    if name == "img_channels":
+        return value in (1, 3)
     if name == "img_resolution":
         return 8 <= value <= 4096 and value & (value - 1) == 0
     least = 0 if name in ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels") else 1

@@ -16,9 +16,10 @@ Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # nobody's face is larger; a few kilobytes can decode to far more
 MAX_SCANS = 500  # of a progressive JPEG, each of which takes as long as all pixels do
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "WEBP")  # as Pillow calls them; it hands some others to programs outside
+# As Pillow calls them; it hands some others to programs outside.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 FORMAT_OF = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}  # those that data sets are made of
-EXTENSIONS = frozenset(("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "webp"))
+EXTENSIONS = frozenset(("bmp", "jfif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp"))
 _JPEG, _SCAN, _EXIF = b"\xff\xd8\xff", b"\xff\xda", b"Exif\0\0"
 _HARMLESS = "extraneous bytes before marker"  # what libjpeg skips, as everybody's decoders do; no pixel is lost
 _ORIENTATION = 0x0112  # number of the EXIF field

@@ -20,9 +20,10 @@ Functions = Mapping[tuple[str, str], Callable[..., Any]]
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _LITERALS = {
     "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT",
+    "INT", "LONG", "FLOAT", "UNICODE",
     "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
-_OLD_STRINGS = ("BINSTRING", "SHORT_BINSTRING")  # of Python 2: bytes
+_OLD_STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING")  # of Python 2: bytes
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MADE = {*_TUPLES, "TUPLE", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET", "LIST", "DICT", "REDUCE", "NEWOBJ"}
 _NOTED = {"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"}
@@ -90,7 +91,8 @@ class NumberList(Built):
         """Takes format and numbers from the state that numpy writes, (version, shape, format, order, data)."""
         if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], NumberFormat)):
             raise Refused("an array without format")
-        if not (isinstance(state[4], bytes) and state[1] == (len(state[4]) / state[2].dtype.itemsize,)):
+        count = len(state[4]) / state[2].dtype.itemsize if isinstance(state[4], bytes) else -1
+        if state[1] not in ((count,), (count, 1)):  # the latter a column, as some tools write labels
             raise Refused("an array of several dimensions, or of the wrong size")
         self._format, self.data = state[2], state[4]
 
@@ -149,9 +151,9 @@ class _Machine:
             stack.append(argument.encode("latin-1"))
         elif opcode in _TUPLES:
             stack.append(tuple(self.pop(_TUPLES[opcode])))
-        elif opcode in ("BINGET", "LONG_BINGET"):
+        elif opcode in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
-        elif opcode in ("BINPUT", "LONG_BINPUT"):
+        elif opcode in ("PUT", "BINPUT", "LONG_BINPUT"):
             self.memo[argument] = stack[-1]
         elif opcode == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
@@ -207,6 +209,11 @@ class _Machine:
             raise Refused("a table whose keys are not text")
         target.update(zip(keys, values, strict=True))
 
+    def make_table(self) -> None:
+        items = self.pop_to_mark()
+        self.stack.append({})
+        self.put_items(items)
+
     def append_items(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
             raise Refused("an append to something that is not a list")
@@ -221,6 +228,8 @@ class _Machine:
 
 _COMPOUND: dict[str, Callable[[_Machine], None]] = {
     "TUPLE": lambda machine: machine.stack.append(tuple(machine.pop_to_mark())),
+    "LIST": lambda machine: machine.stack.append(machine.pop_to_mark()),
+    "DICT": _Machine.make_table,
     "SETITEM": lambda machine: machine.put_items(machine.pop(2)),
     "SETITEMS": lambda machine: machine.put_items(machine.pop_to_mark()),
     "APPEND": lambda machine: machine.append_items(machine.pop(1)),

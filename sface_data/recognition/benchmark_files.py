@@ -43,9 +43,19 @@ def _functions(budget: int) -> Functions:
             raise Refused("the same bytes again and again")
         return text.encode("latin-1")
 
+    def as_bytes(*arguments: object) -> bytes:
+        """What `bytes` and `bytearray` make of nothing, of bytes, and of text and its code."""
+        if not arguments:
+            return b""
+        if not isinstance(arguments[0], (bytes, str)):
+            raise Refused("builtins.bytearray of something else than bytes")
+        return arguments[0] if isinstance(arguments[0], bytes) else encode(*arguments, None)
+
     functions: dict[tuple[str, str], Any] = {
         ("_codecs", "encode"): encode,
-        ("__builtin__", "bytes"): lambda: b"",
+        ("__builtin__", "bytes"): as_bytes,
+        ("__builtin__", "bytearray"): as_bytes,
+        ("builtins", "bytearray"): as_bytes,
         ("numpy", "dtype"): NumberFormat,
         ("numpy", "ndarray"): _named_only,
     }

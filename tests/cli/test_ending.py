@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from sface_data.cli import ending, main
 from sface_data.errors import BadInput
@@ -107,3 +108,32 @@ def test_errors_of_the_system_and_faults_of_ours() -> None:
         "a\\udcff: a name that is not UTF-8, which no data set can hold; rename it",
         2,
     )
+
+
+@pytest.mark.parametrize("option", ["--outdir", "--embedder"])
+def test_addresses_are_no_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["embed", "faces", "--embedder", "x.onnx", "--outdir", "out", option, "s3://bucket/x"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "s3://bucket/x is an address; files are read and written on this machine only" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home" / "faces").mkdir(parents=True)
+    done = CliRunner().invoke(main, ["validate", "~/faces"])
+    assert not (tmp_path / "~").exists()
+    assert str(tmp_path / "home" / "faces") in done.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--strength", "nan"), ("--strength", "inf"), ("--seed", "9" * 23), ("--identities", "9" * 23)],
+)
+def test_numbers_that_are_none(tmp_path: Path, option: str, value: str) -> None:
+    done = CliRunner().invoke(main, [*RENDER, str(tmp_path / "faces"), option, value])
+    assert done.exit_code == 2
+    assert not (tmp_path / "faces").exists()

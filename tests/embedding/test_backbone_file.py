@@ -1,6 +1,7 @@
 """Weights on disk: ours and published ones come back, others end in one sentence, nothing is executed."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,32 @@ def test_published_weights_are_recognised(tmp_path: Path, name: str, dimensions:
     expected = network.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in file.network.state_dict().items())
     assert not file.network.training
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state, head: {"epoch": 3, "state_dict_backbone": state, "state_dict_softmax_fc": head},
+        lambda state, head: {
+            "state_dict": {**named("model.", state), **named("head.", head)},
+            "hyper": {"lr": 0.1},
+        },
+        lambda state, head: named("_orig_mod.", state),
+        lambda state, head: named("module._orig_mod.", state),
+    ],
+    ids=["arcface_torch", "Lightning", "compiled", "compiled and parallel"],
+)
+def test_checkpoints_of_others_hold_a_backbone(tmp_path: Path, wrap: Callable[..., dict[str, object]]) -> None:
+    network = tiny()
+    torch.save(wrap(network.state_dict(), {"weight": torch.zeros(3, 8)}), tmp_path / "checkpoint_gpu_0.pt")
+    file = load_backbone(tmp_path / "checkpoint_gpu_0.pt")
+    images = torch.randn(2, 3, 112, 112)
+    assert file.name == "tiny"
+    assert torch.equal(file.network(images), network(images))
+
+
+def named(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
 
 
 def test_weights_of_a_run_come_back(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import io
+import json
 import pickle
 import shutil
 import tarfile
@@ -285,6 +286,75 @@ def test_bad_folders_are_one_sentence(tmp_path: Path) -> None:
     (one / "stray.jpg").write_bytes(picture())
     with pytest.raises(BadInput, match=r"stray\.jpg: lies in no identity's folder"):
         open_source(one)
+
+
+def test_folders_by_stylegans_tool_are_labelled_by_their_list(tmp_path: Path) -> None:
+    files = [f"0000{number // 2}/img0000000{number}.png" for number in range(4)]
+    for number, file in enumerate(files):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(picture(number))
+    with pytest.raises(
+        BadInput, match=r"laid out by StyleGAN's data set tool.*dataset\.json with the labels is not"
+    ):
+        open_source(tmp_path)
+
+    def lists(labels: object) -> Path:
+        (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+        return tmp_path
+
+    source = open_source(lists([[file, label] for file, label in zip(files, [3, 10, 10, 3], strict=True)]))
+    assert source.class_names == ("3", "10")
+    assert [(face.key, face.class_index) for face in source] == list(zip(files, [0, 1, 1, 0], strict=True))
+    for labels, sentence in (
+        (None, "has no `labels`"),
+        ([[file, 1.5] for file in files], "pairs of a file and a class number"),
+        ([[files[0], 3]], f"has no label for {files[1]}"),
+        ([[file, 1] for file in [*files, "x.png"]], r"lists x\.png, which is not there"),
+    ):
+        with pytest.raises(BadInput, match=sentence):
+            open_source(lists(labels))
+
+
+def test_folders_of_splits_are_no_identities(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        make_folder(tmp_path / split, ann_1=picture(), bob_1=picture())
+    with pytest.raises(BadInput, match=r"holds the splits train, val; give one, such as .*/train"):
+        open_source(tmp_path)
+    assert open_source(tmp_path / "train").class_names == ("ann", "bob")
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "../secret.png", "https://example.org/x.png", "inside/link.png"]
+)
+def test_files_outside_a_folder_of_datasets_are_not_opened(tmp_path: Path, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "faces"
+    (folder / "inside").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(picture())
+    (folder / "inside" / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "inside" / "a.png").write_bytes(picture())
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": None, "path": path} for path in ("inside/a.png", name)]
+    table = pa.table({"image": pa.array(rows, image), "label": [0, 1]})
+    features = {"image": {"_type": "Image"}, "label": {"dtype": "int64", "_type": "Value"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, folder / "train.parquet")
+    source = open_source(folder)
+    assert source[0].data == picture()
+    with pytest.raises(BadInput, match=r"row 1 names the file .* which is not in this folder"):
+        source[1]
+
+
+@pytest.mark.parametrize("extension", ["jfif", "tif", "TIFF", "bmp"])
+def test_other_formats_of_images(tmp_path: Path, extension: str) -> None:
+    kind = {"jfif": "JPEG", "bmp": "BMP"}.get(extension, "TIFF")
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / name / f"1.{extension}", kind)
+    for face in open_source(tmp_path):
+        assert (face.decode() == 90).all()
 
 
 def test_a_record_that_is_no_image_is_named(tmp_path: Path, forms: dict[str, Path]) -> None:

@@ -20,3 +20,9 @@ def test_millions_of_objects_are_refused(instruction: bytes, monkeypatch: pytest
 def test_a_long_list_is_read() -> None:
     value = ([b"%d" % number for number in range(50_000)], [True] * 25_000)
     assert read_pickle(io.BytesIO(pickle.dumps(value, 4)), {}) == value
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_plain_values_of_every_protocol(protocol: int) -> None:
+    value = [["a", 1.5, -3, 1 << 70, True, None], {"b": "é\n"}, [], ()]
+    assert read_pickle(io.BytesIO(pickle.dumps(value, protocol)), {}) == value

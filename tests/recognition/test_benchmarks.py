@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
-from sface_data.recognition.benchmark_files import write_bin
+from sface_data.recognition.benchmark_files import read_bin, write_bin
 from sface_data.recognition.benchmarks import Benchmark, evaluate, find_benchmarks, open_benchmark
 from sface_data.recognition.verification import ten_fold
 
@@ -322,6 +322,14 @@ def test_only_a_few_batches_are_decoded_ahead(file: Path) -> None:
     time.sleep(0.05)
     batches.close()  # the rest is not decoded
     assert len(decoded) <= 80
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_files_as_old_tools_wrote_them(file: Path, protocol: int) -> None:
+    images = [bytearray(image) for image in IMAGES]
+    file.write_bytes(pickle.dumps((images, np.array(LABELS).reshape(-1, 1)), protocol))
+    read = read_bin(file)
+    assert read == ([bytes(image) for image in IMAGES], list(LABELS))
 
 
 # --- pairs lists --------------------------------------------------------------------------------------------
