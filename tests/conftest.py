@@ -2,16 +2,14 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from sface_data.audit.compare.pairs import PairScores
 from sface_data.embedding.embed import listed_sha256
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.io.files import sha256_of_file
@@ -24,8 +22,17 @@ RENDERED = RenderRequest(identities=8, images_per_identity=6, size=64)
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    torch.set_num_threads(2)
-    os.environ["OMP_NUM_THREADS"] = "2"  # of the processes that tests start: manifests name the number
+    """One, whatever the machine has: networks so small are not worth more, and manifests name the number."""
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_replicates() -> Iterator[None]:
+    """Of the bootstrap of audits, which takes most of their time: 200 in place of 1,000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PairScores.subjects, "__defaults__", (0, 200))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -144,40 +151,6 @@ def embedder_file() -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def two_processes() -> Callable[..., None]:
-    """Runs code in two processes that find each other as under torchrun, with arguments in `sys.argv`."""
-
-    def call(code: str, *arguments: object) -> None:
-        said: list[str] = []
-        for _ in range(3):  # another process may take the port before the workers do
-            said = _failed_workers(code, *arguments)
-            if not said:
-                return
-        raise AssertionError("\n".join(said))
-
-    return call
-
-
-def _failed_workers(code: str, *arguments: object) -> list[str]:
-    """What the failed ones of two workers said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **team, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    said = [worker.communicate(timeout=240)[1] for worker in workers]
-    return [errors for worker, errors in zip(workers, said, strict=True) if worker.returncode != 0]
 
 
 @pytest.fixture(scope="session")

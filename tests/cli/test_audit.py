@@ -248,25 +248,20 @@ def test_judges_policies_and_shards_that_cannot_be_used(
 @pytest.mark.skipif(not ASSET.is_file(), reason="the embedder that ships has not been built")
 def test_rendered_people_are_recognised_and_strangers_are_not(run: Run, tmp_path: Path) -> None:
     """New renders of training people leak; renders of other people do not, whatever their names."""
-    paths = {
-        "training": rendered(tmp_path / "training", 20, 5, 100),
-        "control": rendered(tmp_path / "control", 20, 5, 200),
-        "strangers": rendered(tmp_path / "strangers", 20, 3, 300),
-        "all": rendered(tmp_path / "all", 20, 8, 100),
-    }
-    leaking = tmp_path / "leaking"
-    for image in sorted(paths["all"].rglob("*")):  # renders of the same people that are not in training
-        other = paths["training"] / image.relative_to(paths["all"])
-        if image.is_file() and image.suffix in (".jpg", ".png") and not other.exists():
-            target = leaking / image.relative_to(paths["all"])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(image, target)
+    training, leaking = rendered(tmp_path / "training", 16, 8, 100, 64), tmp_path / "leaking"
+    control = rendered(tmp_path / "control", 16, 3, 200, 64)
+    strangers = rendered(tmp_path / "strangers", 16, 3, 300, 64)
+    for image in sorted(training.glob("*/00000[567].jpg")):  # of the same people, but not in training
+        target = leaking / image.relative_to(training)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        image.rename(target)
     for name, release, verdicts in (
         ("leaking", leaking, ("fail",)),
-        ("strangers", paths["strangers"], ("pass", "inconclusive")),
+        ("strangers", strangers, ("pass", "inconclusive")),
     ):
         out = tmp_path / f"out-{name}"
-        command = ["audit", release, "--training", paths["training"], "--control", paths["control"]]
-        run(*command, "--embedder", ASSET, "--outdir", out)
+        command = ["audit", release, "--training", training, "--control", control]
+        code, _, errors = run(*command, "--embedder", ASSET, "--outdir", out)
+        assert code in (0, 1), errors
         certificate = load_certificate(out / "certificate.json")
         assert certificate.verdict in verdicts, json.dumps(certificate.checks, indent=1)

@@ -4,15 +4,15 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.processes import SERVER
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ["--samples-per-class", 2, "--size", 32, "--device", "cpu", "--precision", "fp32"]
@@ -293,15 +293,40 @@ def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_
     assert f"{shard}: No such file" in fails(*preview)
 
 
-def test_two_processes_on_one_folder(run: Run, network: Path, tmp_path: Path) -> None:
+def after_the_second_shard(then: Callable[[], object], setattr: Callable[..., object] = setattr) -> None:
+    """Does something when the second shard of a data set is finished."""
+
+    def replace(source: Path, target: Path, really: Callable[..., None] = os.replace) -> None:
+        really(source, target)
+        if target.name == "train-000001.tar":
+            then()
+
+    setattr(os, "replace", replace)
+
+
+def in_shards(network: Path, directory: Path) -> list[str]:
+    """The command of a data set of 20 images in three shards."""
+    arguments = ["generate", "--network", network, "--outdir", directory, *SMALL, "--samples-per-shard", 8]
+    return [str(argument) for argument in arguments]
+
+
+def test_two_runs_on_one_folder(run: Run, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = tmp_path / "faces"
-    arguments = ["--network", network, "--outdir", directory, *SMALL, "--samples-per-class", 1000]
-    with started("generate", *arguments, "--samples-per-shard", 40) as first:
-        wait_for(directory / "data" / "train-000001.tar", first)
-        code, output, errors = run("generate", *arguments, "--samples-per-shard", 40)
-        assert first.poll() is None
-        assert (code, output) == (2, "")
-        assert errors == f"sface-data: {directory}: another process is filling this folder; wait for it\n"
+    command, others = in_shards(network, directory), []
+    after_the_second_shard(lambda: others.append(run(*command)), monkeypatch.setattr)
+    assert run(*command)[0] == 0
+    assert others == [(2, "", f"sface-data: {directory}: another process is filling this folder; wait for it\n")]
+
+
+def signalled(command: list[str], number: signal.Signals, said: Path) -> None:
+    """The program in this process, which gets a signal amid its work."""
+    from sface_data.__main__ import run
+
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), sys.stderr.fileno())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and so would we
+    after_the_second_shard(lambda: signal.raise_signal(number))
+    sys.argv = ["sface-data", *command]
+    run()
 
 
 @pytest.mark.parametrize(
@@ -312,42 +337,14 @@ def test_two_processes_on_one_folder(run: Run, network: Path, tmp_path: Path) ->
         (signal.SIGHUP, "stopped by SIGHUP"),
     ],
 )
-def test_a_signal(run: Run, network: Path, tmp_path: Path, number: signal.Signals, sentence: str) -> None:
-    directory = tmp_path / "faces"
-    arguments = ["--network", network, "--outdir", directory, *SMALL, "--samples-per-class", 1000]
-    with started("generate", *arguments, "--samples-per-shard", 40) as process:
-        wait_for(directory / "data" / "train-000001.tar", process)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, errors
+def test_a_signal(network: Path, tmp_path: Path, number: signal.Signals, sentence: str) -> None:
+    directory, said = tmp_path / "faces", tmp_path / "said"
+    process = SERVER.Process(target=signalled, args=(in_shards(network, directory), number, said))
+    process.start()
+    process.join()
+    errors = said.read_text()
+    assert process.exitcode == 128 + number, errors
     assert errors.splitlines()[-1] == f"sface-data: {sentence}; run the same command again to go on"
     assert "Traceback" not in errors
     assert not list(directory.rglob("*.part"))
     assert not (directory / "manifest.json").exists()
-
-
-class started:  # noqa: N801 (used as a verb)
-    """A command in a process of its own, which is stopped at the end of the block."""
-
-    def __init__(self, *arguments: object) -> None:
-        # A test run in the background of a shell ignores interrupts, and so would the command.
-        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        code += "from sface_data.__main__ import run; run()"
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def __enter__(self) -> "subprocess.Popen[str]":
-        return self.process
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
-
-
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

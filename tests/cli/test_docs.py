@@ -19,26 +19,19 @@ def test_docs_are_up_to_date(page: str) -> None:
     assert DOCS.read_text(encoding="utf-8") == page, "run: .venv/bin/python scripts/make_cli_docs"
 
 
-def test_every_command_and_option_is_there(page: str, run) -> None:
+def test_every_option_has_help() -> None:
     import click
 
     from sface_data.cli import main
 
-    def walk(command: click.Command, words: list[str]) -> None:
-        assert f"\n## {' '.join(['sface-data', *words])}\n" in page
-        code, output, _ = run(*words, "--help")
-        assert code == 0
+    def walk(command: click.Command) -> None:
         for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert parameter.help, f"{parameter.name} has no help"
-                for option in parameter.opts:
-                    assert option in output
-                    assert option in page
+            assert not isinstance(parameter, click.Option) or parameter.help, f"{parameter.name} has no help"
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
-                walk(child, [*words, name])
+            for child in command.commands.values():
+                walk(child)
 
-    walk(main, [])
+    walk(main)
 
 
 def test_width_does_not_depend_on_the_terminal(page: str, monkeypatch: pytest.MonkeyPatch) -> None:

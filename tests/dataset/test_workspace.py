@@ -2,19 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.killing import tree
+
 Run = Callable[..., tuple[int, str, str]]
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -92,16 +87,3 @@ def test_replacing_can_be_stopped_in_the_middle(
     assert tree(unfinished) == tree(dataset)
     assert run(*command, "--seed", "1", "--overwrite", "--outdir", str(copy))[0] == 0
     assert run("validate", copy)[0] == 0
-
-
-def test_killed_and_run_again(tmp_path: Path, run: Run, command: list[str], dataset: Path) -> None:
-    code = "from sface_data.cli import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "faces" / "data" / "train-000000.tar").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    assert run(*command)[0] == 0
-    assert tree(tmp_path / "faces") == tree(dataset)

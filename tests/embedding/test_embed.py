@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +21,10 @@ from sface_data.faces.base import Source, canonical_class
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
+from tests.killing import killed_again_and_again, tree
 
 Make = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
-KILLING = Path(__file__).parents[1] / "killing.py"
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -115,28 +109,10 @@ def test_stopped_anywhere_it_ends_in_the_same_files(
     assert (read.keys, read.source_sha256) == (whole.keys, whole.source_sha256)
 
 
-def test_killed_at_random_moments(rendered_faces: Path, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "killed").mkdir()
-    command = [
-        "embed",
-        str(rendered_faces),
-        "--embedder",
-        str(model),
-        "--batch",
-        "4",
-        "--device",
-        "cpu",
-        "--outdir",
-    ]
-    done = subprocess.run(
-        [sys.executable, KILLING, tmp_path / "killed", tmp_path / "undisturbed", "8", "3", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for number in range(int(done.stdout)):
-        assert tree(tmp_path / "killed" / str(number)) == tree(tmp_path / "undisturbed")
+def test_killed_at_its_writes(rendered_faces: Path, model: Path, tmp_path: Path) -> None:
+    command = ["embed", rendered_faces, "--embedder", model, "--batch", 4, "--device", "cpu"]
+    whole, killed = killed_again_and_again(lambda outdir: [*command, "--outdir", outdir], tmp_path)
+    assert tree(killed) == tree(whole)
 
 
 def test_only_what_is_of_these_faces_is_taken_over(

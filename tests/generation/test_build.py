@@ -1,20 +1,14 @@
 """The main job: the same bytes, however often it was stopped on the way."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-KILLING = Path(__file__).parents[1] / "killing.py"
+from tests.killing import killed_again_and_again, killed_at_random, tree
+
 Run = Callable[..., tuple[int, str, str]]
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, with its bytes."""
-    return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
 
 
 def command(golden: Path, **options: object) -> list[str]:
@@ -29,27 +23,20 @@ def command(golden: Path, **options: object) -> list[str]:
     return ["generate", *(f"--{name.replace('_', '-')}={value}" for name, value in given.items())]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"precision": "bf16"}, {"format": "png", "noise_mode": "random", "trunc": 0.6, "trunc_center": "class"}],
-    ids=["plain", "every-part"],
-)
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(
-    tmp_path: Path, golden: Path, options: dict[str, object]
-) -> None:
-    arguments = command(golden, samples_per_class=90, samples_per_shard=64, **options)
-    folder, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, KILLING, folder, undisturbed, "20", "7", *arguments, "--outdir"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(list((undisturbed / "data").glob("*.tar"))) == 15
-    for number in range(int(done.stdout)):
-        assert tree(folder / str(number)) == tree(undisturbed)
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, golden: Path) -> None:
+    arguments = command(golden, samples_per_class=20, samples_per_shard=16)
+    whole = tmp_path / "whole"
+    folders = killed_at_random(lambda outdir: [*arguments, "--outdir", outdir], tmp_path, whole, kills=8, seed=7)
+    assert len(list((whole / "data").glob("*.tar"))) == 13
+    for folder in folders:
+        assert tree(folder) == tree(whole)
+
+
+def test_killed_at_its_writes_with_every_part_random(tmp_path: Path, golden: Path) -> None:
+    options = {"format": "png", "noise_mode": "random", "trunc": 0.6, "trunc_center": "class"}
+    arguments = command(golden, samples_per_class=10, samples_per_shard=20, **options)
+    whole, killed = killed_again_and_again(lambda outdir: [*arguments, "--outdir", outdir], tmp_path)
+    assert tree(killed) == tree(whole)
 
 
 def test_a_killed_run_leaves_whole_shards_or_none(tmp_path: Path, golden: Path, run: Run) -> None:

@@ -1,8 +1,6 @@
 """Aligned data sets: every image shows a face, and which images those are depends on nothing but the class."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +20,11 @@ from sface_data.generator.generator_file import load_generator
 from sface_data.generator.sampler import Sampler
 from sface_data.io.images import decode_image
 from sface_data.release.contents import foreign_files, release_files
+from tests.killing import killed_again_and_again, tree
 
 Make = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
-KILLING = Path(__file__).parents[1] / "killing.py"
 DIGEST = "0" * 64
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -111,21 +105,10 @@ def test_it_depends_on_no_other_option(aligned: Path, command: list[object], tmp
     assert max(np.abs(images[key] - others[key]).max() for key in both) <= 2
 
 
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(
-    aligned: Path, command: list[object], tmp_path: Path
-) -> None:
-    (tmp_path / "killed").mkdir()
-    more = ["--classes", "0-7", "--samples-per-shard", 20]  # two parts, three shards
-    arguments = [str(argument) for argument in (*command, *more, "--outdir")]
-    done = subprocess.run(
-        [sys.executable, KILLING, tmp_path / "killed", tmp_path / "undisturbed", "4", "1", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for number in range(int(done.stdout)):
-        assert tree(tmp_path / "killed" / str(number)) == tree(tmp_path / "undisturbed")
+def test_killed_at_its_writes_it_ends_in_the_same_bytes(command: list[object], tmp_path: Path) -> None:
+    more = ["--classes", "0-4", "--samples-per-shard", 20]
+    whole, killed = killed_again_and_again(lambda outdir: [*command, *more, "--outdir", outdir], tmp_path)
+    assert tree(killed) == tree(whole)
 
 
 def test_a_class_without_faces_is_named(

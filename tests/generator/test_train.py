@@ -3,13 +3,8 @@
 import dataclasses
 import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,7 +23,9 @@ from sface_data.generator.ops import downsample2d, upsample2d
 from sface_data.generator.recipe import PRESETS, Recipe, Stage
 from sface_data.generator.run import CHECKPOINT, METRICS, WEIGHTS, run_training, steps, train_generator
 from sface_data.generator.train import Settings, Training
-from sface_data.training.distributed import ProcessGroup
+from sface_data.training.distributed import ProcessGroup, process_group
+from tests.killing import killed_again_and_again, steps_in, tree
+from tests.processes import two_processes
 
 CPU = torch.device("cpu")
 SMALL = dataclasses.replace(
@@ -52,14 +49,6 @@ GROWING = dataclasses.replace(
     ),
 )
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(_threads: None) -> Iterator[None]:
-    """Networks so small are not worth two."""
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="module")
@@ -292,24 +281,11 @@ def command(folder: Path, outdir: Path, *more: object) -> list[str]:
     return [str(argument) for argument in arguments]
 
 
-def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(folder: Path, tmp_path: Path) -> None:
-    kimg = ("--kimg", 0.04)
-    one, two = tmp_path / "one", tmp_path / "two"
-    program = [sys.executable, "-m", "sface_data"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*program, *command(folder, one, *kimg)], check=True, capture_output=True, env=env)
-    with subprocess.Popen([*program, *command(folder, two, *kimg)], stderr=subprocess.DEVNULL, env=env) as process:
-        while not (two / CHECKPOINT).exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert not (two / "samples-000000.04.png").exists(), "it was finished before it was killed"
-    subprocess.run([*program, *command(folder, two, *kimg)], check=True, capture_output=True, env=env)
-    names = sorted(path.name for path in one.iterdir())
-    assert names == sorted(path.name for path in two.iterdir() if not path.name.endswith(".part"))
-    for name in names:
-        if name != METRICS:  # it has the speed
-            assert (one / name).read_bytes() == (two / name).read_bytes(), name
+def test_killed_at_its_writes_it_ends_in_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    whole, killed = killed_again_and_again(lambda outdir: command(folder, outdir, "--kimg", 0.024), tmp_path)
+    expected, found = tree(whole), tree(killed)
+    assert steps_in(found.pop(METRICS)) == steps_in(expected.pop(METRICS))
+    assert found == expected
 
 
 def test_tensorboard_shows_what_the_metrics_say_also_of_a_resumed_run(
@@ -487,27 +463,20 @@ def test_a_run_of_another_preset_or_other_faces_is_left_alone(folder: Path, tmp_
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == kept
 
 
-WORKER = """
-import sys, torch
-from pathlib import Path
-from typing import Any
-sys.path.insert(0, sys.argv[1])
-torch.set_num_threads(1)
-from test_train import CPU, GROWING, everything, open_source, take, TrainingFaces, training_of
-from sface_data.training.distributed import process_group
-with process_group(CPU) as group:
-    training = training_of(TrainingFaces(open_source(Path(sys.argv[2]))), GROWING, group)
-    take(training, 7)
-    if group.rank == 0:
-        torch.save(everything(training), sys.argv[3])
-"""
+def seven_steps(folder: Path, result: Path) -> None:
+    """Of one of the processes of a run."""
+    with process_group(CPU) as group:
+        training = training_of(TrainingFaces(open_source(folder)), GROWING, group)
+        take(training, 7)
+        if group.rank == 0:
+            torch.save(everything(training), result)
 
 
 def test_two_processes_are_one_with_the_full_batch_also_when_it_grows(
-    folder: Path, faces: TrainingFaces, tmp_path: Path, two_processes: Callable[..., None]
+    folder: Path, faces: TrainingFaces, tmp_path: Path
 ) -> None:
     result = tmp_path / "result.pt"
-    two_processes(WORKER, Path(__file__).parent, folder, result)
+    two_processes(seven_steps, folder, result)
     alone = training_of(faces, GROWING)
     take(alone, 7)
     theirs, ours = torch.load(result, weights_only=True), everything(alone)

@@ -1,6 +1,5 @@
 """Heads: recorded logits, derivatives against differences, and shards against one process."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import torch.nn.functional as F
 
 from sface_data.recognition.margin import Head, gather_batch
 from sface_data.recognition.recipe import MARGINS, MarginConfig
-from sface_data.training.distributed import ProcessGroup
+from sface_data.training.distributed import ProcessGroup, process_group
+from tests.processes import two_processes
 
 SIZES = {"cosface": 0.35, "arcface": 0.5, "elasticface": 0.35, "adaface": 0.4}
 
@@ -127,19 +127,6 @@ def test_fresh_weights_do_not_depend_on_the_processes() -> None:
         assert torch.equal(fresh(ProcessGroup(rank, 3)), whole[rank::3])
 
 
-WORKER = """
-import sys, torch
-sys.path.insert(0, sys.argv[1])
-from test_margin import sharded
-from sface_data.training.distributed import process_group
-torch.set_num_threads(1)
-with process_group(torch.device("cpu")) as group:
-    result = sharded(group)
-    if group.rank == 0:
-        torch.save(result, sys.argv[2])
-"""
-
-
 def sharded(group: ProcessGroup) -> dict[str, torch.Tensor]:
     """Loss and gradients of each head on one batch, put together from all processes."""
     result = {}
@@ -158,9 +145,16 @@ def sharded(group: ProcessGroup) -> dict[str, torch.Tensor]:
     return result
 
 
-def test_classes_on_two_processes_are_those_on_one(tmp_path: Path, two_processes: Callable[..., None]) -> None:
+def save_sharded(path: Path) -> None:
+    with process_group(torch.device("cpu")) as group:
+        result = sharded(group)
+        if group.rank == 0:
+            torch.save(result, path)
+
+
+def test_classes_on_two_processes_are_those_on_one(tmp_path: Path) -> None:
     result = tmp_path / "result.pt"
-    two_processes(WORKER, Path(__file__).parent, result)
+    two_processes(save_sharded, result)
     theirs, ours = torch.load(result, weights_only=True), sharded(ProcessGroup())
     assert theirs.keys() == ours.keys()
     for name, value in ours.items():

@@ -184,7 +184,6 @@ def test_teachers_come_before_those_they_teach(mini: ModuleType) -> None:
     assert taught == sorted(taught)
 
 
-@pytest.mark.usefixtures("_threads")
 def test_from_nothing_to_the_page_and_on_from_where_it_stopped(mini: ModuleType, tmp_path: Path) -> None:
     out, page = tmp_path / "out", tmp_path / "page"
     arguments = ["--size", "test", "--out", str(out), "--page", str(page), "--jobs", "1"]

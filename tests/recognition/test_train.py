@@ -2,12 +2,7 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +19,13 @@ from sface_data.recognition.faces import face_batches
 from sface_data.recognition.recipe import MarginConfig, Recipe, recipe_of
 from sface_data.recognition.run import CURVES, WEIGHTS, run_training
 from sface_data.recognition.train import Settings, Training, transfer_loss
-from sface_data.training.distributed import ProcessGroup
+from sface_data.training.distributed import ProcessGroup, process_group
 from sface_data.training.run_folder import CHECKPOINT, METRICS
+from tests.killing import killed_again_and_again, steps_in, tree
+from tests.processes import two_processes
 
 CPU = torch.device("cpu")
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(_threads: None) -> Iterator[None]:
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="module")
@@ -267,47 +257,26 @@ def command(data: Path, outdir: Path, *more: object) -> list[str]:
     return [str(argument) for argument in arguments]
 
 
-def test_a_killed_command_ends_in_the_bytes_of_an_undisturbed_one(rendered_faces: Path, tmp_path: Path) -> None:
-    length = ("--batch", 4, "--epochs", 0.6, "--checkpoint-epochs", 0.2, "--augment", "strong")
-    one, two = tmp_path / "one", tmp_path / "two"
-    program = [sys.executable, "-m", "sface_data"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*program, *command(rendered_faces, one, *length)], check=True, capture_output=True, env=env)
-    again = [*program, *command(rendered_faces, two, *length, "--threads", 1)]
-    with subprocess.Popen(again, stderr=subprocess.DEVNULL, env=env) as process:
-        while not (two / CHECKPOINT).exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert load_backbone(two / WEIGHTS).about["epochs"] < 0.6, "it was finished before it was killed"
-    subprocess.run(again, check=True, capture_output=True, env=env)
-    for name in (WEIGHTS, CHECKPOINT):
-        assert (one / name).read_bytes() == (two / name).read_bytes(), name
-    steps = [
-        [{**json.loads(line), "images_per_second": 0} for line in path.read_text().splitlines()]
-        for path in (one / METRICS, two / METRICS)
-    ]
-    assert steps[0] == steps[1]
+def test_killed_at_its_writes_it_ends_in_the_same_bytes(rendered_faces: Path, tmp_path: Path) -> None:
+    length = ("--batch", 4, "--epochs", 0.4, "--checkpoint-epochs", 0.1, "--augment", "strong")
+    whole, killed = killed_again_and_again(lambda outdir: command(rendered_faces, outdir, *length), tmp_path)
+    expected, found = tree(whole), tree(killed)
+    assert steps_in(found.pop(METRICS)) == steps_in(expected.pop(METRICS))
+    assert found == expected
 
 
-WORKER = """
-import sys, torch
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-torch.set_num_threads(1)
-from test_train import CPU, SHARED, open_source, run_training, training_of
-from sface_data.training.distributed import process_group
-with process_group(CPU) as group:
-    run_training(training_of(open_source(Path(sys.argv[2])), SHARED, group), Path(sys.argv[3]))
-"""
 SHARED = small("cls-kt", augment="strong", margin=MarginConfig("elasticface"), epochs=1 / 3)  # two steps
 
 
-def test_two_processes_are_one_with_the_full_batch(
-    faces: Source, rendered_faces: Path, tmp_path: Path, two_processes: Callable[..., None]
-) -> None:
+def train_shared(data: Path, outdir: Path) -> None:
+    """As one of the processes of a run."""
+    with process_group(CPU) as group:
+        run_training(training_of(open_source(data), SHARED, group), outdir)
+
+
+def test_two_processes_are_one_with_the_full_batch(faces: Source, rendered_faces: Path, tmp_path: Path) -> None:
     """Statistics of the batch, classes, random margins, augmentation and teacher."""
-    two_processes(WORKER, Path(__file__).parent, rendered_faces, tmp_path / "run")
+    two_processes(train_shared, rendered_faces, tmp_path / "run")
     alone, theirs = training_of(faces, SHARED), training_of(faces, SHARED)
     advance(alone, 2)
     theirs.load(tmp_path / "run" / CHECKPOINT)

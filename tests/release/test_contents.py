@@ -1,7 +1,6 @@
 """What surrounds the shards is written whole or not at all, whenever it is stopped; a person's words survive."""
 
 import dataclasses
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from sface_data.dataset.workspace import open_workspace
 from sface_data.release.contents import adopt_audit, finish, foreign_files, release_files, write_card
 from sface_data.release.licences import default_licence
 from sface_data.release.validate import validate
-from tests.crash_points import crash_points
+from tests.killing import crash_points, tree
 from tests.release.certificates import certify
 
 Run = Callable[..., tuple[int, str, str]]
@@ -22,11 +21,6 @@ WORDS = {
     "DATASHEET.md": "\n### One more question?\n\nNo.\n",
     "CITATION.cff": "# ours\n",
 }
-
-
-def tree(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def edited(dataset: Path, tmp_path: Path, also: Path | None = None) -> Callable[[], Path]:

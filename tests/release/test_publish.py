@@ -484,7 +484,7 @@ def test_killed_among_the_large_files_resumed_and_loaded(folder: Path, tmp_path:
         check_loaded(hub, folder, tmp_path)
 
 
-def test_killed_between_commits_resumed_and_loaded(folder: Path, tmp_path: Path) -> None:
+def test_killed_between_commits_and_resumed(folder: Path, tmp_path: Path) -> None:
     """With everything in the commits, through the client's other way of uploading."""
     with loopback_hub(lfs=False) as hub:
         hub.stall = Stall("commit", passing=1)
@@ -501,4 +501,3 @@ def test_killed_between_commits_resumed_and_loaded(folder: Path, tmp_path: Path)
         assert process.returncode == 0, errors
         assert all((folder / n).read_bytes() == hub.repos["org/faces"].branches["main"][n] for n in FILES)
         assert [message.partition(":")[0] for message in hub.repos["org/faces"].messages] == ["Shards", "Data set"]
-        check_loaded(hub, folder, tmp_path)

@@ -1,11 +1,6 @@
 import csv
 import multiprocessing
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +15,7 @@ from sface_data.rendered.head import bake
 from sface_data.rendered.identity import draw_identity
 from sface_data.rendered.render import landmarks_of
 from sface_data.rendered.variation import draw_variation
+from tests.killing import killed_again_and_again, tree
 
 SMALL = RenderRequest(identities=2, images_per_identity=3, size=32)
 
@@ -30,15 +26,10 @@ def fill(outdir: Path, request: RenderRequest, workers: int = 1) -> tuple[int, i
     return sum(progress.new for progress in done), sum(progress.found for progress in done)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != LOCK)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
 def test_the_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     assert fill(tmp_path / "one", SMALL) == (6, 0)
     assert fill(tmp_path / "two", SMALL, workers=2) == (6, 0)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
 def test_an_image_does_not_depend_on_how_many_are_made(rendered_faces: Path, tmp_path: Path) -> None:
@@ -62,45 +53,29 @@ def test_the_landmarks_of_every_image_are_listed(rendered_faces: Path) -> None:
 
 def test_only_what_is_missing_is_made_again(tmp_path: Path) -> None:
     fill(tmp_path, SMALL)
-    whole = contents(tmp_path)
+    whole = tree(tmp_path)
     (tmp_path / "000001/000002.jpg").unlink()
     (tmp_path / LANDMARKS).unlink()
     (tmp_path / "000000/.000001.jpg.part").write_bytes(b"half a")
     (tmp_path / "000000/000001.jpg").unlink()
     assert fill(tmp_path, SMALL) == (2, 4)
-    assert contents(tmp_path) == whole
+    assert tree(tmp_path) == whole
 
 
 def test_a_damaged_image_is_made_again_and_an_edited_readme_stays(tmp_path: Path) -> None:
     fill(tmp_path, SMALL)
-    whole = contents(tmp_path)
+    whole = tree(tmp_path)
     (tmp_path / "000000/000000.jpg").write_bytes(b"")
     (tmp_path / "000001/000001.jpg").write_bytes(whole["000001/000001.jpg"][:-100])
     (tmp_path / "README.md").write_bytes(b"edited")
     assert fill(tmp_path, SMALL) == (2, 4)
-    assert contents(tmp_path) == {**whole, "README.md": b"edited"}
+    assert tree(tmp_path) == {**whole, "README.md": b"edited"}
 
 
 def test_killed_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
-    request = RenderRequest(identities=4, images_per_identity=20, size=64)
-    options = ["--identities", "4", "--images-per-identity", "20", "--size", "64"]
-    killed = tmp_path / "killed"
-    program = "from sface_data.cli import main; main()"
-    command = [sys.executable, "-c", program, "render", "--outdir", str(killed), *options]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(list(killed.glob("*/*.jpg"))) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (killed / LANDMARKS).exists()
-    time.sleep(0.5)  # the processes that it started end with it
-    new, found = fill(killed, request)
-    assert new > 0
-    assert found >= 3
-    fill(tmp_path / "whole", request, workers=2)
-    assert contents(killed) == contents(tmp_path / "whole")
+    command = ["render", "--identities", 1, "--images-per-identity", 9, "--size", 32]
+    whole, killed = killed_again_and_again(lambda outdir: [*command, "--outdir", outdir], tmp_path)
+    assert tree(killed) == tree(whole)
 
 
 def test_a_killed_worker_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -113,9 +88,9 @@ def test_a_killed_worker_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> 
         list(blocks)
     assert sum(fill(tmp_path, request)) == 60
     fill(tmp_path / "whole", request)
-    whole = contents(tmp_path / "whole")
+    whole = tree(tmp_path / "whole")
     shutil.rmtree(tmp_path / "whole")
-    assert contents(tmp_path) == whole
+    assert tree(tmp_path) == whole
 
 
 @pytest.mark.parametrize(
@@ -130,10 +105,10 @@ def test_a_killed_worker_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> 
 )
 def test_another_request_in_the_same_folder_changes_nothing(tmp_path: Path, other: RenderRequest) -> None:
     fill(tmp_path, SMALL)
-    before = contents(tmp_path)
+    before = tree(tmp_path)
     with pytest.raises(BadInput, match=r"another request(.|\n)*: .*, not "):
         fill_folder(tmp_path, other, 1)
-    assert contents(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
