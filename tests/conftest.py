@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sface_data.audit.compare.pairs import PairScores
+from sface_data.auditing.compare.pairs import PairScores
 from sface_data.embedding.embed import listed_sha256
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.io.files import sha256_of_file
