@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     type=NamedPath(path_type=Path),
     help="Generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed), or .safetensors.  "
-    "[default: the one that ships, 32 identities of rendered faces in 64x64]",
+    "[default: the one that ships, 1,000 rendered identities in 64x64]",
 )
 @click.option("--classes", metavar="RANGES", help="Classes to draw, as in 0-9,12,20-29.  [default: all]")
 @click.option(

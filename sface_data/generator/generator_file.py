@@ -19,7 +19,7 @@ from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_i
 from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
-# The generator that ships: 64x64, 32 identities of rendered, non-real faces. `cards/demo_generator.md` tells more.
+# The generator that ships: 64x64, 1,000 identities of rendered faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
 _FACES_KEY = "faces_sha256"
