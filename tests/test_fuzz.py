@@ -1,0 +1,40 @@
+"""Some cases of every target of `scripts/fuzz`, and that it finds what is wrong."""
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz"
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> Any:
+    spec = spec_from_loader("fuzz", SourceFileLoader("fuzz", str(SCRIPT)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "fuzz", module)  # where dataclasses look it up
+        patch.setattr("sys.dont_write_bytecode", True)
+        spec.loader.exec_module(module)
+    return module
+
+
+def test_changed_files_end_in_success_or_one_sentence(fuzz: Any) -> None:
+    for name in fuzz.TARGETS:
+        assert fuzz.run(name, 8, 1) == []
+
+
+def test_a_fault_is_found_and_kept(fuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> None:
+        if path.read_bytes() != b"good":
+            raise KeyError("x")
+
+    monkeypatch.setitem(fuzz.TARGETS, "bad", fuzz.Target("a.bad", lambda: b"good", read))
+    faults = fuzz.run("bad", 20, 0, tmp_path)
+    assert faults
+    assert all("KeyError" in each for each in faults)
+    assert len(list(tmp_path.iterdir())) == len(faults)
