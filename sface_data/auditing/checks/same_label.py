@@ -25,7 +25,7 @@ from sface_data.biometrics.subjects import SubjectScores
 
 NO_LABELS = "the labels of the release are said not to be those of training identities"
 NO_NAMESAKES = "too few classes share a name with a training identity"
-_OFTEN = 0.1  # an FMR at which there are matches enough to tell how alike those of a class are
+_ENOUGH = 300  # matches that tell how alike those of a class are; 100 tell too little where few classes have most
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,16 @@ class MatchRatio(CheckKind):
             return finding.unable_to_pass(reason)
         bins = cross.mated_by_subject.shape[1]
         # At an edge of the coarse bins, at which the matches of every subject are known exactly.
-        edge, often = (_edge(threshold_at_fmr(authentic.nonmated, rate), bins) for rate in (self.fmr, _OFTEN))
+        edge = _edge(threshold_at_fmr(authentic.nonmated, self.fmr), bins)
         if edge >= bins:
             return finding.unable_to_pass(f"no threshold has an FMR of {self.fmr:g} or less")
-        different = _matches(cross.nonmated_by_subject, edge, often, sides=2)
-        same = _matches(cross.mated_by_subject, edge, often)
+        different = _matches(cross.nonmated_by_subject, edge, sides=2)
+        same = _matches(cross.mated_by_subject, edge)
         if not same.hits and not different.hits:
             reason = "no comparison of release and training reaches the threshold of this FMR"
             return finding.unable_to_pass(reason)
         value, bounds = ratio(same, different)
-        plantings = self._planted(context, finding, (edge, often), different)
+        plantings = self._planted(context, finding, edge, different)
         calibration = authentic.nonmated.total
         facts: dict[str, Any] = {
             "threshold": 2 * edge / bins - 1,
@@ -105,14 +105,14 @@ class MatchRatio(CheckKind):
         )
 
     def _planted(
-        self, context: CheckContext, finding: Finding, edges: tuple[int, int], different: ClusteredShare
+        self, context: CheckContext, finding: Finding, edge: int, different: ClusteredShare
     ) -> list[Planting]:
         """What the check says when classes of the release match like photographs of training people."""
         authentic: SubjectScores = context.evidence.authentic
         by_class = context.evidence.cross.mated_by_subject
-        hits, often, sizes = (_tails(by_class, edge) for edge in (*edges, 0))
+        hits, often, sizes = (_tails(by_class, each) for each in (edge, _often(by_class, edge), 0))
         own = _tails(authentic.mated_by_subject, 0)
-        pool = (_tails(authentic.mated_by_subject, edges[0]) / np.maximum(own, 1))[own > 0]
+        pool = (_tails(authentic.mated_by_subject, edge) / np.maximum(own, 1))[own > 0]
         taking_part = np.flatnonzero(sizes)
 
         def with_planted(classes: Indices, rng: np.random.Generator) -> Bounds:
@@ -120,6 +120,8 @@ class MatchRatio(CheckKind):
             rates = pool[rng.integers(len(pool), size=len(chosen))]
             changed[chosen] = np.rint(rates * sizes[chosen])
             changed_often[chosen] = np.maximum(changed[chosen], changed_often[chosen])
+            if changed.sum() >= _ENOUGH:
+                changed_often = changed
             return ratio(clustered_share(changed, sizes, changed_often), different)[1]
 
         return plant_classes(context, finding, pool, len(taking_part), with_planted)
@@ -136,10 +138,19 @@ def unrelated(context: CheckContext) -> str:
     return ""
 
 
-def _matches(by_subject: NDArray[np.int64], edge: int, often: int, sides: int = 1) -> ClusteredShare:
-    """The share of scores from an edge on; `often` is an edge that more scores reach."""
-    hits, sizes, weaker = (_tails(by_subject, each) for each in (edge, 0, often))
+def _matches(by_subject: NDArray[np.int64], edge: int, sides: int = 1) -> ClusteredShare:
+    """The share of scores from an edge on."""
+    hits, sizes, weaker = (_tails(by_subject, each) for each in (edge, 0, _often(by_subject, edge, sides)))
     return clustered_share(hits, sizes, weaker, sides)
+
+
+def _often(by_subject: NDArray[np.int64], edge: int, sides: int = 1) -> int:
+    """The highest edge up to the given one from which on there are enough scores, or 0.
+
+    The rarer matches are, the less alike are those of a class: a lower edge would make the interval too wide.
+    """
+    reached = by_subject.sum(axis=0)[::-1].cumsum()[::-1]  # by edge, falling
+    return max(min(edge, int((reached >= _ENOUGH * sides).sum()) - 1), 0)
 
 
 def _edge(threshold: float, bins: int) -> int:
