@@ -20,6 +20,8 @@ from sface_data.errors import BadInput
 
 _LIKELY = 1e-3  # more control people that look like training people than this are no accident
 _SAME_IMAGE = 0.98
+_CLOSE = 0.1  # of training people are nearer to another one than this bar
+_CROWD = 1 / 3  # of control people nearer to a training person than the bar: no chance of who was chosen
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,18 @@ class Lookalikes:
         expected: how many would by chance, as far as people of that set look like each other.
         probability: of as many by chance.
         pairs: names of the control class and of the class of the set, the closest first.
+        close: control people nearer to someone of the set than 90 % of its people are to each other.
+        of: all control people.
+        crowd: the probability of so many close ones, if a third of them, or more of few people, were it by chance.
     """
 
     people: int
     expected: float
     probability: float
     pairs: tuple[tuple[str, str], ...]
+    close: int = 0
+    of: int = 0
+    crowd: float = 1.0
 
 
 def check_digests(first: Sequence[str], second: Sequence[str], names: tuple[str, str], why: str) -> None:
@@ -80,6 +88,12 @@ def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Nei
             f"{sets.name(CONTROL)}: {found.people:,} of its people look like people of {name} ({pairs}); "
             f"chance would give {found.expected:.2g}: a control group has other people"
         )
+    if role == TRAINING and found.crowd < _LIKELY:
+        raise BadInput(
+            f"{sets.name(CONTROL)}: {found.close:,} of its {found.of:,} people are nearer to someone of {name} "
+            f"than {1 - _CLOSE:.0%} of the people there are to each other and may be the same: a "
+            "control group has other people"
+        )
     return found
 
 
@@ -109,7 +123,19 @@ def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:
         for j in alike
     )
     probability = float(stats.binom.sf(len(alike) - 1, len(strangers), min(chance, 1.0)))
-    return Lookalikes(len(alike), chance * len(strangers), probability, pairs)
+    close, crowd = _crowd(inside, found.score)
+    return Lookalikes(len(alike), chance * len(strangers), probability, pairs, close, len(strangers), crowd)
+
+
+def _crowd(inside: NDArray[np.float32], strangers: NDArray[np.float32]) -> tuple[int, float]:
+    """How many strangers are close, and the probability of so many, see `Lookalikes`.
+
+    Args:
+        inside: how near each person of the set is to another one of it; `strangers`: each stranger to one of it.
+    """
+    close = int((strangers > np.quantile(inside, 1 - _CLOSE)).sum())
+    uncertain = _CLOSE + 3 * np.sqrt(_CLOSE / len(inside))  # a bar that few people set may lie anywhere
+    return close, float(stats.binom.sf(close - 1, len(strangers), min(max(_CROWD, uncertain), 1.0)))
 
 
 def _halves(faces: EmbeddingSet) -> NDArray[np.float64]:

@@ -255,6 +255,14 @@ def test_training_people_in_the_control_group_are_refused(small_sets: JudgedSets
         run_checks([copied], None, policy)
 
 
+def test_training_people_whom_the_judge_hardly_knows_again_are_refused_as_a_crowd(small_sets: JudgedSets) -> None:
+    """As turned or blurred images are: no one of them is as near to a training person as that person is."""
+    policy = only("nearest-neighbour-1e-2", limit=0.005)
+    turned = dataclasses.replace(small_sets, control=simulate(WORLD, Leak(related=0.65), 0).release)
+    with pytest.raises(BadInput, match=r"\d+ of its 50 people are nearer to someone of the training set than 90%"):
+        run_checks([turned], None, policy)
+
+
 def test_people_of_the_release_in_the_control_group_are_refused() -> None:
     """A leaking release that is compared with its own people would leak no more than they do."""
     policy = only("nearest-neighbour-1e-2", limit=0.005)
