@@ -15,9 +15,10 @@ SERVER.set_forkserver_preload(
         "sface_data.generation.build",
         "sface_data.generator.run",
         "sface_data.recognition.run",
-        "sface_data.release.contents",
+        "sface_data.release.generate",
         "sface_data.rendered.folder",
         "tests.killing",
+        "torch._dynamo",
     ]
 )
 

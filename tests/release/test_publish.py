@@ -484,7 +484,9 @@ def test_killed_among_the_large_files_resumed_and_loaded(folder: Path, tmp_path:
         check_loaded(hub, folder, tmp_path)
 
 
-def test_killed_between_commits_and_resumed(folder: Path, tmp_path: Path) -> None:
+def test_killed_between_commits_and_resumed(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With everything in the commits, through the client's other way of uploading."""
     with loopback_hub(lfs=False) as hub:
         hub.stall = Stall("commit", passing=1)
@@ -496,8 +498,10 @@ def test_killed_between_commits_and_resumed(folder: Path, tmp_path: Path) -> Non
         # Nobody takes what is there for a data set: it has neither card nor manifest.
         assert sorted(hub.repos["org/faces"].branches["main"]) == [".gitattributes", *SHARDS]
 
-        process = start(hub, folder, tmp_path / "home", xet=True)
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+        monkeypatch.setenv("HF_TOKEN", WRITER)
+        code, _, errors = run("publish", folder, "--repo", "org/faces", *REASON)
+        assert code == 0, errors
         assert all((folder / n).read_bytes() == hub.repos["org/faces"].branches["main"][n] for n in FILES)
         assert [message.partition(":")[0] for message in hub.repos["org/faces"].messages] == ["Shards", "Data set"]
