@@ -36,7 +36,7 @@ def claim_folder(
     """
     check_folder(folder, kind, held, ours)
     path = folder / lock
-    with os_errors_as_bad_input(path):
+    with os_errors_as_bad_input(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
     process = FileLock(path)
     with os_errors_as_bad_input(path):

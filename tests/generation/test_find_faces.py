@@ -159,9 +159,7 @@ def test_a_manifest_that_says_both(aligned: Path, tmp_path: Path) -> None:
     value = json.loads((aligned / "manifest.json").read_text())
     for change in ({"aligned": None}, {"aligned": {**value["aligned"], "drawn": "many"}}, {"aligned": [1]}):
         (tmp_path / "manifest.json").write_text(json.dumps({**value, **change}))
-        with pytest.raises(
-            BadInput, match=r"manifest.json: (not a manifest|the plan aligns and no list of faces)"
-        ):
+        with pytest.raises(BadInput, match=r"manifest\.json: (the plan aligns and|aligned)"):
             Manifest.load(tmp_path)
 
 
