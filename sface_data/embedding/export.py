@@ -17,7 +17,10 @@ _OPSET = 17
 
 @checks_arguments
 def export_embedder(embedder: StrPath, out: StrPath, *, overwrite: bool = False) -> BackboneFile:
-    """Writes a trained network as ONNX, see `export_onnx`; returns what was written.
+    """Writes a trained network as ONNX, which insightface and onnxruntime load.
+
+    Input: RGB [N,3,112,112], float32, (x - 127.5) / 127.5; output: [N,D], not normalised. insightface's `get_feat`
+    takes BGR.
 
     Args:
         embedder: `weights.safetensors` of a run, or a published `.pth` of iResNet or MobileFaceNet.

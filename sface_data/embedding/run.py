@@ -51,6 +51,7 @@ def embed(
     Example:
         >>> found = sface_data.embed("faces", "embeddings", embedder=sface_data.DEMO_EMBEDDER)
         >>> found.vectors.shape, found.vectors.dtype
+        ((8, 128), dtype('float32'))
     """
     folder = Path(outdir)
     aligner = open_detector(os.fspath(detector), device) if align == "detect" else None

@@ -100,7 +100,8 @@ def convert_generator(source: StrPath, target: StrPath, *, overwrite: bool = Fal
         BadInput: if the snapshot cannot be read, or the new file has another ending, exists or cannot be written.
 
     Example:
-        >>> sface_data.convert_generator(sface_data.DEMO_GENERATOR, "copy.safetensors").generator_sha256[:12]
+        >>> sface_data.convert_generator(sface_data.DEMO_GENERATOR, "copy.safetensors").layout
+        'safetensors'
     """
     path = Path(target)
     if path.suffix != ".safetensors":

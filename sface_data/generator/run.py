@@ -67,28 +67,31 @@ def train_generator(
     same bytes on a CPU. Under torchrun the processes share the work of each step.
 
     `outdir` gets `generator.safetensors` (float32 weights, for `generate`), `checkpoint.pt`, `metrics.jsonl`, and
-    a contact sheet for each checkpoint, `samples-KIMG.png`: see `watch.write_sheet`.
+    a contact sheet for each checkpoint, `samples-KIMG.png`.
 
     Args:
-        data: labelled square faces, the side a power of two, of any form that `faces.sources.open_source` reads.
+        data: labelled square faces, the side a power of two, of any form that `embed` takes.
         outdir: folder of the run: new, empty, or one to go on with.
-        preset: name of a recipe, a key of `recipe.PRESETS`; what is None below is as there.
+        preset: a small recipe for two CPU cores (`demo`), or that of SFace for GPUs, as published or grown from 32
+            pixels; what is None below is as there.
         resolution: side in pixels of the last stage; a run that ended at a lower one goes on to a higher one.
         kimg: length of the run, all stages, in thousands of images.
-        batch, gamma: images a step, over all processes, and weight of the gradient penalty R1, in every stage.
+        batch: images a step, over all processes, in every stage.
+        gamma: weight of the gradient penalty R1, in every stage.
         init: generator to start from, in the stage of its resolution; random weights by default.
         seed: of all random choices.
         checkpoint_kimg: thousands of images between two checkpoints.
         tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
-        device, precision: `auto`, `cpu`, `cuda` or `cuda:1`; `auto`, `fp32` or `bf16`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        precision: of the convolutions: `auto`, `fp32` or `bf16`.
 
     Raises:
         BadInput: for faces, files, a folder or settings that do not fit; the last checkpoint is kept.
 
     Example:
-        >>> options = {"resolution": 16, "kimg": 0.064, "batch": 8}
+        >>> options = {"resolution": 16, "kimg": 0.008, "batch": 8}
         >>> sface_data.train_generator("authentic", "generator", **options).images
-        64
+        8
     """
     if tensorboard:
         check_tensorboard()

@@ -100,6 +100,8 @@ def evaluate_recognition(
 
     Example:
         >>> evaluation = sface_data.evaluate_recognition("run/weights.safetensors", "benchmarks")
+        >>> [result.benchmark.name for result in evaluation.results]
+        ['pairs']
     """
     paths = find_benchmarks(Path(benchmarks), benchmark)
     opened = open_embedder(Path(embedder), device)

@@ -78,15 +78,27 @@ def train_recognition(
     """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
 
     Args:
-        data: labelled, aligned faces of any form that `faces.sources.open_source` reads, resized to 112 pixels.
-        outdir: folder of the run, see `run_training`.
-        recipe, preset: what is learned (`cls`, `kt`, `cls-kt`) and how (`sface`, `tiny`), see `recipe_of`.
-        teacher, teacher_channels: file of the network whose embeddings kt and cls-kt learn, see `open_teacher`.
-        backbone, dimensions, margin, epochs, batch, learning_rate, augment: see `Recipe`; None: as preset.
+        data: labelled, aligned faces of any form that `embed` takes, resized to 112 pixels.
+        outdir: folder of the run: new, empty, or one to go on with; gets `weights.safetensors`, `checkpoint.pt`,
+            `metrics.jsonl`, `curves.png`, and `evaluations.jsonl` with `benchmarks`.
+        recipe: what is learned: the classes (`cls`), the embeddings of a teacher (`kt`), or both (`cls-kt`).
+        preset: how: as published (`sface`: iResNet-50, 64 epochs, for GPUs), or `tiny`, for two CPU cores; what is
+            None below is as there.
+        teacher: of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D].
+        teacher_channels: order of colours that the teacher was trained with, for one whose preprocessing differs.
+        backbone: the network.
+        dimensions: of the embedding; a teacher must have as many.
+        margin: of the head: CosFace 0.35, ArcFace 0.5, ElasticFace-Cos 0.35 and 0.05, or AdaFace 0.4.
+        epochs: length of the run; the schedule follows in proportion.
+        batch: images a step, over all processes; the learning rate follows.
+        learning_rate: for a batch of 512.
+        augment: on top of mirroring: `strong` changes pose, light, resolution and compression.
         seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
         checkpoint_epochs: epochs between two checkpoints.
-        benchmarks, eval_every: folder of benchmarks, and steps between two measurements on them.
-        device, precision: `auto`, `cpu`, `cuda` or `cuda:1`; `auto`, `fp32` or `bf16`.
+        benchmarks: folder of benchmarks, as for `evaluate_recognition`, that the network is measured on.
+        eval_every: steps between two measurements; at the end there is always one.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        precision: of the backbone: `auto`, `fp32` or `bf16`.
         threads: that read and decode ahead, in each process.
 
     Raises:

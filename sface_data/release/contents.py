@@ -130,7 +130,7 @@ def write_card(directory: StrPath, *, licence: Licence | None = None) -> list[Pa
 
     Args:
         directory: a finished data set.
-        licence: one of `LICENCES`; by default the one that it has.
+        licence: by default the one that it has.
 
     Returns:
         The files that were written.

@@ -87,7 +87,7 @@ def generate(
         batch: images at a time; 64 by default, fewer for large networks on a CPU.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         precision: of the convolutions: `auto`, `fp32`, `bf16` or `fp16`.
-        licence: a key of `release.licences.LICENCES`; the one that the folder has, or that of the generator.
+        licence: by default the one that the folder has, else that of the generator.
         overwrite: replace the data set of another plan that the folder holds.
 
     Returns:

@@ -55,7 +55,7 @@ def publish(
         >>> sface_data.publish("faces", repo="org/name", dry_run=True, without_certificate="for the reviewers")
         Traceback (most recent call last):
             ...
-        sface_data.errors.CheckFailed: faces/DATASHEET.md: xx
+        sface_data.errors.CheckFailed: faces/DATASHEET.md: 6 questions wait for an answer, the first: ...
     """
     destination = Destination(repo, revision, private)
     token = "" if dry_run else find_token()  # before anything that takes time

@@ -25,6 +25,8 @@ def render(
     `landmarks.csv` with the exact five landmarks of each. An image depends on seed, size, strength, its identity
     and its number only. Stopped at any moment and called again with the same arguments, it goes on.
 
+    It works in processes, one for each core: a script calls it below `if __name__ == "__main__":`.
+
     Args:
         outdir: folder to fill: new, empty, or one to go on with.
         identities: number of identities, 1 to 999,999.
