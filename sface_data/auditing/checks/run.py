@@ -10,7 +10,7 @@ from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.compare.pairs import nearest
 from sface_data.auditing.evidence import Evidence, Nearness, gather, gather_mirrored, prepare_sets
 from sface_data.auditing.policy import Policy
-from sface_data.auditing.sets.contamination import Lookalikes, check_disjoint
+from sface_data.auditing.sets.contamination import Lookalikes, check_disjoint, check_distinct
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, TRAINING, JudgedSets
 from sface_data.auditing.verdict import (
     JUDGE,
@@ -74,7 +74,7 @@ def run_checks(
         trials: of the positive control.
 
     Raises:
-        BadInput: if the control group holds training people, or people of the release.
+        BadInput: if the control group holds training people, people of the release, or images many times.
     """
     kinds = [kind for kind in JUDGED if kind.name in policy.checks]
     level = bonferroni_level(len(kinds) * len(judges) + len(policy.checks) - len(kinds))
@@ -110,6 +110,8 @@ def _judged(context: CheckContext, kinds: Sequence[CheckKind]) -> list[Finding]:
         near = evidence.to_training[CONTROL]
         alike = check_disjoint(evidence.sets, TRAINING, evidence.authentic.mated, near)
         first = _noted(first, "control_people_like_training_people", alike)
+        twins = check_distinct(evidence.sets, context.prepared[CONTROL], evidence.authentic.mated, context.device)
+        first = replace(first, facts={**first.facts, "control_images_there_twice": twins})
     if CONTROL in context.prepared and not (blind or doubt):
         near = nearest(context.prepared[CONTROL], context.prepared[RELEASE], device=context.device)
         alike = check_disjoint(evidence.sets, RELEASE, evidence.within.mated, near)

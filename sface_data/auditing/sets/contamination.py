@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sface_data.auditing.compare.pairs import nearest, prepare
-from sface_data.auditing.compare.sweep import Neighbours
+from sface_data.auditing.compare.sweep import Neighbours, PreparedSet
 from sface_data.auditing.sets.judged_sets import CONTROL, TRAINING, JudgedSets, class_means, subset
 from sface_data.biometrics.extremes import gumbel_tail
 from sface_data.biometrics.scores import ScoreHistogram
@@ -20,6 +20,7 @@ from sface_data.errors import BadInput
 
 _LIKELY = 1e-3  # more control people that look like training people than this are no accident
 _SAME_IMAGE = 0.98
+_TWINS = 0.25  # of the control images may be there twice, or look so to a weak judge: little depends on them
 _CLOSE = 0.1  # of training people are nearer to another one than this bar
 _CROWD = 1 / 3  # of control people nearer to a training person than the bar: no chance of who was chosen
 
@@ -95,6 +96,33 @@ def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Nei
             "control group has other people"
         )
     return found
+
+
+def check_distinct(sets: JudgedSets, prepared: PreparedSet, mated: ScoreHistogram, device: str) -> int:
+    """How many control images are there again in another form, such as saved anew: each counts as one stranger.
+
+    Args:
+        prepared: the control group.
+        mated: comparisons within training, by which a judge is known to tell images of one person apart.
+        device: where products of matrices are computed.
+
+    Raises:
+        BadInput: if they are more than a quarter.
+    """
+    control = sets.control
+    assert control is not None
+    found = nearest(prepared, prepared, 2, device=device)
+    rows = np.arange(len(control))
+    other = np.where(found.index == rows, 1, 0)  # the nearest one that is not the image itself
+    twins = np.flatnonzero(found.scores[rows, other] >= max(_SAME_IMAGE, _quantile(mated, 0.9999)))
+    if len(twins) > _TWINS * len(control):
+        first = int(twins[0])
+        twin = control.keys[int(found.indices[first, other[first]])]
+        raise BadInput(
+            f"{sets.name(CONTROL)}: {len(twins):,} of its {len(control):,} images are there again in another form "
+            f"(such as {control.keys[first]!r} and {twin!r}); keep one of each, as each counts as one stranger"
+        )
+    return len(twins)
 
 
 def _quantile(mated: ScoreHistogram, share: float) -> float:

@@ -263,6 +263,18 @@ def test_training_people_whom_the_judge_hardly_knows_again_are_refused_as_a_crow
         run_checks([turned], None, policy)
 
 
+def test_a_photograph_saved_many_times_is_one_stranger(small_sets: JudgedSets) -> None:
+    policy, faces = only("nearest-neighbour-1e-2", limit=0.005), small_sets.control
+    assert faces is not None
+    few = subset(faces, np.tile(np.arange(0, 960, 30), 12))
+    rng = np.random.default_rng(0)
+    saved = dataclasses.replace(few, vectors=unit(few.vectors + 0.01 * rng.standard_normal(few.vectors.shape)))
+    with pytest.raises(BadInput, match=r"384 of its 384 images are there again in another form \(such as '"):
+        run_checks([dataclasses.replace(small_sets, control=saved)], None, policy)
+    facts = run_checks([small_sets], None, policy).checks[0].finding.facts
+    assert facts["control_images_there_twice"] == 0
+
+
 def test_people_of_the_release_in_the_control_group_are_refused() -> None:
     """A leaking release that is compared with its own people would leak no more than they do."""
     policy = only("nearest-neighbour-1e-2", limit=0.005)
