@@ -101,8 +101,8 @@ def test_other_classes_leave_the_generator_as_it_was(golden: Path) -> None:
 
 def test_no_room(golden: Path) -> None:
     generator = network(golden, NAMES[0])
-    with pytest.raises(BadInput, match=r"3,000 new identities are asked for, but only \d+ were found") as error:
-        draw_identities(generator, NewIdentities(nearness=0), 3000)
+    with pytest.raises(BadInput, match=r"100 new identities are asked for, but only \d+ were found") as error:
+        draw_identities(generator, NewIdentities(nearness=0), 100)
     found = int(str(error.value).split("only ")[1].split()[0])
     assert len(draw_identities(generator, NewIdentities(nearness=0), found).embeddings) == found
 

@@ -83,32 +83,32 @@ def test_classes_without_meaning_have_an_eer_of_one_half() -> None:
 def authentic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few images of the identities that the generator that ships was trained on."""
     outdir = tmp_path_factory.mktemp("authentic") / "faces"
-    for _ in fill_folder(outdir, RenderRequest(identities=32, images_per_identity=4, size=64, strength=0.55), 1):
+    for _ in fill_folder(outdir, RenderRequest(identities=16, images_per_identity=4, size=64, strength=0.55), 1):
         pass
     return outdir
 
 
 @pytest.fixture(scope="module")
-def of_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generator that ships, of its first 32 classes alone."""
+def of_16(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generator that ships, of its first 16 classes alone."""
     whole = load_generator(DEMO_GENERATOR).generator
     weights = whole.state_dict()
-    weights["mapping.embed.weight"] = weights["mapping.embed.weight"][:, :32]
-    part = Generator(dataclasses.replace(whole.config, c_dim=32))
+    weights["mapping.embed.weight"] = weights["mapping.embed.weight"][:, :16]
+    part = Generator(dataclasses.replace(whole.config, c_dim=16))
     part.load_state_dict(weights)
-    file = tmp_path_factory.mktemp("generator") / "of-32.safetensors"
+    file = tmp_path_factory.mktemp("generator") / "of-16.safetensors"
     save_generator(part, file)
     return file
 
 
 def test_classes_of_the_generator_that_ships_are_told_apart(
-    authentic: Path, of_32: Path, run: Callable[..., tuple[int, str, str]]
+    authentic: Path, of_16: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    arguments = ["generator", "metrics", of_32, "--data", authentic, "--embedder", DEMO_EMBEDDER]
+    arguments = ["generator", "metrics", of_16, "--data", authentic, "--embedder", DEMO_EMBEDDER]
     code, stdout, stderr = run(*arguments, "--images-per-class", 4, "--json")
     assert code == 0, stderr
     found = json.loads(stdout)
-    assert (found["classes"], found["images_made"], found["images_real"]) == (32, 128, 128)
+    assert (found["classes"], found["images_made"], found["images_real"]) == (16, 64, 64)
     assert found["made_auc"] >= 0.9
     assert found["real_auc"] >= 0.99
     assert 0 < found["frechet_distance"] < 128 * 4
@@ -117,10 +117,10 @@ def test_classes_of_the_generator_that_ships_are_told_apart(
     assert "made against real auc" in stdout
 
 
-def test_distances_in_the_features_of_a_second_network(authentic: Path, of_32: Path) -> None:
+def test_distances_in_the_features_of_a_second_network(authentic: Path, of_16: Path) -> None:
     """Features of length 1 there, and of a root mean square of 1 here: distances differ by their number."""
     embedder = open_embedder(DEMO_EMBEDDER)
-    generator = load_generator(of_32).generator
+    generator = load_generator(of_16).generator
     rows = evaluate(generator, open_source(authentic), embedder, classes=8, per_class=4, inception=embedder)
     assert rows["frechet_distance"] == pytest.approx(128 * rows["inception_frechet_distance"])
 
