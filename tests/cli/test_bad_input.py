@@ -146,7 +146,7 @@ def test_an_unconditional_network(generate: Callable[..., str], golden: Path, ru
         (["--split", "a/b"], "the split 'a/b' must be one word"),
         (["--split", "../up"], "must be one word"),
         (["--split", ""], "the split '' must be one word"),
-        (["--batch", "0"], "0 is not in the range x>=1"),
+        (["--batch", "0"], "0 is not in the range 1<=x<="),
         (["--device", "nonsense"], "the device 'nonsense' is unknown"),
         (["--device", ""], "the device '' is unknown"),
         (["--device", "meta"], "the device 'meta' cannot be used"),
