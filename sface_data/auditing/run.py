@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sface_data.auditing.certificate import (
     REPORT,
-    Certificate,
     certify,
     load_private_key,
     subjects_of,
     write_certificate,
 )
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
-from sface_data.auditing.checks.run import AuditResult, run_checks
+from sface_data.auditing.checks.run import run_checks
+from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
@@ -41,15 +40,6 @@ Display = Callable[[str, int], AbstractContextManager[Progress]]
 def no_display(what: str, total: int) -> Iterator[Progress]:
     """Shows nothing."""
     yield lambda count: None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of an audit."""
-
-    certificate: Certificate
-    result: AuditResult
-    sets: AuditSets
 
 
 def run_audit(

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sface_data.auditing.checks.run import AuditResult, run_checks
+from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
-from sface_data.auditing.run import Outcome, run_audit
+from sface_data.auditing.run import run_audit
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.embedding.embeddings import EmbeddingSet

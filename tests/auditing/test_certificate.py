@@ -27,9 +27,9 @@ from sface_data.auditing.certificate import (
     write_certificate,
 )
 from sface_data.auditing.checks.run import AuditResult
+from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
 from sface_data.auditing.report.page import report_text
-from sface_data.auditing.run import Outcome
 from sface_data.auditing.sets.face_set import EmbeddedSet
 from sface_data.auditing.verdict import Check, Finding
 from sface_data.dataset.manifest import Manifest

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 from sface_data.auditing.checks.linkage import CHECKS as LINKAGE
 from sface_data.auditing.checks.neighbours import NEAREST, PIXEL_DUPLICATES
 from sface_data.auditing.evidence import COPIES, Evidence, Nearness
+from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.report.svg import (
     Axis,
     Plot,
@@ -36,9 +37,6 @@ from sface_data.errors import shown
 from sface_data.faces.base import Source
 from sface_data.io.files import cards_folder, write_text
 from sface_data.io.seal import sealed
-
-if TYPE_CHECKING:
-    from sface_data.auditing.run import Outcome
 
 TEMPLATE = "report.html.j2"
 PAIRS = "pairs.html"  # the only page with photographs
@@ -91,7 +89,7 @@ class JudgePage:
     pairs: tuple[Pair, ...]
 
 
-def write_report(path: Path, outcome: "Outcome", show_pairs: bool = False) -> None:
+def write_report(path: Path, outcome: Outcome, show_pairs: bool = False) -> None:
     """Writes the page.
 
     Args:
@@ -103,7 +101,7 @@ def write_report(path: Path, outcome: "Outcome", show_pairs: bool = False) -> No
     write_text(path, report_text(outcome, show_pairs))
 
 
-def report_text(outcome: "Outcome", show_pairs: bool = False) -> str:
+def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
     """The page as HTML, with a seal."""
     import jinja2
     from markupsafe import Markup
@@ -140,7 +138,7 @@ def report_text(outcome: "Outcome", show_pairs: bool = False) -> str:
     return sealed(page)
 
 
-def _judge_page(outcome: "Outcome", seen: Evidence, show_pairs: bool) -> JudgePage:
+def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage:
     name = seen.sets.judge
     checks = [check for check in outcome.result.checks if check.finding.judge == name]
     plots = [_scores_plot(seen), _det_plot(seen), _nearness_plot(seen, checks)]
@@ -305,7 +303,7 @@ def _power(checks: Sequence[Check]) -> list[dict[str, Any]]:
     return rows
 
 
-def _pairs(outcome: "Outcome", seen: Evidence) -> tuple[Pair, ...]:
+def _pairs(outcome: Outcome, seen: Evidence) -> tuple[Pair, ...]:
     """The closest pairs, one of each training image."""
     release, training = (outcome.sets.by_role[role] for role in (RELEASE, TRAINING))
     if not isinstance(release, ImageSet) or not isinstance(training, ImageSet):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.report.page import _number, report_text
 from sface_data.auditing.report.svg import interval_mark, rate_axis, similarity_axis
-from sface_data.auditing.run import Outcome
 from sface_data.release.gate import PICTURES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
