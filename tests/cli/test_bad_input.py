@@ -325,7 +325,7 @@ def signalled(command: list[str], number: signal.Signals, said: Path) -> None:
     from sface_data.__main__ import run
 
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), sys.stderr.fileno())
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and so would we
+    signal.signal(number, signal.SIG_DFL)  # the background of a shell ignores it, and so would we
     after_the_second_shard(lambda: signal.raise_signal(number))
     sys.argv = ["sface-data", *command]
     run()

@@ -55,7 +55,7 @@ def test_an_answer_that_cannot_be_given_is_an_error(tmp_path: Path) -> None:
 def test_a_signal_while_modules_are_imported(number: signal.Signals) -> None:
     code = f"""
 import importlib.abc, os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal({int(number)}, signal.SIG_DFL)
 from sface_data.__main__ import run
 class Stop(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
