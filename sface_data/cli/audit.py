@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, NamedPath, say
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
 from sface_data.errors import CheckFailed
-from sface_data.runtime.arguments import LARGEST_SEED
 
 
 @click.command()
@@ -55,14 +54,7 @@ from sface_data.runtime.arguments import LARGEST_SEED
     show_default=True,
     help="What must be shown: strict, paper (only what the paper on SFace reports), or a TOML file.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(0, LARGEST_SEED),
-    default=0,
-    show_default=True,
-    help="Seed of all random choices.",
-)
+@RUN_SEED
 @DEVICE
 @click.option(
     "--unrelated-labels",
