@@ -58,7 +58,7 @@ def load_generator(path: StrPath) -> GeneratorFile:
     Example:
         >>> file = sface_data.load_generator(sface_data.DEMO_GENERATOR)
         >>> file.layout, file.generator.config.c_dim, file.generator.config.img_resolution
-        ('safetensors', 32, 64)
+        ('safetensors', 1000, 64)
     """
     path = Path(path)
     with os_errors_as_bad_input(path), path.open("rb") as file:

@@ -63,7 +63,7 @@ def audit(
 
     Example:
         >>> certificate = sface_data.audit(
-        ...     "faces", training="authentic", outdir="audit", embedder=[sface_data.DEMO_EMBEDDER], policy="paper"
+        ...     "faces", training="authentic", outdir="audit", embedder=[sface_data.DEMO_EMBEDDER]
         ... )
         >>> certificate.verdict  # eight images are too few to tell
         'inconclusive'
