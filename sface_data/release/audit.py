@@ -62,9 +62,8 @@ def audit(
             data set that is damaged or changes meanwhile.
 
     Example:
-        >>> certificate = sface_data.audit(
-        ...     "faces", training="authentic", outdir="audit", embedder=[sface_data.DEMO_EMBEDDER]
-        ... )
+        >>> judges = [sface_data.DEMO_EMBEDDER]
+        >>> certificate = sface_data.audit("faces", training="authentic", outdir="audit", embedder=judges)
         >>> certificate.verdict  # eight images are too few to tell
         'inconclusive'
     """
