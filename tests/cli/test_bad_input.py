@@ -285,7 +285,7 @@ def test_a_preview_of_broken_shards(fails: Callable[..., str], faces: Path, tmp_
     data = shard.read_bytes()
     preview = ["preview", faces, "--out", tmp_path / "grid.png"]
     start = data.index(b"\xff\xd8\xff")
-    shard.write_bytes(data[:start] + b"XXX" + data[start + 3 :])
+    shard.write_bytes(data[:start] + b"\0\0\0" + data[start + 3 :])
     assert f"{shard}: 000000_000000: not an image of the format JPEG" in fails(*preview)
     shard.write_bytes(bytes(10240))
     assert f"{shard}: 000000_000000.jpg is missing" in fails(*preview)

@@ -520,7 +520,7 @@ def test_an_image_that_comes_again_is_embedded_once(file: Path) -> None:
 
 def test_what_is_written_is_read_and_is_the_published_layout(file: Path) -> None:
     write_bin(file, IMAGES, LABELS)
-    assert pickle.loads(file.read_bytes()) == (IMAGES, LABELS)
+    assert file.read_bytes() == pickle.dumps((IMAGES, LABELS), 4)
     assert list(open_benchmark(file).images) == IMAGES
     with pytest.raises(BadInput, match="24 images do not make 11 pairs"):
         write_bin(file, IMAGES, LABELS[:-1])
