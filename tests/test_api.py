@@ -160,14 +160,3 @@ def annotated(annotation: Any) -> object:
         if get_origin(part) is Annotated:
             return part.__metadata__[0]
     return None
-
-
-def test_a_job_is_planned_with_the_defaults_of_generate() -> None:
-    from sface_data.generation.job import plan_job
-
-    planned, made = (
-        {name: each.default for name, each in inspect.signature(function).parameters.items()}
-        for function in (plan_job, api.generate)
-    )
-    assert planned.items() <= made.items()
-    assert made.keys() - planned.keys() == {"outdir", "licence", "overwrite"}

@@ -158,9 +158,9 @@ def _identities(job: "Job") -> str:
 
 def _print_plan(licence: str | None, overwrite: bool, **options: Any) -> None:
     from sface_data.generation.build import estimate
-    from sface_data.generation.job import plan_job
+    from sface_data.generation.job import PlanOptions, plan_job
 
-    job = plan_job(**options)
+    job = plan_job(PlanOptions(**options))
     plan, config = job.plan, job.network.generator.config
     size = estimate(job)
     rows = {

@@ -1,9 +1,10 @@
 """A plan with all that it takes to carry it out."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -22,10 +23,63 @@ from sface_data.faces.detector import Detector, open_detector
 from sface_data.generator.generator_file import DEMO_GENERATOR, GeneratorFile, load_generator
 from sface_data.generator.identities import draw_identities, with_identities
 from sface_data.generator.sampler import check_plan, default_batch
+from sface_data.runtime.arguments import Align, Count, StrPath
 from sface_data.runtime.devices import choose_device, choose_precision
 from sface_data.runtime.progress import progress_bar
 
 _QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What a data set is planned from.
+
+    Attributes:
+        network: generator: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed) or .safetensors; the one
+            that ships by default.
+        classes: ranges such as `0-9,12,20-29`; all by default.
+        new_identities: draw so many classes that the generator was not trained on, in place of `classes`.
+        identity_seed: what that draw derives from; 0 by default.
+        mix: make each new identity an equal mixture of so many training classes.
+        samples_per_class: images of each class.
+        seed: what the seeds of all images derive from.
+        trunc: truncation psi, 0 to 2; 1 for full variety.
+        trunc_cutoff: truncate only the first layers, so many; all by default.
+        trunc_center: `global`: towards the mean w of all classes; `class`: of the image's class.
+        noise_mode: `const`: the network's own; `random`: drawn for each image from its seed; `none`.
+        size: height and width of the images in pixels; the generator's are resized to it.
+        align: `detect`: find the face in each image and put its landmarks where ArcFace has them; `none`.
+        detector: for `align="detect"`: an .onnx file, or the name of a model in `~/.insightface/models`.
+        format: `jpg`, `png` or `webp`.
+        quality: 1 to 100, for jpg and webp; 95 by default.
+        split: name of the split.
+        samples_per_shard: images per tar.
+        batch: images at a time; 64 by default, fewer for large networks on a CPU.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        precision: of the convolutions: `auto`, `fp32`, `bf16` or `fp16`.
+    """
+
+    network: StrPath | None = None
+    classes: str | None = None
+    new_identities: int | None = None
+    identity_seed: int | None = None
+    mix: int | None = None
+    samples_per_class: int = 60
+    seed: int = 0
+    trunc: float = 1.0
+    trunc_cutoff: int | None = None
+    trunc_center: Literal["global", "class"] = "global"
+    noise_mode: Literal["const", "random", "none"] = "const"
+    size: int = 112
+    align: Align = "none"
+    detector: StrPath = "buffalo_l"
+    format: Literal["jpg", "png", "webp"] = "jpg"
+    quality: int | None = None
+    split: str = "train"
+    samples_per_shard: int = 10_000
+    batch: Count | None = None
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -48,65 +102,43 @@ class Job:
     identities: DrawnIdentities | None = None
 
 
-def plan_job(
-    network: Path | None = None,
-    *,
-    classes: str | None = None,
-    new_identities: int | None = None,
-    identity_seed: int | None = None,
-    mix: int | None = None,
-    samples_per_class: int = 60,
-    seed: int = 0,
-    trunc: float = 1.0,
-    trunc_cutoff: int | None = None,
-    trunc_center: str = "global",
-    noise_mode: Any = "const",
-    size: int = 112,
-    align: str = "none",
-    detector: str = "buffalo_l",
-    format: str = "jpg",
-    quality: int | None = None,
-    split: str = "train",
-    samples_per_shard: int = 10_000,
-    batch: int | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-) -> Job:
-    """Plans a data set and opens what it takes; no folder is touched. For the arguments see `generate`.
+def plan_job(options: PlanOptions) -> Job:
+    """Plans a data set and opens what it takes; no folder is touched.
 
     Raises:
         BadInput: for a network, a detector or a device that cannot be used, and for options that do not fit them.
     """
-    where = choose_device(device)
-    file = load_generator(network or DEMO_GENERATOR)
+    where = choose_device(options.device)
+    file = load_generator(DEMO_GENERATOR if options.network is None else Path(options.network))
     config = file.generator.config
-    identities = _identities(new_identities, identity_seed, mix)
-    finder = open_detector(detector, device) if align == "detect" else None
-    if quality is None and format != "png":
-        quality = _QUALITY
-    center_samples = CENTER_SAMPLES if trunc_center == "class" else None
-    chosen: Any = choose_precision(precision, where, config.conv_clamp)
-    plan = SamplePlan(
-        generator_sha256=file.generator_sha256,
-        generator_classes=config.c_dim,
-        classes=_classes(file, classes, new_identities),
-        samples_per_class=samples_per_class,
-        base_seed=seed,
-        truncation=Truncation(trunc, trunc_cutoff, trunc_center, center_samples),
-        noise_mode=noise_mode,
-        precision=chosen,
-        image=ImageFormat(size, format, quality),
-        split=split,
-        samples_per_shard=samples_per_shard,
-        align=None if finder is None else Alignment(finder.sha256),
-        identities=identities,
-    )
+    finder = open_detector(os.fspath(options.detector), options.device) if options.align == "detect" else None
+    plan = _plan(options, file, choose_precision(options.precision, where, config.conv_clamp), finder)
     check_plan(plan, file.generator)
     drawn = None
-    if identities is not None:
-        drawn = _drawn(file, identities, len(plan.classes))
+    if plan.identities is not None:
+        drawn = _drawn(file, plan.identities, len(plan.classes))
         file = dataclasses.replace(file, generator=with_identities(file.generator, drawn.embeddings))
-    return Job(plan, file, where, batch or default_batch(where, config, size), finder, drawn)
+    return Job(plan, file, where, options.batch or default_batch(where, config, options.size), finder, drawn)
+
+
+def _plan(options: PlanOptions, file: GeneratorFile, precision: Any, finder: Detector | None) -> SamplePlan:
+    quality = _QUALITY if options.quality is None and options.format != "png" else options.quality
+    samples = CENTER_SAMPLES if options.trunc_center == "class" else None
+    return SamplePlan(
+        generator_sha256=file.generator_sha256,
+        generator_classes=file.generator.config.c_dim,
+        classes=_classes(file, options.classes, options.new_identities),
+        samples_per_class=options.samples_per_class,
+        base_seed=options.seed,
+        truncation=Truncation(options.trunc, options.trunc_cutoff, options.trunc_center, samples),
+        noise_mode=options.noise_mode,
+        precision=precision,
+        image=ImageFormat(options.size, options.format, quality),
+        split=options.split,
+        samples_per_shard=options.samples_per_shard,
+        align=None if finder is None else Alignment(finder.sha256),
+        identities=_identities(options.new_identities, options.identity_seed, options.mix),
+    )
 
 
 def _identities(count: int | None, seed: int | None, mix: int | None) -> NewIdentities | None:

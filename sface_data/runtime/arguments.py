@@ -8,12 +8,13 @@ import os
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from sface_data.errors import BadInput
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,57 @@ def checks_arguments(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        bound = signature.bind(*args, **kwargs)
-        for name, value in bound.arguments.items():
-            hint = signature.parameters[name].annotation
-            plain = _plain(value)
-            if not _fits(plain, hint):
-                raise BadInput(f"{name}: {value!r} cannot be used; it must be {' or '.join(in_words(hint))}")
-            bound.arguments[name] = plain
+        bound = _bound(signature, args, kwargs)
         return function(*bound.args, **bound.kwargs)
 
     return checked
+
+
+def takes(
+    options: Callable[P, Options],
+) -> Callable[[Callable[[StrPath, Options], T]], Callable[Concatenate[StrPath, P], T]]:
+    """Gives a function of a path and options the arguments of the options' dataclass, checked, in their place.
+
+    Signature and documentation are those of both: the section `Args` of the function goes on with the `Attributes`
+    of the dataclass and of those that it extends. Annotations are as `checks_arguments` takes them.
+    """
+
+    def taking(function: Callable[[StrPath, Options], T]) -> Callable[Concatenate[StrPath, P], T]:
+        own, theirs = inspect.signature(function), inspect.signature(options)
+        first = next(iter(own.parameters.values()))
+        signature = own.replace(parameters=[first, *theirs.parameters.values()])
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> T:
+            bound = _bound(signature, args, kwargs)
+            return function(bound.args[0], options(*bound.args[1:], **bound.kwargs))
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        checked.__doc__ = _documented(function, options)
+        return checked
+
+    return taking
+
+
+def _bound(signature: inspect.Signature, args: Any, kwargs: Any) -> inspect.BoundArguments:
+    """Arguments by name, each of them what its annotation says."""
+    bound = signature.bind(*args, **kwargs)
+    for name, value in bound.arguments.items():
+        hint = signature.parameters[name].annotation
+        plain = _plain(value)
+        if not _fits(plain, hint):
+            raise BadInput(f"{name}: {value!r} cannot be used; it must be {' or '.join(in_words(hint))}")
+        bound.arguments[name] = plain
+    return bound
+
+
+def _documented(function: Callable[..., Any], options: Any) -> str:
+    """What a function says of itself, with what its options say of their attributes after its own arguments."""
+    before, title, after = inspect.cleandoc(function.__doc__ or "").partition("Args:\n")
+    own, end, rest = after.partition("\n\n")
+    texts = [inspect.cleandoc(vars(each).get("__doc__") or "") for each in reversed(options.__mro__)]
+    added = [text.partition("Attributes:\n")[2] for text in texts]
+    return before + title + "\n".join([own, *filter(None, added)]) + end + rest
 
 
 def in_words(hint: Any) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Arguments are checked against the annotations of the function that gets them."""
 
+import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from sface_data.errors import BadInput
-from sface_data.runtime.arguments import Align, Count, Positive, Range, StrPath, checks_arguments
+from sface_data.runtime.arguments import Align, Count, Positive, Range, StrPath, checks_arguments, takes
 
 
 @checks_arguments
@@ -96,3 +98,54 @@ def test_missing_and_unknown_arguments_are_pythons_own_errors() -> None:
         called()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         called("x", colour=1)  # type: ignore[call-arg]
+
+
+def test_a_function_takes_the_arguments_of_its_options() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Base:
+        """What is done.
+
+        Attributes:
+            number: how often.
+        """
+
+        number: Count = 1
+
+    @dataclass(frozen=True, kw_only=True)
+    class Options(Base):
+        """What is done, and how.
+
+        Attributes:
+            how: in which way,
+                in two lines.
+        """
+
+        how: Literal["well", "badly"] = "well"
+
+    @takes(Options)
+    def work(path: StrPath, options: Options) -> tuple[StrPath, Options]:
+        """Works.
+
+        Args:
+            path: where.
+
+        Raises:
+            BadInput: for anything.
+        """
+        return path, options
+
+    assert work("a", number=2) == ("a", Options(number=2))
+    assert work(path="a", how="badly") == ("a", Options(how="badly"))  # type: ignore[call-arg]
+    assert list(inspect.signature(work).parameters) == ["path", "number", "how"]
+    arguments = (
+        "Args:\n    path: where.\n    number: how often.\n    how: in which way,\n        in two lines.\n\nRaises:"
+    )
+    assert arguments in (inspect.getdoc(work) or "")
+    with pytest.raises(BadInput, match="number: 0 cannot be used; it must be a whole number from 1 to"):
+        work("a", number=0)
+    with pytest.raises(BadInput, match="how: 'so' cannot be used"):
+        work("a", how="so")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="missing a required argument: 'path'"):
+        work()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        work("a", other=1)  # type: ignore[call-arg]
