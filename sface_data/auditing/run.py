@@ -1,7 +1,9 @@
 """The audit: sets of faces, embeddings, comparisons, checks, certificate, report."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from sface_data.embedding.embeddings_folder import is_embeddings
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
+from sface_data.runtime.arguments import Seed, StrPath
 from sface_data.runtime.devices import choose_device
 from sface_data.runtime.progress import Progress
 
@@ -42,65 +45,81 @@ def no_display(what: str, total: int) -> Iterator[Progress]:
     yield lambda count: None
 
 
-def run_audit(
-    release: Path,
-    training: Path,
-    outdir: Path,
-    *,
-    control: Path | None = None,
-    held_out: Path | None = None,
-    embedder: Sequence[Path] = (),
-    policy: str = "strict",
-    seed: int = 0,
-    device: str = "auto",
-    unrelated_labels: bool = False,
-    show_pairs: bool = False,
-    sign: Path | None = None,
-    display: Display = no_display,
-) -> Outcome:
+@dataclass(frozen=True)
+class AuditOptions:
+    """What a release is audited with.
+
+    Attributes:
+        training: all faces that the generator was trained on; here and below also embeddings that `embed` made.
+        outdir: folder of certificate, report and cached embeddings.
+        control: faces of other people, who were not in training: how near strangers come by chance. Without them
+            no strict audit passes.
+        held_out: other images of the training people, under the same names, that were not trained on.
+        embedder: files of the embedders that judge, not one that took part in training the generator; none if all
+            faces come as embeddings.
+        policy: what must be shown: `strict`, `paper` (only what the paper on SFace reports), or a TOML file.
+        seed: of all random choices.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        unrelated_labels: the classes of the release are not meant to be training identities of the same names.
+        show_pairs: also write `pairs.html`, the report with the closest pairs, photographs of people from
+            training.
+        sign: sign the certificate with this Ed25519 key (PEM).
+    """
+
+    _: KW_ONLY
+    training: StrPath
+    outdir: StrPath
+    control: StrPath | None = None
+    held_out: StrPath | None = None
+    embedder: Sequence[StrPath] = ()
+    policy: StrPath = "strict"
+    seed: Seed = 0
+    device: str = "auto"
+    unrelated_labels: bool = False
+    show_pairs: bool = False
+    sign: StrPath | None = None
+
+
+def run_audit(release: Path, options: AuditOptions, display: Display = no_display) -> Outcome:
     """Audits a release, and writes certificate and report. A run that was stopped goes on when it is called again.
 
     Args:
         release: a finished data set, whose manifest and shards are certified, or any other SOURCE.
-        training: SOURCE of all faces that the generator was trained on.
-        outdir: folder of `certificate.json`, `report.html` and `cache`; made if it is not there.
-        control: SOURCE of faces of other people, who were not in training.
-        held_out: SOURCE of other images of the training people, under the same names.
-        embedder: files of the embedders that judge; none if every SOURCE is embeddings of one.
-        policy: name of one that ships (`strict`, `paper`), or a TOML file.
-        seed: of all random choices.
-        device: of embedders and comparisons: auto, cpu, cuda or cuda:1. It does not change comparisons.
-        unrelated_labels: the classes of the release are not meant to be training identities of the same names.
-        show_pairs: also write `pairs.html`, the report with photographs of people from training.
-        sign: file of an Ed25519 key (PEM) to sign the certificate with.
+        options: see there; comparisons are the same on every device.
         display: shows progress.
 
     Raises:
         BadInput: for what cannot be used, or must not be used together, and if the release changes meanwhile.
     """
-    demanded = load_policy(policy)
-    key = None if sign is None else load_private_key(sign)
-    given = {RELEASE: release, TRAINING: training, CONTROL: control, HELD_OUT: held_out}
-    paths = {role: path for role, path in given.items() if path is not None}
-    embedders = _open_embedders(embedder, paths, device)
+    demanded = load_policy(os.fspath(options.policy))
+    key = None if options.sign is None else load_private_key(Path(options.sign))
+    outdir = Path(options.outdir)
     manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
     before = None if manifest is None else subjects_of(release, manifest)
+    paths = _paths(release, options)
+    embedders = _open_embedders([Path(file) for file in options.embedder], paths, options.device)
     drawn = manifest is not None and manifest.plan.identities is not None  # no training identity has such a name
-    sets = _open_sets(paths, manifest, not (unrelated_labels or drawn), seed, display)
+    sets = _open_sets(paths, manifest, not (options.unrelated_labels or drawn), options.seed, display)
     with os_errors_as_bad_input(outdir):
         outdir.mkdir(parents=True, exist_ok=True)
     by_pixels = PIXEL_DUPLICATES.name in demanded.checks and sets.all_images
     judges, pixels = _embedded(sets, embedders, by_pixels, outdir / CACHE, display)
     with display("comparing", 0):
-        result = run_checks(judges, pixels, demanded, seed, str(choose_device(device)))
+        result = run_checks(judges, pixels, demanded, options.seed, str(choose_device(options.device)))
     subjects = {FACES: sets.by_role[RELEASE].sha256} if manifest is None else subjects_of(release, manifest)
     if before is not None and subjects != before:
         raise BadInput(f"{release}: was changed while it was audited; run the same command again")
     facts = _described_sets(sets, manifest)
     outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
     write_certificate(outdir, outcome.certificate, key)
-    _write_reports(outdir, outcome, show_pairs)
+    _write_reports(outdir, outcome, options.show_pairs)
     return outcome
+
+
+def _paths(release: Path, options: AuditOptions) -> dict[str, Path]:
+    """The SOURCEs that were given, by role."""
+    given = {TRAINING: options.training, CONTROL: options.control, HELD_OUT: options.held_out}
+    return {RELEASE: release} | {role: Path(path) for role, path in given.items() if path is not None}
 
 
 def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: str) -> list[Embedder | None]:

@@ -134,7 +134,7 @@ from sface_data.runtime.arguments import MOST
     show_default=True,
     help="Threads that read and decode ahead, in each process.",
 )
-def train(**options: Any) -> None:
+def train(data: Path, **options: Any) -> None:
     """Train a network that embeds faces, on labelled faces.
 
     It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
@@ -146,6 +146,6 @@ def train(**options: Any) -> None:
       sface-data recognition train --data out --outdir run2 --recipe cls-kt --teacher teacher.onnx
       torchrun --nproc-per-node 4 -m sface_data recognition train --data set --outdir run --recipe cls
     """
-    run = api.train_recognition(**options)
+    run = api.train_recognition(data, **options)
     if run.rank == 0:
         say(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network")

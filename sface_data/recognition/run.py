@@ -1,7 +1,7 @@
 """Runs of training: from faces on disk to a folder with the weights, which can be stopped and gone on with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,10 +15,10 @@ from sface_data.faces.sources import open_source
 from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
 from sface_data.recognition.check_dataset import check_counts_and_labels
 from sface_data.recognition.curves import draw_curves
-from sface_data.recognition.recipe import adjusted, recipe_of
+from sface_data.recognition.recipe import Recipe, adjusted, recipe_of
 from sface_data.recognition.teacher import open_teacher
 from sface_data.recognition.train import Settings, Training, check_teacher
-from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, checks_arguments
+from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, takes
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
@@ -51,34 +51,11 @@ class RecognitionRun:
     rank: int = 0
 
 
-@checks_arguments
-def train_recognition(
-    data: StrPath,
-    outdir: StrPath,
-    recipe: Literal["cls", "kt", "cls-kt"],
-    *,
-    preset: Literal["sface", "tiny"] = "sface",
-    teacher: StrPath | None = None,
-    teacher_channels: Literal["rgb", "bgr"] = "rgb",
-    backbone: Backbone | None = None,
-    dimensions: Annotated[int, Range(2, 65536)] | None = None,
-    margin: Literal["cosface", "arcface", "elasticface", "adaface"] | None = None,
-    epochs: Positive | None = None,
-    batch: Annotated[int, Range(2, MOST)] | None = None,
-    learning_rate: Positive | None = None,
-    augment: Literal["none", "strong"] = "none",
-    seed: Seed = 0,
-    checkpoint_epochs: Annotated[float, Range(0.0001)] = 1.0,
-    benchmarks: StrPath | None = None,
-    eval_every: Annotated[int, Range(0, MOST)] = 0,
-    device: str = "auto",
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    threads: Count = 2,
-) -> RecognitionRun:
-    """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
+@dataclass(frozen=True)
+class RecognitionOptions:
+    """What a network that embeds faces is trained with.
 
-    Args:
-        data: labelled, aligned faces of any form that `embed` takes, resized to 112 pixels.
+    Attributes:
         outdir: folder of the run: new, empty, or one to go on with; gets `weights.safetensors`, `checkpoint.pt`,
             `metrics.jsonl`, `curves.png`, and `evaluations.jsonl` with `benchmarks`.
         recipe: what is learned: the classes (`cls`), the embeddings of a teacher (`kt`), or both (`cls-kt`).
@@ -100,6 +77,36 @@ def train_recognition(
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         precision: of the backbone: `auto`, `fp32` or `bf16`.
         threads: that read and decode ahead, in each process.
+    """
+
+    outdir: StrPath
+    recipe: Literal["cls", "kt", "cls-kt"]
+    _: KW_ONLY
+    preset: Literal["sface", "tiny"] = "sface"
+    teacher: StrPath | None = None
+    teacher_channels: Literal["rgb", "bgr"] = "rgb"
+    backbone: Backbone | None = None
+    dimensions: Annotated[int, Range(2, 65536)] | None = None
+    margin: Literal["cosface", "arcface", "elasticface", "adaface"] | None = None
+    epochs: Positive | None = None
+    batch: Annotated[int, Range(2, MOST)] | None = None
+    learning_rate: Positive | None = None
+    augment: Literal["none", "strong"] = "none"
+    seed: Seed = 0
+    checkpoint_epochs: Annotated[float, Range(0.0001)] = 1.0
+    benchmarks: StrPath | None = None
+    eval_every: Annotated[int, Range(0, MOST)] = 0
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Count = 2
+
+
+@takes(RecognitionOptions)
+def train_recognition(data: StrPath, options: RecognitionOptions) -> RecognitionRun:
+    """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
+
+    Args:
+        data: labelled, aligned faces of any form that `embed` takes, resized to 112 pixels.
 
     Raises:
         BadInput: if arguments do not fit together, faces cannot be read, the folder holds another run, or
@@ -110,23 +117,36 @@ def train_recognition(
         >>> sface_data.train_recognition("authentic", "run", **options).images
         32
     """
-    chosen = adjusted(
-        recipe_of(recipe, preset), backbone=backbone, dimensions=dimensions, margin=margin, epochs=epochs,
-        batch=batch, learning_rate=learning_rate, augment=augment,
-    )  # fmt: skip
-    check_teacher(chosen, teacher is not None)
-    if eval_every and benchmarks is None:
+    chosen = _recipe(options)
+    check_teacher(chosen, options.teacher is not None)
+    if options.eval_every and options.benchmarks is None:
         raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
-    where = training_device(device)
+    where, outdir = training_device(options.device), Path(options.outdir)
     source = open_source(Path(data))
     check_counts_and_labels(Path(data), source)
-    opened = None if teacher is None else open_teacher(Path(teacher), where, teacher_channels)
-    settings = Settings.of(chosen, source, opened, seed, choose_precision(precision, where), where)
-    measure = None if benchmarks is None else _measure(Path(benchmarks), where)
+    path = options.teacher
+    teacher = None if path is None else open_teacher(Path(path), where, options.teacher_channels)
+    precision = choose_precision(options.precision, where)
+    settings = Settings.of(chosen, source, teacher, options.seed, precision, where)
+    measure = None if options.benchmarks is None else _measure(Path(options.benchmarks), where)
     with process_group(where) as group:
-        training = Training(source, settings, where, group, opened, threads)
-        run_training(training, Path(outdir), checkpoint_epochs, measure, eval_every)
-    return RecognitionRun(Path(outdir) / WEIGHTS, training.images, training.epoch, group.rank)
+        training = Training(source, settings, where, group, teacher, options.threads)
+        run_training(training, outdir, options.checkpoint_epochs, measure, options.eval_every)
+    return RecognitionRun(outdir / WEIGHTS, training.images, training.epoch, group.rank)
+
+
+def _recipe(options: RecognitionOptions) -> Recipe:
+    """The recipe of the preset, with what was asked for in its place."""
+    return adjusted(
+        recipe_of(options.recipe, options.preset),
+        backbone=options.backbone,
+        dimensions=options.dimensions,
+        margin=options.margin,
+        epochs=options.epochs,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        augment=options.augment,
+    )
 
 
 def _measure(benchmarks: Path, device: torch.device) -> Evaluate:

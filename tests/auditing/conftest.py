@@ -8,7 +8,7 @@ import pytest
 from sface_data.auditing.checks.run import AuditResult, run_checks
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
-from sface_data.auditing.run import run_audit
+from sface_data.auditing.run import AuditOptions, run_audit
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.embedding.embeddings import EmbeddingSet
@@ -57,4 +57,5 @@ def outcome(
     assert sets.control is not None
     given = {"release": sets.release, "training": sets.training, "control": sets.control}
     paths = {name: write_embeddings(folder / name, faces) for name, faces in given.items()}
-    return run_audit(paths["release"], paths["training"], folder / "out", control=paths["control"], device="cpu")
+    release = paths.pop("release")
+    return run_audit(release, AuditOptions(**paths, outdir=folder / "out", device="cpu"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sface_data.auditing.run import run_audit
+from sface_data.auditing.run import AuditOptions, run_audit
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.io.files import sha256_of_file
@@ -129,7 +129,7 @@ def test_a_folder_that_holds_trained_classes(dataset: Path, golden: Path, run: R
 def test_the_audit_takes_no_drawn_label_for_a_training_person(
     new: Path, golden: Path, dataset: Path, embedder_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    outcome = run_audit(
-        new, dataset, tmp_path / "audit", embedder=[embedder_file(tmp_path / "judge.onnx")], policy="paper"
-    )
+    judge = embedder_file(tmp_path / "judge.onnx")
+    options = AuditOptions(training=dataset, outdir=tmp_path / "audit", embedder=[judge], policy="paper")
+    outcome = run_audit(new, options)
     assert not outcome.sets.labels_related and outcome.certificate.verdict != "pass"
