@@ -146,7 +146,7 @@ def info(path: Path, as_json: bool) -> None:
     show_default=True,
     help="Of the convolutions. auto: bf16 on a GPU and on a CPU that computes it natively, else fp32.",
 )
-def train(**options: Any) -> None:
+def train(data: Path, **options: Any) -> None:
     """Train a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
 
     It goes through the stages of the recipe, from small images to large ones. It can be stopped at any moment:
@@ -159,7 +159,7 @@ def train(**options: Any) -> None:
       sface-data generator train --data faces --outdir run
       torchrun --nproc-per-node 4 -m sface_data generator train --data set --outdir run --preset sface
     """
-    run = api.train_generator(**options)
+    run = api.train_generator(data, **options)
     if run.rank == 0:
         say(
             f"{run.weights.parent}: {run.images / 1000:g} kimg, {run.resolution} pixels; {run.weights.name} is "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from sface_data.generator.generator_file import load_generator, save_generator
 from sface_data.generator.recipe import recipe_of
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.watch import pixel_distance, write_sheet
-from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, checks_arguments
+from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, takes
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
@@ -44,33 +44,11 @@ class GeneratorRun:
     rank: int = 0
 
 
-@checks_arguments
-def train_generator(
-    data: StrPath,
-    outdir: StrPath,
-    *,
-    preset: Literal["sface", "sface-grown", "demo"] = "demo",
-    resolution: Annotated[int, Range(8, MOST)] | None = None,
-    kimg: Positive | None = None,
-    batch: Count | None = None,
-    gamma: Annotated[float, Range(0)] | None = None,
-    init: StrPath | None = None,
-    seed: Seed = 0,
-    checkpoint_kimg: Annotated[float, Range(0.001)] = 10.0,
-    tensorboard: bool = False,
-    device: str = "auto",
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-) -> GeneratorRun:
-    """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
+@dataclass(frozen=True)
+class GeneratorOptions:
+    """What a generator is trained with.
 
-    Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint, to the
-    same bytes on a CPU. Under torchrun the processes share the work of each step.
-
-    `outdir` gets `generator.safetensors` (float32 weights, for `generate`), `checkpoint.pt`, `metrics.jsonl`, and
-    a contact sheet for each checkpoint, `samples-KIMG.png`.
-
-    Args:
-        data: labelled square faces, the side a power of two, of any form that `embed` takes.
+    Attributes:
         outdir: folder of the run: new, empty, or one to go on with.
         preset: a small recipe for two CPU cores (`demo`), or that of SFace for GPUs, as published or grown from 32
             pixels; what is None below is as there.
@@ -84,6 +62,35 @@ def train_generator(
         tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         precision: of the convolutions: `auto`, `fp32` or `bf16`.
+    """
+
+    outdir: StrPath
+    _: KW_ONLY
+    preset: Literal["sface", "sface-grown", "demo"] = "demo"
+    resolution: Annotated[int, Range(8, MOST)] | None = None
+    kimg: Positive | None = None
+    batch: Count | None = None
+    gamma: Annotated[float, Range(0)] | None = None
+    init: StrPath | None = None
+    seed: Seed = 0
+    checkpoint_kimg: Annotated[float, Range(0.001)] = 10.0
+    tensorboard: bool = False
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+@takes(GeneratorOptions)
+def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
+    """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
+
+    Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint, to the
+    same bytes on a CPU. Under torchrun the processes share the work of each step.
+
+    `outdir` gets `generator.safetensors` (float32 weights, for `generate`), `checkpoint.pt`, `metrics.jsonl`, and
+    a contact sheet for each checkpoint, `samples-KIMG.png`.
+
+    Args:
+        data: labelled square faces, the side a power of two, of any form that `embed` takes.
 
     Raises:
         BadInput: for faces, files, a folder or settings that do not fit; the last checkpoint is kept.
@@ -93,18 +100,20 @@ def train_generator(
         >>> sface_data.train_generator("authentic", "generator", **options).images
         8
     """
-    if tensorboard:
+    if options.tensorboard:
         check_tensorboard()
-    recipe = recipe_of(preset, resolution, batch, gamma)
-    where = training_device(device)
-    initial = None if init is None else load_generator(Path(init))
+    recipe = recipe_of(options.preset, options.resolution, options.batch, options.gamma)
+    where, outdir = training_device(options.device), Path(options.outdir)
+    initial = None if options.init is None else load_generator(Path(options.init))
     faces = TrainingFaces(open_source(Path(data)))
     start = None if initial is None else initial.generator_sha256
-    settings = Settings.of(recipe, faces, seed, choose_precision(precision, where), where.type, start)
+    precision = choose_precision(options.precision, where)
+    settings = Settings.of(recipe, faces, options.seed, precision, where.type, start)
     with process_group(where) as group:
         training = Training(faces, settings, where, group, None if initial is None else initial.generator)
-        run_training(training, Path(outdir), recipe.kimg if kimg is None else kimg, checkpoint_kimg, tensorboard)
-    return GeneratorRun(Path(outdir) / WEIGHTS, training.state.images, training.stage.resolution, group.rank)
+        kimg = recipe.kimg if options.kimg is None else options.kimg
+        run_training(training, outdir, kimg, options.checkpoint_kimg, options.tensorboard)
+    return GeneratorRun(outdir / WEIGHTS, training.state.images, training.stage.resolution, group.rank)
 
 
 def run_training(
