@@ -120,7 +120,10 @@ def _caption(manifest: Manifest) -> tuple[str, list[str]]:
     truncation = plan.truncation
     towards = " towards the class" if truncation.psi != 1 and truncation.center == "class" else ""
     made = f"data set {plan.fingerprint[:12]}, psi {truncation.psi:g}{towards}, seed {plan.base_seed}"
-    return f"{manifest.num_samples:,} synthetic faces, {len(plan.classes):,} classes", [
+    kind = "classes"
+    if plan.identities is not None:
+        kind = f"mixtures of {plan.identities.mix} people" if plan.identities.mix else "new identities"
+    return f"{manifest.num_samples:,} synthetic faces, {len(plan.classes):,} {kind}", [
         made,
         f"generator {plan.generator_sha256[:12]}; each row is one class",
     ]
