@@ -292,7 +292,7 @@ def load_private_key(path: Path) -> Any:
     """An Ed25519 key in a PEM file.
 
     Raises:
-        BadInput: if there is none, or `cryptography` is not installed.
+        BadInput: if there is none.
     """
     serialization, ed25519 = _cryptography()
     return _load_key(
@@ -307,7 +307,7 @@ def load_public_key(path: Path) -> Any:
     """An Ed25519 public key in a PEM file.
 
     Raises:
-        BadInput: if there is none, or `cryptography` is not installed.
+        BadInput: if there is none.
     """
     serialization, ed25519 = _cryptography()
     return _load_key(
@@ -354,11 +354,9 @@ def _signature_problem(directory: Path, certificate: Certificate, key: Any | Non
 
 
 def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        raise BadInput('signatures need the library cryptography: pip install "sface-data[signing]"') from error
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
     return serialization, ed25519
 
 

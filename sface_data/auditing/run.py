@@ -55,8 +55,8 @@ class AuditOptions:
         control: faces of other people, who were not in training: how near strangers come by chance. Without them
             no strict audit passes.
         held_out: other images of the training people, under the same names, that were not trained on.
-        embedder: files of the embedders that judge, not one that took part in training the generator; none if all
-            faces come as embeddings.
+        embedder: the embedders that judge, each as for `embed`, not one that took part in training the generator;
+            none if all faces come as embeddings.
         policy: what must be shown: `strict`, `paper` (only what the paper on SFace reports), or a TOML file.
         seed: of all random choices.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -131,13 +131,11 @@ def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: st
     if not files:
         images = [path for path in paths.values() if not is_embeddings(path)]
         if images:
-            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --embedder FILE")
+            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --embedder")
         return [None]
     embedders: list[Embedder | None] = []
     seen: dict[str, Path] = {}
     for file in files:
-        if not file.is_file():
-            raise BadInput(f"{file}: no such file; --embedder names an embedder")
         embedder = open_embedder(file, device)
         if embedder.sha256 in seen:
             raise BadInput(f"{file}: the same embedder as {seen[embedder.sha256]}; a second opinion needs another")

@@ -34,7 +34,7 @@ from sface_data.errors import CheckFailed
 )
 @click.option(
     "--embedder",
-    metavar="FILE",
+    metavar="FILE|demo",
     multiple=True,
     type=NamedPath(path_type=Path),
     help="Embedder that judges, as for `embed`; may be given several times. Not one that took part in training "

@@ -16,12 +16,12 @@ _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
 @click.argument("source", metavar="SOURCE", type=NamedPath(path_type=Path))
 @click.option(
     "--embedder",
-    metavar="FILE",
+    metavar="FILE|demo",
     required=True,
     type=NamedPath(path_type=Path),
-    help="Embedder of faces. An .onnx takes RGB [N,3,R,R] as (x - 127.5) / 127.5, or as its first operations or "
-    "its metadata (Image.NominalPixelRange, Image.BitmapPixelFormat) tell; images of another size than R are "
-    "resized.",
+    help="Embedder of faces: demo, which ships and knows rendered faces only, or a file. An .onnx takes RGB "
+    "[N,3,R,R] as (x - 127.5) / 127.5, or as its first operations or its metadata (Image.NominalPixelRange, "
+    "Image.BitmapPixelFormat) tell; images of another size than R are resized.",
 )
 @click.option(
     "--outdir",

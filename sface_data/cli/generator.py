@@ -178,7 +178,7 @@ def train(data: Path, **options: Any) -> None:
 )
 @click.option(
     "--embedder",
-    metavar="FILE",
+    metavar="FILE|demo",
     required=True,
     type=NamedPath(path_type=Path),
     help="Embedder of faces, as for `sface-data embed`.",

@@ -79,10 +79,10 @@ ALIGN = click.option(
 DETECTOR = click.option(
     "--detector",
     metavar="FILE|NAME",
-    default="buffalo_l",
+    default="mtcnn",
     show_default=True,
-    help="For --align detect: a detector of insightface (SCRFD, RetinaFace) as .onnx file, or the name of a model "
-    "in ~/.insightface/models. Nothing is downloaded.",
+    help="For --align detect: mtcnn, which ships; or a detector that insightface runs (SCRFD, RetinaFace), as "
+    ".onnx file or by the name of a model in ~/.insightface/models. Nothing is downloaded.",
 )
 BATCH = click.option(
     "--batch",

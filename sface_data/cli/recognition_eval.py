@@ -12,10 +12,11 @@ from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 @click.command("eval")
 @click.option(
     "--embedder",
-    metavar="FILE",
+    metavar="FILE|demo",
     required=True,
     type=NamedPath(path_type=Path),
-    help="Network of faces: .onnx, a .safetensors of this package, or a published .pth (weights only).",
+    help="Network of faces: .onnx, a .safetensors of this package, a published .pth (weights only), or demo, "
+    "which ships.",
 )
 @click.option(
     "--benchmarks",

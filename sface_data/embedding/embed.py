@@ -25,7 +25,7 @@ _BATCHES_AHEAD = 3  # decoded and waiting; bounds the memory
 
 
 class Aligner(Protocol):
-    """Finds faces and puts them where an embedder expects them: `align.Detector` is one."""
+    """Finds faces and puts them where an embedder expects them: `Detector` is one."""
 
     @property
     def sha256(self) -> str:

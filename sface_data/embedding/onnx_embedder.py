@@ -12,14 +12,7 @@ from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
 from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput
 from sface_data.io.files import MAX_ARRAYS, read_bytes
-from sface_data.runtime.onnx_session import (
-    brief,
-    check_given,
-    load_model,
-    providers,
-    session_errors,
-    session_options,
-)
+from sface_data.runtime.onnx_session import brief, load_model, open_session, session_errors
 
 _USUAL_SIZE = 112  # of a network that takes any
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -46,7 +39,7 @@ class OnnxEmbedder:
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path
         self._prepare = preparation(path, load_model(path, data))
-        self._session = _open(path, data, device)
+        self._session = open_session(path, data, device)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise BadInput(f"{path}: not an embedder of faces: {len(inputs)} inputs, where it should have one")
@@ -148,18 +141,6 @@ def _planes(images: Pixels) -> tuple[Pixels, Pixels]:
         cv2.split(image, list(channels))  # writes into `planes`
     rows = planes.reshape(-1, planes.shape[3])
     return planes, cv2.flip(rows, 1).reshape(planes.shape)
-
-
-def _open(path: Path, data: bytes, device: str) -> Any:
-    import onnxruntime
-
-    asked = providers(device)
-    try:
-        session = onnxruntime.InferenceSession(data, session_options(), providers=asked)
-    except session_errors() as error:
-        raise BadInput(f"{path}: ONNX Runtime cannot load it ({brief(error)})") from error
-    check_given(session, device)
-    return session
 
 
 def _shape(shape: Sequence[Any]) -> str:

@@ -7,8 +7,8 @@ from sface_data.embedding.embed import BATCH, Embedding
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import check_unclaimed, embed_into
 from sface_data.embedding.open import open_embedder
-from sface_data.faces.detector import open_detector
 from sface_data.faces.face_list import FaceList
+from sface_data.faces.open_detector import open_detector
 from sface_data.faces.sources import open_source
 from sface_data.runtime.arguments import Align, Count, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
@@ -23,7 +23,7 @@ def embed(
     device: str = "auto",
     batch: Count = BATCH,
     align: Align = "none",
-    detector: StrPath = "buffalo_l",
+    detector: StrPath = "mtcnn",
     skip_broken: bool = False,
 ) -> EmbeddingSet:
     """Makes embeddings of labelled faces: Parquet files with key, class and vector of each.
@@ -34,11 +34,13 @@ def embed(
     Args:
         source: a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`.
         outdir: folder of the embeddings: new, empty, or one to go on with.
-        embedder: file of the embedder: .onnx, .safetensors of a training run, or a published .pth.
+        embedder: file of the embedder: .onnx, .safetensors of a training run, or a published .pth; or
+            `demo`, which ships.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         batch: images at a time.
         align: `detect`: find the face in each image first, and leave out those in which there is none; `none`.
-        detector: for `align="detect"`: an .onnx file, or the name of a model in `~/.insightface/models`.
+        detector: for `align="detect"`: `mtcnn`, which ships; an .onnx file that insightface runs, or the name of a
+            model in `~/.insightface/models`.
         skip_broken: leave out images that cannot be decoded, instead of ending there.
 
     Returns:

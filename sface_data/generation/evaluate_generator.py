@@ -28,7 +28,8 @@ def evaluate_generator(
     Args:
         network: a StyleGAN2-ADA snapshot (.pkl; nothing in it is executed) or .safetensors.
         data: the faces that it was trained on, of any form that `train_generator` takes.
-        embedder: file of the embedder: .onnx, .safetensors of a training run, or a published .pth.
+        embedder: file of the embedder: .onnx, .safetensors of a training run, or a published .pth; or
+            `demo`, which ships.
         classes: how many classes are looked at, spread over all.
         images_per_class: of each class, made and real.
         inception: weights of Inception as torch-fidelity publishes them: adds the Frechet distance that papers

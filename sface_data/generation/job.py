@@ -19,7 +19,8 @@ from sface_data.dataset.plan import (
     parse_ranges,
 )
 from sface_data.errors import BadInput
-from sface_data.faces.detector import Detector, open_detector
+from sface_data.faces.detector import Detector
+from sface_data.faces.open_detector import open_detector
 from sface_data.generator.generator_file import DEMO_GENERATOR, GeneratorFile, load_generator
 from sface_data.generator.identities import draw_identities, with_identities
 from sface_data.generator.sampler import check_plan, default_batch
@@ -49,7 +50,8 @@ class PlanOptions:
         noise_mode: `const`: the network's own; `random`: drawn for each image from its seed; `none`.
         size: height and width of the images in pixels; the generator's are resized to it.
         align: `detect`: find the face in each image and put its landmarks where ArcFace has them; `none`.
-        detector: for `align="detect"`: an .onnx file, or the name of a model in `~/.insightface/models`.
+        detector: for `align="detect"`: `mtcnn`, which ships; an .onnx file that insightface runs, or the name of a
+            model in `~/.insightface/models`.
         format: `jpg`, `png` or `webp`.
         quality: 1 to 100, for jpg and webp; 95 by default.
         split: name of the split.
@@ -72,7 +74,7 @@ class PlanOptions:
     noise_mode: Literal["const", "random", "none"] = "const"
     size: int = 112
     align: Align = "none"
-    detector: StrPath = "buffalo_l"
+    detector: StrPath = "mtcnn"
     format: Literal["jpg", "png", "webp"] = "jpg"
     quality: int | None = None
     split: str = "train"

@@ -32,9 +32,7 @@ class Inception:
         try:
             from torch_fidelity import FeatureExtractorInceptionV3
         except ImportError as error:
-            raise BadInput(
-                f"--inception needs torch-fidelity: pip install 'sface-data[inception]' ({error})"
-            ) from error
+            raise BadInput(f"--inception needs torch-fidelity: `pip install torch-fidelity` ({error})") from error
         tensors = _tensors(weights)
         with tempfile.NamedTemporaryFile(suffix=".pth") as copy:
             torch.save(tensors, copy)

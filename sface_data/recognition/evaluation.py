@@ -88,7 +88,7 @@ def evaluate_recognition(
     """Measures how well an embedder verifies faces.
 
     Args:
-        embedder: an `.onnx`, the `.safetensors` of a run, or a published `.pth`.
+        embedder: an `.onnx`, the `.safetensors` of a run, or a published `.pth`; or `demo`, which ships.
         benchmarks: folder with `.bin` files as InsightFace publishes them, or pairs lists (`.txt`, `.csv`).
         benchmark: names of those that are wanted, as in `lfw`; all by default.
         outdir: folder for `evaluation.json` and `roc.png`; nothing is written by default.

@@ -82,6 +82,27 @@ def load_model(path: Path, data: bytes) -> Any:
     return model
 
 
+def open_session(path: Path, data: bytes, device: str, threads: int = 0) -> Any:
+    """ONNX Runtime with the network in the bytes of a file.
+
+    Args:
+        path: names it in errors.
+        threads: as of `session_options`.
+
+    Raises:
+        BadInput: if ONNX Runtime cannot load it, or the device is asked for and not there.
+    """
+    import onnxruntime
+
+    asked = providers(device)
+    try:
+        session = onnxruntime.InferenceSession(data, session_options(threads), providers=asked)
+    except session_errors() as error:
+        raise BadInput(f"{path}: ONNX Runtime cannot load it ({brief(error)})") from error
+    check_given(session, device)
+    return session
+
+
 def session_errors() -> tuple[type[Exception], ...]:
     """What ONNX Runtime raises, and insightface where a network is not as it expects."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state

@@ -35,7 +35,7 @@ def check_tensorboard() -> None:
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
-        raise BadInput("--tensorboard needs TensorBoard: pip install 'sface-data[tensorboard]'") from error
+        raise BadInput("--tensorboard needs TensorBoard: `pip install tensorboard`") from error
 
 
 @contextmanager

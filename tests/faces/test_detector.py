@@ -1,6 +1,8 @@
-"""Alignment: from known landmarks, and by a detector that insightface runs."""
+"""Alignment: from known landmarks, by the detector that ships, and by one that insightface runs."""
 
 import csv
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from sface_data.embedding.embeddings_folder import embed_into, open_embeddings
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
 from sface_data.faces.alignment import TEMPLATE, similarity, template_in, warp
-from sface_data.faces.detector import Detector, open_detector
 from sface_data.faces.face_list import FaceList
+from sface_data.faces.insightface_detector import InsightfaceDetector
+from sface_data.faces.mtcnn import Mtcnn
+from sface_data.faces.open_detector import open_detector
 from sface_data.faces.sources import open_source
 
 Make = Callable[..., Path]
@@ -113,6 +117,63 @@ def test_what_lies_beyond_the_image_is_black() -> None:
     assert (found[62:] == 255).all()
 
 
+@pytest.fixture(scope="module")
+def mtcnn() -> Mtcnn:
+    return Mtcnn("cpu")
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    """scikit-image's photograph of the astronaut Eileen Collins (NASA, in the public domain), 512 x 512."""
+    package = importlib.util.find_spec("skimage")
+    assert package is not None and package.origin is not None
+    return np.asarray(Image.open(Path(package.origin).parent / "data" / "astronaut.png").convert("RGB"))
+
+
+def test_the_detector_that_ships_finds_the_face_in_a_photograph(mtcnn: Mtcnn, portrait: np.ndarray) -> None:
+    """Where a person sees eyes, nose and corners of the mouth; and again in another size, and in the mirror."""
+    seen = np.array([[204, 101], [247, 103], [223, 128], [201, 139], [246, 141]])
+    found = mtcnn.landmarks(portrait)
+    assert np.linalg.norm(found - seen, axis=1).max() < 0.08 * 43  # of the distance of the eyes
+    half = np.asarray(Image.fromarray(portrait).resize((256, 256), Image.Resampling.BOX))
+    assert np.linalg.norm(mtcnn.landmarks(half) * 2 + 0.5 - found, axis=1).max() < 0.15 * 43
+    mirrored = mtcnn.landmarks(portrait[:, ::-1].copy())[[1, 0, 2, 4, 3]]
+    assert np.abs(511 - mirrored[:, 0] - found[:, 0]).max() < 0.15 * 43
+
+
+def test_the_detector_that_ships_finds_rendered_faces_that_fill_the_image(mtcnn: Mtcnn, pictures) -> None:
+    for image, landmarks in pictures:
+        off = np.linalg.norm(mtcnn.landmarks(image) - landmarks, axis=1)
+        assert off.mean() < 0.2 * np.linalg.norm(landmarks[0] - landmarks[1])
+
+
+def test_of_several_faces_the_largest_counts(mtcnn: Mtcnn, portrait: np.ndarray) -> None:
+    face = portrait[40:200, 140:300]
+    scene = np.zeros((200, 420, 3), np.uint8)
+    scene[20:180, 10:170] = face
+    scene[60:140, 300:380] = np.asarray(Image.fromarray(face).resize((80, 80)))
+    assert len(mtcnn.faces(scene)[0]) == 2
+    assert mtcnn.landmarks(scene)[:, 0].max() < 170
+    assert mtcnn.landmarks(scene[:, ::-1].copy())[:, 0].min() > 250
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (64, 64), (300, 40)])
+def test_where_there_is_no_face_none_is_found(mtcnn: Mtcnn, shape: tuple[int, int]) -> None:
+    assert mtcnn.landmarks(np.full((*shape, 3), 128, np.uint8)) is None
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    assert mtcnn.landmarks(noise) is None
+
+
+def test_without_insightface_the_sentence_says_what_to_do(
+    tmp_path: Path, detector_file: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = detector_file(tmp_path / "det.onnx")
+    monkeypatch.setitem(sys.modules, "insightface.model_zoo", None)
+    with pytest.raises(BadInput, match=r"det.onnx: a detector that insightface runs.*`pip install insightface`"):
+        open_detector(str(file), "cpu")
+    assert open_detector("mtcnn", "cpu").name == "mtcnn"
+
+
 def marked(*corners: tuple[int, int], side: int = 64, cell: int = 8) -> np.ndarray:
     """A grey image with green squares at x, y."""
     image = np.full((side, side, 3), 90, np.uint8)
@@ -122,7 +183,7 @@ def marked(*corners: tuple[int, int], side: int = 64, cell: int = 8) -> np.ndarr
 
 
 def test_a_detector_finds_landmarks(tmp_path: Path, detector_file: Make) -> None:
-    detector = Detector(detector_file(tmp_path / "det.onnx"), "cpu")
+    detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx"), "cpu")
     assert detector.landmarks(marked()) is None
     found = detector.landmarks(marked((24, 32)))
     np.testing.assert_allclose(found, (TEMPLATE - TEMPLATE[2]) * (40 / 112) + [24, 32], atol=1e-3)
@@ -134,21 +195,21 @@ def test_a_detector_finds_landmarks(tmp_path: Path, detector_file: Make) -> None
 
 
 def test_colours_reach_the_detector_in_order(tmp_path: Path, detector_file: Make) -> None:
-    detector = Detector(detector_file(tmp_path / "det.onnx", colour=(2, -1, -1)), "cpu")
+    detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx", colour=(2, -1, -1)), "cpu")
     red = marked((24, 32))[:, :, [1, 0, 2]]
     assert detector.landmarks(red) is not None
     assert detector.landmarks(red[:, :, ::-1]) is None
 
 
 def test_a_detector_of_any_size_looks_twice(tmp_path: Path, detector_file: Make) -> None:
-    detector = Detector(detector_file(tmp_path / "det.onnx", size="any", reach=60), "cpu")
+    detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx", size="any", reach=60), "cpu")
     found = detector.landmarks(marked((64, 64), side=128))
     np.testing.assert_allclose(found[2], [64, 64], atol=1)
     assert detector.landmarks(marked(side=128)) is None
 
 
 def test_aligning_by_a_detector(tmp_path: Path, detector_file: Make) -> None:
-    detector = Detector(detector_file(tmp_path / "det.onnx"), "cpu")
+    detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx"), "cpu")
     aligned = detector.aligned(marked((24, 32)), 112)
     assert aligned.shape == (112, 112, 3)
     x, y = TEMPLATE[2].round().astype(int)  # the nose is at the upper left of the square
@@ -171,7 +232,7 @@ def half_marked(tmp_path: Path) -> Path:
 def test_images_without_a_face_are_counted_and_listed(
     half_marked: Path, tmp_path: Path, detector_file: Make, embedder_file: Make
 ) -> None:
-    detector = Detector(detector_file(tmp_path / "det.onnx"), "cpu")
+    detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx"), "cpu")
     embedder = OnnxEmbedder(embedder_file(tmp_path / "model.onnx"), "cpu")
     source = open_source(half_marked)
     embedding = Embedding(embedder, detector, batch=4)
@@ -208,7 +269,8 @@ def test_detectors_are_found_by_name_and_never_downloaded(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(
-        BadInput, match=r"buffalo_l: no detector of this name.*model_zoo.*non-commercial research only"
+        BadInput,
+        match=r"buffalo_l: no detector of this name: it is not mtcnn.*model_zoo.*research only",
     ):
         open_detector("buffalo_l")
     assert not (tmp_path / ".insightface").exists()
@@ -226,7 +288,7 @@ def test_detectors_are_found_by_name_and_never_downloaded(
         with pytest.raises(BadInput, match="no detector of this name"):
             open_detector(name)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(BadInput, match=r"give an .onnx file"):
+    with pytest.raises(BadInput, match=r"give mtcnn, an .onnx file"):
         open_detector(str(tmp_path / "file"))
     with pytest.raises(BadInput, match="No such file"):
         open_detector(str(tmp_path / "absent.onnx"))

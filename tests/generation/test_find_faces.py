@@ -15,7 +15,7 @@ from sface_data.dataset.plan import Alignment, ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.errors import BadInput
 from sface_data.faces.alignment import warp
-from sface_data.faces.detector import Detector
+from sface_data.faces.insightface_detector import InsightfaceDetector
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.sampler import Sampler
 from sface_data.io.images import decode_image
@@ -67,7 +67,7 @@ def test_each_class_has_its_first_images_with_a_face(
     aligned: Path, golden: Path, detector: Path, run: Run
 ) -> None:
     manifest = Manifest.load(aligned)
-    network, finder = load_generator(golden / "conditional-32.pkl").generator, Detector(detector, "cpu")
+    network, finder = load_generator(golden / "conditional-32.pkl").generator, InsightfaceDetector(detector, "cpu")
     sampler = Sampler(network, replace(manifest.plan, align=None), torch.device("cpu"), 20)
     images, keys, drawn = images_in(aligned), [], 0
     for c in manifest.plan.classes:

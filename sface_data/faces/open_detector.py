@@ -1,0 +1,44 @@
+"""Detectors of every kind, by name or file."""
+
+from pathlib import Path
+
+from sface_data.errors import BadInput
+from sface_data.faces.detector import Detector
+from sface_data.faces.insightface_detector import InsightfaceDetector
+from sface_data.faces.mtcnn import Mtcnn
+
+_WEIGHTS = (
+    "get one from https://github.com/deepinsight/insightface/tree/master/model_zoo and unpack it there, or name "
+    "an .onnx file; nothing is downloaded unasked, as those weights are for non-commercial research only"
+)
+
+
+def open_detector(name: str, device: str = "auto") -> Detector:
+    """The detector that ships, `mtcnn`; or one by its file, or by the name of a model in insightface's folder.
+
+    Raises:
+        BadInput: if there is none; nothing is downloaded.
+    """
+    if name == Mtcnn.name:
+        return Mtcnn(device)
+    return InsightfaceDetector(_find(name), device)
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if name.endswith(".onnx"):
+        return path
+    if path.is_file():
+        raise BadInput(f"{name}: no detector; give mtcnn, an .onnx file, or the name of a model of insightface")
+    models = Path("~/.insightface/models").expanduser()
+    if not name or path.name != name or not (models / name).is_dir():
+        raise BadInput(
+            f"{name}: no detector of this name: it is not mtcnn, which ships, and there is no such folder in "
+            f"{models}; {_WEIGHTS}"
+        )
+    files = sorted(
+        file for kind in ("det_", "scrfd_", "retinaface_") for file in (models / name).glob(f"{kind}*.onnx")
+    )
+    if len(files) != 1:
+        raise BadInput(f"{models / name}: has {len(files)} detectors (det_*.onnx, ...); name the file itself")
+    return files[0]
