@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sface_data.auditing.consistency import contradiction
+from sface_data.auditing.plain_words import findings
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, read_bytes, sha256_of_file
@@ -41,6 +42,11 @@ _NAMED = {
     "the same": "The training faces given are those that the generator's file names.",
     "others": "The training faces given are not those that the generator's file names: it may know others.",
     "none": "No file of the generator names the faces that it was trained on: they were taken to be those given.",
+}
+_HEADLINES = {
+    "pass": "No leakage above the limits was found",
+    "fail": "This release leaks identities",
+    "inconclusive": "This audit cannot tell",
 }
 NOT_SAID = (
     "It speaks of the identities of the training set that was given. Whether that is all the generator was "
@@ -94,6 +100,23 @@ class Certificate:
         """Which policy it was: a name alone could be that of any."""
         shipped = self.statement["predicate"]["policy"]["shipped"]
         return f"the policy `{self.policy}` that ships" if shipped else f"the custom policy `{self.policy}`"
+
+    @property
+    def on_privacy(self) -> bool:
+        """Whether its policy asks for a proof that leakage would be found; without one a pass says too little."""
+        return self.statement["predicate"]["policy"]["content"]["positive-control"] is not None
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        if self.verdict == "pass" and not self.on_privacy:
+            return f"The checks of the policy {self.policy} pass, which is no statement on privacy"
+        return _HEADLINES[self.verdict]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was found, in at most five sentences for people who know no statistics."""
+        return findings(self.checks)
 
     @property
     def in_words(self) -> str:
@@ -170,24 +193,19 @@ def certify(
 
 
 def in_words(verdict: "Verdict", checks: "tuple[Check, ...]", policy: "Policy") -> str:
-    """The verdict in a sentence or two."""
+    """What the verdict rests on, in a sentence or two; `Certificate.headline` comes before it."""
     failed = [check for check in checks if check.verdict == "fail"]
     open_ = [check for check in checks if check.needed and check.verdict == "inconclusive"]
     if verdict == "fail":
-        names = _listed([check.finding.name for check in failed])
         return (
-            f"This release leaks identities: {len(failed)} of {len(checks)} checks found more than the policy "
-            f"allows, beyond chance ({names}). It should not be published as free of the people whose photographs "
-            "its generator was trained on."
+            f"{len(failed)} of {len(checks)} checks found more than the policy allows, beyond chance. The release "
+            "should not be published as free of the people whose photographs its generator was trained on."
         )
+    called = f"policy {policy.name}" if policy.shipped else f"custom policy {policy.name}"
     if verdict == "pass":
-        called = f"policy {policy.name}" if policy.shipped else f"custom policy {policy.name}"
-        return f"No leakage above the limits of the {called} was found. {_shown(checks)}"
+        return f"Every check that the {called} needs passes. {_shown(checks)}"
     names = _listed([check.finding.name for check in open_])
-    return (
-        "This audit cannot tell whether the release leaks identities: no check failed, but "
-        f"{len(open_)} that the policy needs could not be passed ({names}). That is no pass."
-    )
+    return f"No check failed, but {len(open_)} that the {called} needs could not be passed ({names}): no pass."
 
 
 def _shown(checks: "tuple[Check, ...]") -> str:
@@ -369,8 +387,8 @@ def _unsupported() -> type[Exception]:
 def _check_shape(certificate: Certificate) -> None:
     """Raises KeyError or TypeError where a file has not what the properties promise."""
     predicate = certificate.statement["predicate"]
-    texts = [certificate.verdict, certificate.policy, certificate.in_words, *certificate.judges]
-    texts += [*certificate.subjects, *certificate.subjects.values(), predicate[_DIGEST]]
+    texts = [certificate.headline, certificate.policy, certificate.in_words, *certificate.judges]
+    texts += [*certificate.findings, *certificate.subjects, *certificate.subjects.values(), predicate[_DIGEST]]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a name or digest is no text")
     for check in certificate.checks:

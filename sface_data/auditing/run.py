@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.auditing.certificate import (
+    CERTIFICATE,
     REPORT,
     certify,
+    load_certificate,
     load_private_key,
     subjects_of,
     write_certificate,
@@ -18,6 +20,7 @@ from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
+from sface_data.auditing.report.compare import COMPARISON, write_comparison
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
 from sface_data.auditing.sets.face_set import open_face_set
@@ -64,6 +67,7 @@ class AuditOptions:
         show_pairs: also write `pairs.html`, the report with the closest pairs, photographs of people from
             training.
         sign: sign the certificate with this Ed25519 key (PEM).
+        compare: folder of another audit; `comparison.html` then shows both side by side.
     """
 
     _: KW_ONLY
@@ -78,6 +82,7 @@ class AuditOptions:
     unrelated_labels: bool = False
     show_pairs: bool = False
     sign: StrPath | None = None
+    compare: StrPath | None = None
 
 
 def run_audit(release: Path, options: AuditOptions, display: Display = no_display) -> Outcome:
@@ -93,6 +98,8 @@ def run_audit(release: Path, options: AuditOptions, display: Display = no_displa
     """
     demanded = load_policy(os.fspath(options.policy))
     key = None if options.sign is None else load_private_key(Path(options.sign))
+    if options.compare is not None:
+        load_certificate(Path(options.compare) / Path(CERTIFICATE).name)  # hours before it is needed
     outdir = Path(options.outdir)
     manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
     before = None if manifest is None else subjects_of(release, manifest)
@@ -113,6 +120,8 @@ def run_audit(release: Path, options: AuditOptions, display: Display = no_displa
     outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
     write_certificate(outdir, outcome.certificate, key)
     _write_reports(outdir, outcome, options.show_pairs)
+    if options.compare is not None:
+        write_comparison(outdir / COMPARISON, outcome.certificate, Path(options.compare))
     return outcome
 
 

@@ -73,6 +73,12 @@ from sface_data.errors import CheckFailed
     type=NamedPath(path_type=Path),
     help="Sign the certificate with this Ed25519 key.",
 )
+@click.option(
+    "--compare",
+    metavar="OTHER",
+    type=NamedPath(path_type=Path),
+    help="Folder of another audit, OTHER: also write AUDIT/comparison.html, both side by side.",
+)
 def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None:
     """Ask whether images of a data set lead to the people its generator was trained on, and certify the answer.
 
@@ -90,11 +96,16 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
       sface-data audit faces --training train.rec --embedder judge.onnx --policy paper --outdir audit
     """
     from sface_data.auditing.certificate import CERTIFICATE, REPORT
+    from sface_data.auditing.report.compare import COMPARISON
     from sface_data.auditing.report.page import PAIRS
 
     certificate = api.audit(release, outdir=outdir, show_pairs=show_pairs, **options)
-    say(f"{outdir / Path(CERTIFICATE).name}: {certificate.in_words}")
+    say(f"{outdir / Path(CERTIFICATE).name}: {certificate.headline}. {certificate.in_words}")
+    for sentence in certificate.findings:
+        say(f"- {sentence}")
     say(f"{outdir / Path(REPORT).name}: the report, for a browser")
+    if options["compare"] is not None:
+        say(f"{outdir / COMPARISON}: beside the audit in {options['compare']}")
     if show_pairs:
         pairs = outdir / PAIRS
         say(f"{pairs}: the same with photographs of people from training; keep it to yourself")

@@ -5,6 +5,25 @@ from typing import Any
 from sface_data.auditing.policy import Policy
 from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, Verdict
 
+# What the sentences of a certificate speak of.
+_FACTS: dict[str, dict[str, Any]] = {
+    "identical-files": {"identical": 0},
+    "linkage-class-rank-1": {"probes": 10, "linked": 1, "chance": 0.1, "training_people": 10},
+    "exposure": {
+        "training_people": 10,
+        "matched": 0,
+        "matched_by_control": 0,
+        "release_images_per_control_image": 1.0,
+    },
+    "nearest-neighbour-1e-3": {
+        "release_images": 10,
+        "release_matches": 0,
+        "control_images": 10,
+        "control_matches": 1,
+    },
+    "nearest-person": {"classes": 10, "near_classes": 0, "control_people": 10, "near_control_people": 1},
+}
+
 
 def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> list[dict[str, Any]]:
     """All checks that a policy names, of one judge, with numbers that bear the verdict."""
@@ -29,7 +48,7 @@ def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> lis
                 "verdict": "pass",
                 "reason": "",
                 "needed": needed,
-                "facts": {},
+                "facts": _FACTS.get(name, {}),
             }
         )
     last = checks[-1 if verdict == "fail" else 2]

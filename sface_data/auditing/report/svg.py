@@ -1,6 +1,6 @@
 """Plots as inline SVG: no library, no script, colours from the page's style, legible on a phone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -162,9 +162,16 @@ def bar_plot(
     return Plot(_svg(parts, caption), tuple(names), caption)
 
 
-def interval_mark(value: float, low: float, high: float, limit: float) -> str:
-    """A small picture of an interval and its limit; what is far beyond the limit is cut off."""
-    width, height = 120, 18
+def interval_mark(
+    value: float, low: float, high: float, limit: float, verdict: str, number: Callable[[float], str]
+) -> str:
+    """A small picture of an interval and its limit, with a scale; what is far beyond the limit is cut off.
+
+    Args:
+        verdict: of the check, which gives the colour.
+        number: how values are written on the scale.
+    """
+    width, height = 168, 32
     reach = [bound for bound in (low, high) if np.isfinite(bound)]
     zero = min([0.0, *(bound for bound in reach if bound > -3 * max(limit, 1e-9))])
     top = max(2.2 * limit, min(max([limit, *reach]), 6 * limit) * 1.1, 1e-6)
@@ -174,13 +181,21 @@ def interval_mark(value: float, low: float, high: float, limit: float) -> str:
         number = top if np.isposinf(number) else zero if not np.isfinite(number) else number
         return 3 + (width - 6) * float(np.clip((number - zero) / (top - zero), 0, 1))
 
-    style = "beyond" if low > limit else "within" if high <= limit else "across"
+    def word(across: float, anchor: str, text: str) -> str:
+        text = escape(shown(text.removeprefix("AUC ").removeprefix("EER ").removesuffix(" times")))
+        return f'<text x="{across:.1f}" y="29" text-anchor="{anchor}">{text}</text>'
+
+    scale = [word(at(limit), "middle" if at(limit) > 16 else "start", number(limit))]
+    if at(limit) > 62:
+        scale.append(word(3, "start", number(zero)))
+    if at(limit) < width - 66:
+        scale.append(word(width - 3, "end", number(top)))
     return (
-        f'<svg class="interval {style}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'<svg class="interval {verdict}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'aria-hidden="true"><line class="base" x1="3" x2="{width - 3}" y1="9" y2="9"/>'
         f'<line class="reach" x1="{at(low):.1f}" x2="{max(at(high), at(low) + 2):.1f}" y1="9" y2="9"/>'
         f'<circle cx="{at(value):.1f}" cy="9" r="4"/>'
-        f'<line class="limit" x1="{at(limit):.1f}" x2="{at(limit):.1f}" y1="1" y2="17"/></svg>'
+        f'<line class="limit" x1="{at(limit):.1f}" x2="{at(limit):.1f}" y1="1" y2="17"/>{"".join(scale)}</svg>'
     )
 
 

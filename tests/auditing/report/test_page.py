@@ -1,19 +1,22 @@
 """The page: complete, self-contained, and shown by a browser without a request or an error."""
 
 import dataclasses
+import itertools
 import json
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sface_data.auditing.outcome import Outcome
-from sface_data.auditing.report.page import _number, report_text
+from sface_data.auditing.report.compare import comparison_text
+from sface_data.auditing.report.page import report_text
 from sface_data.auditing.report.svg import interval_mark, rate_axis, similarity_axis
 from sface_data.release.gate import PICTURES
 
@@ -88,9 +91,18 @@ def test_it_says_what_the_certificate_says(page: str, outcome: Outcome) -> None:
     assert outcome.certificate.sha256 in text
     for check in outcome.result.checks:
         assert check.finding.name in text and check.reason[1:40].replace("'", "&#39;") in text
+    for sentence in outcome.certificate.findings:
+        assert sentence in text
     for sentence in outcome.certificate.statement["predicate"]["not_said"]:
         assert sentence[:40] in text
-    for word in ("Glossary", "FPIR", "How to read this", "positive control", "The same inputs, judges, policy"):
+    for word in (
+        "Glossary",
+        "FPIR",
+        "All checks",
+        "The three risks",
+        "positive control",
+        "The same inputs, judges, policy",
+    ):
         assert word in text
     assert page.count("<figure>") == 4 and "photographs of people from the training set" not in page
 
@@ -112,20 +124,78 @@ def test_names_from_outside_cannot_write_into_the_page(outcome: Outcome) -> None
     assert "<script" not in report_text(changed)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "style"), [(0.0, 0.05, "within"), (0.05, 0.2, "across"), (0.2, np.inf, "beyond")]
-)
-def test_a_picture_of_an_interval(low: float, high: float, style: str) -> None:
-    picture = interval_mark(min(low + 0.01, 1), low, high, 0.1)
-    assert f'class="interval {style}"' in picture and "nan" not in picture and "inf" not in picture
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.05), (0.05, 0.2), (0.2, np.inf), (-np.inf, 0.2)])
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
+def test_a_picture_of_an_interval_has_a_scale_and_the_colour_of_the_verdict(
+    low: float, high: float, verdict: str
+) -> None:
+    picture = interval_mark(min(max(low, 0) + 0.01, 1), low, high, 0.1, verdict, lambda value: f"{value:.3f}")
+    assert (
+        f'class="interval {verdict}"' in picture
+        and "nan" not in picture
+        and "inf" not in picture.replace("inconclusive", "")
+    )
+    assert ">0.100</text>" in picture
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(float("inf"), "∞"), (-float("inf"), "-∞"), (123456.0, "1.2e+05"), (-2e7, "-2.0e+07"), (99999.0, "99,999")],
-)
-def test_numbers_are_not_called_infinite_that_are_not(value: float, text: str) -> None:
-    assert _number(value) == text
+def test_a_pass_without_proof_of_power_is_not_shown_as_one(outcome: Outcome) -> None:
+    statement = json.loads(outcome.certificate.to_bytes())
+    statement["predicate"]["verdict"] = "pass"
+    assert '<div class="verdict pass">' in report_text(with_statement(outcome, statement))
+    statement["predicate"]["policy"]["content"]["positive-control"] = None
+    page = report_text(with_statement(outcome, statement))
+    assert '<div class="verdict pass limited">' in page and "which is no statement on privacy" in page
+
+
+def with_statement(outcome: Outcome, statement: dict[str, Any]) -> Outcome:
+    return dataclasses.replace(outcome, certificate=dataclasses.replace(outcome.certificate, statement=statement))
+
+
+def test_a_reader_who_does_not_see_is_told_everything(page: str) -> None:
+    """Headings in order, headers of columns, and words for every drawing that is not beside its numbers."""
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert page.count("<th ") == page.count('<th scope="col">') > 0
+    for drawing in re.findall(r"<svg [^>]*>", page):
+        assert 'aria-hidden="true"' in drawing or 'role="img" aria-label="' in drawing
+    assert '<html lang="en">' in page and "<title>" in page
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_of_text_stand_out(page: str, theme: str) -> None:
+    """A ratio of 4.5 to 1 or more (WCAG 2.1, criterion 1.4.3)."""
+    blocks = re.findall(r":root {(.*?)}", page, re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", blocks[theme == "dark"]))
+    for ink in ("ink", "soft", "pass", "fail", "inconclusive", "a"):
+        assert contrast(colours[ink], colours["paper"]) >= 4.5, ink
+    for verdict in ("pass", "fail", "inconclusive"):
+        assert contrast(colours["verdict-ink"], colours[verdict]) >= 4.5, verdict
+
+
+def contrast(first: str, second: str) -> float:
+    """Of two colours, as WCAG 2.1 defines it."""
+
+    def luminance(colour: str) -> float:
+        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_two_audits_side_by_side(outcome: Outcome) -> None:
+    statement = json.loads(outcome.certificate.to_bytes())
+    statement["predicate"]["inputs"]["training"]["sha256"] = "0" * 64
+    statement["predicate"]["checks"] = statement["predicate"]["checks"][1:]
+    other = with_statement(outcome, statement).certificate
+    page = comparison_text(outcome.certificate, other)
+    parser = Resources()
+    parser.feed(page)
+    assert parser.found == [] and parser.open == []
+    assert page.count("not made</td>") == 1 and "other training sets" in page
+    assert "not audited alike" not in comparison_text(outcome.certificate, outcome.certificate)
+    assert page.count(f'<span class="name">{outcome.certificate.checks[1]["name"]}</span>') == 1
 
 
 def test_axes() -> None:
