@@ -3,18 +3,12 @@
 import difflib
 import math
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.io.files import cards_folder, os_errors_as_bad_input, sha256_of_json
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sface_data.io.files import cards_folder, read_toml, sha256_of_json
 
 # Every check that a policy may ask for, in the order of certificates. `checks.run` has what they measure.
 CHECKS = (
@@ -131,12 +125,7 @@ def load_policy(name_or_path: str) -> Policy:
     path = policy_path(name_or_path) if name_or_path in NAMES else Path(name_or_path)
     if name_or_path not in NAMES and not path.is_file():
         raise BadInput(f"{path}: no such policy; give one of {', '.join(NAMES)}, or a TOML file")
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
-    try:
-        value = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: not a TOML file ({error})") from error
+    value = read_toml(path)
     try:
         policy = _parse(value)
     except BadInput as error:

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DATASET, say
-from sface_data.errors import shown
+from sface_data.cli.options import DATASET, NamedPath, say
+from sface_data.errors import CheckFailed, shown
 
 
 @click.command()
@@ -19,7 +19,17 @@ from sface_data.errors import shown
 @click.option(
     "--revision", metavar="BRANCH", default="main", show_default=True, help="Branch; made if it is not there."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would go where, and upload nothing.")
+@click.option(
+    "--answers",
+    metavar="FILE.toml",
+    type=NamedPath(path_type=Path),
+    help="Answers to the open questions of the datasheet, which are written into it (docs/publish.md).",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, say what would go where or all that is in the way, and upload nothing.",
+)
 @click.option(
     "--without-certificate",
     metavar="REASON",
@@ -38,13 +48,17 @@ def publish(directory: Path, repo: str, private: bool, revision: str, **options:
 
     \b
     Examples:
-      sface-data publish faces --repo org/name --dry-run
+      sface-data publish faces --repo org/name --dry-run --answers answers.toml
       sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
     """
     done = api.publish(directory, repo=repo, private=private, revision=revision, **options)
     if done.url is not None:
         say(f"{directory}: published, {done.url}")
         return
+    if done.obstacles:
+        for obstacle in done.obstacles[:-1]:
+            say(obstacle)
+        raise CheckFailed(done.obstacles[-1])
     for name, num_bytes in done.files.items():
         click.echo(f"{num_bytes:>16,}  {shown(name)}")
     seen = "private" if private else "public"

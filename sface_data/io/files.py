@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from typing import Any, BinaryIO
 
 import sface_data
 from sface_data.errors import BadInput
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near, nor an image of a face
 MAX_ARRAYS = 4 << 30  # bytes; nor weights of a network, or a list of all images of a data set
@@ -170,6 +176,19 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not a JSON file ({error})") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values in a TOML file.
+
+    Raises:
+        BadInput: if it cannot be read, is too large or is not TOML.
+    """
+    data = read_bytes(path)
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not a TOML file ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
 from sface_data.auditing.policy import load_policy
-from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput, CheckFailed, shown
 from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes, sha256_of_file, write_text
 from sface_data.release.card import Facts, counts, notice
 from sface_data.release.contents import facts_of, foreign_files, release_files, updated_card
-from sface_data.release.datasheet import DATASHEET, unanswered
-from sface_data.release.front_matter import read_card
+from sface_data.release.datasheet import DATASHEET, unanswered, with_answers
+from sface_data.release.front_matter import CARD, read_card
 from sface_data.release.validate import validate
 
 POLICY = "strict"  # that a certificate must pass
@@ -80,43 +81,88 @@ class CheckedRelease:
         return replace(self, files=self.files | {name: _checked(self.directory / name)})
 
 
-def check_release(directory: Path, reason: str | None = None) -> tuple[CheckedRelease, str]:
-    """Checks everything about a folder, and changes nothing.
+@dataclass(frozen=True)
+class Candidate:
+    """A data set that somebody wants to publish; nothing in it is changed by looking at it.
 
-    Args:
-        reason: why it is published without a certificate that passes under `strict`.
-
-    Returns:
-        What was checked, and the card that it shall have: with the reason in its first lines, or without one.
-
-    Raises:
-        CheckFailed: with the first thing that is in the way: foreign files, links, no certificate, one of other
-            bytes, with another verdict or under another policy, a report with pictures, open questions in the
-            datasheet, a folder that is not valid, a file that changes meanwhile.
-        BadInput: if it is no data set, or the reason is empty or not needed.
+    Attributes:
+        directory: the folder.
+        manifest: what is in it.
+        reason: why it is published without a certificate that passes under `strict`; None if it has one.
+        answers: to questions of the datasheet that are open, by question.
     """
-    manifest = Manifest.load(directory)
-    if reason is not None and not (reason := shown(" ".join(reason.split()))):
-        raise BadInput("--without-certificate needs a reason, which the card will give")
-    names = release_files(directory, manifest)
-    _check_files(directory, names)
-    states = {name: _state(directory / name) for name in names}
-    _check_certificate(directory, manifest, reason)
-    _check_report(directory)
-    facts = replace(facts_of(directory, manifest), notice=notice(reason) if reason else "")
-    _check_datasheet(directory, facts)
-    outcome = validate(directory)
-    if not outcome.valid:
-        first = outcome.problems[0]
-        raise CheckFailed(
-            f"{directory}: not valid, so not published: {first.file}: {first.sentence} "
-            f"(problem 1 of {len(outcome.problems)}; `sface-data validate {directory}` names all)"
-        )
-    digests = {shard.filename: shard.sha256 for shard in manifest.shards}
-    files = {name: _checked(directory / name, digests.get(name)) for name in names}
-    release = CheckedRelease(directory, files, f"{counts(manifest)}, manifest {outcome.manifest_sha256[:12]}")
-    replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
-    return release, updated_card(read_card(directory), facts)
+
+    directory: Path
+    manifest: Manifest
+    reason: str | None
+    answers: Mapping[str, str]
+
+    @classmethod
+    def at(
+        cls, directory: Path, reason: str | None = None, answers: Mapping[str, str] | None = None
+    ) -> "Candidate":
+        """Raises BadInput if it is no data set, or the reason is empty."""
+        manifest = Manifest.load(directory)
+        if reason is not None and not (reason := shown(" ".join(reason.split()))):
+            raise BadInput("--without-certificate needs a reason, which the card will give")
+        return cls(directory, manifest, reason, answers or {})
+
+    def obstacles(self) -> Iterator[str]:
+        """All that is in the way of publishing it, what is found at once first; a sentence each.
+
+        Raises:
+            BadInput: if the reason is not needed, or a file cannot be read.
+        """
+        yield from self.evident_obstacles()
+        outcome = validate(self.directory)
+        if not outcome.valid:
+            first = outcome.problems[0]
+            yield (
+                f"{self.directory}: not valid, so not published: {first.file}: {first.sentence} "
+                f"(problem 1 of {len(outcome.problems)}; `sface-data validate {self.directory}` names all)"
+            )
+
+    def evident_obstacles(self) -> Iterator[str]:
+        """Those that are found without reading the shards. Raises as `obstacles`."""
+        names = release_files(self.directory, self.manifest)
+        yield from _of_files(self.directory, names)
+        yield from _of_certificate(self.directory, self.manifest, self.reason)
+        yield from _of_report(self.directory)
+        if (self.directory / DATASHEET).is_file() and (self.directory / CARD).is_file():
+            yield from self._of_datasheet()
+
+    def checked(self) -> tuple[CheckedRelease, dict[str, str]]:
+        """What was checked, and the texts that card and datasheet shall have.
+
+        Raises:
+            CheckFailed: with the first obstacle, or if a file changes meanwhile.
+            BadInput: as `obstacles`.
+        """
+        names = release_files(self.directory, self.manifest)
+        states = {name: _state(self.directory / name) for name in names if (self.directory / name).exists()}
+        for obstacle in self.obstacles():
+            raise CheckFailed(obstacle)
+        digests = {shard.filename: shard.sha256 for shard in self.manifest.shards}
+        files = {name: _checked(self.directory / name, digests.get(name)) for name in names}
+        identity = sha256_of_file(self.directory / MANIFEST)
+        release = CheckedRelease(self.directory, files, f"{counts(self.manifest)}, manifest {identity[:12]}")
+        replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
+        card = updated_card(read_card(self.directory), self._facts())
+        return release, {CARD: card, DATASHEET: self._datasheet()}
+
+    def _facts(self) -> Facts:
+        facts = facts_of(self.directory, self.manifest)
+        return replace(facts, notice=notice(self.reason) if self.reason else "")
+
+    def _datasheet(self) -> str:
+        text = read_bytes(self.directory / DATASHEET).decode("utf-8", "replace")
+        return with_answers(text, self.answers)
+
+    def _of_datasheet(self) -> Iterator[str]:
+        questions = unanswered(self._datasheet(), self._facts())
+        if questions:
+            count = f"{len(questions)} questions wait for an answer, the first: {questions[0]}"
+            yield f"{self.directory / DATASHEET}: {count}"
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -135,57 +181,48 @@ def _changed(path: Path) -> CheckFailed:
     return CheckFailed(f"{path}: changed after it was checked; the upload has stopped: run the same command again")
 
 
-def _check_files(directory: Path, names: list[str]) -> None:
+def _of_files(directory: Path, names: list[str]) -> Iterator[str]:
     for name in names:
         path = directory / name
         if path.is_symlink():
-            raise CheckFailed(f"{path}: a link; put the file itself there")
-        if not path.is_file():
-            raise CheckFailed(f"{path}: missing; `sface-data validate {directory}` names all problems")
+            yield f"{path}: a link; put the file itself there"
+        elif not path.is_file():
+            yield f"{path}: missing; `sface-data validate {directory}` names all problems"
     found = foreign_files(directory, names)
     if found:
         others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise CheckFailed(f"{directory / found[0]}{others}: not part of the data set; move it out of the folder")
+        yield f"{directory / found[0]}{others}: not part of the data set; move it out of the folder"
 
 
-def _check_certificate(directory: Path, manifest: Manifest, reason: str | None) -> None:
+def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> Iterator[str]:
     path = directory / CERTIFICATE
     if not path.exists():
         if reason is None:
-            raise CheckFailed(
-                f"{directory}: no certificate; run `sface-data audit`, or say with --without-certificate why not"
-            )
+            yield f"{directory}: no certificate; run `sface-data audit`, or say with --without-certificate why not"
         return
     for problem in certificate_problems(directory, manifest):
-        raise CheckFailed(f"{path}: {problem}; audit the data set again, or remove {path.parent}")
+        yield f"{path}: {problem}; audit the data set again, or remove {path.parent}"
+        return
     certificate, demanded = load_certificate(path), load_policy(POLICY)
     verdict, strict = certificate.verdict, certificate.policy_sha256 == demanded.sha256
     if reason is not None:
         if verdict == "pass" and strict:
             raise BadInput(f"{path}: passes; leave out --without-certificate")
-        return
-    if verdict != "pass":
-        raise CheckFailed(
+    elif verdict != "pass":
+        yield (
             f"{path}: the verdict is `{verdict}`, not `pass`; to publish all the same, say why with "
             "--without-certificate"
         )
-    if not strict:
-        raise CheckFailed(
+    elif not strict:
+        yield (
             f"{path}: passes under {certificate.policy_in_words} ({certificate.policy_sha256[:12]}), not under "
             f"the `{POLICY}` of this version ({demanded.sha256[:12]}); audit the data set under that, or say with "
             "--without-certificate why not"
         )
 
 
-def _check_report(directory: Path) -> None:
+def _of_report(directory: Path) -> Iterator[str]:
     # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
     path = directory / REPORT
     if path.exists() and PICTURES.search(read_bytes(path)):
-        raise CheckFailed(f"{path}: shows pictures, which may be of people; run `sface-data audit` again")
-
-
-def _check_datasheet(directory: Path, facts: Facts) -> None:
-    path = directory / DATASHEET
-    questions = unanswered(read_bytes(path).decode("utf-8", "replace"), facts)
-    if questions:
-        raise CheckFailed(f"{path}: {len(questions)} questions wait for an answer, the first: {questions[0]}")
+        yield f"{path}: shows pictures, which may be of people; run `sface-data audit` again"

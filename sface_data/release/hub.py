@@ -1,13 +1,12 @@
 """The hub: a repository, what it holds, and an upload of exactly what was checked."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sface_data.errors import BadInput, CheckFailed, SfaceDataError
-from sface_data.release.front_matter import CARD
 from sface_data.release.gate import CheckedRelease
 
 if TYPE_CHECKING:
@@ -64,11 +63,12 @@ def find_token() -> str:
     return token
 
 
-def upload(release: CheckedRelease, card: str, destination: Destination, token: str) -> str:
+def upload(release: CheckedRelease, texts: Mapping[str, str], destination: Destination, token: str) -> str:
     """Uploads a folder: the shards first, then what makes them a data set. Run again, it goes on where it was.
 
     Args:
-        card: what the card shall say; it is written into the folder once the hub has been found to take it.
+        texts: what card and datasheet shall say, by file; they are written into the folder once the hub has been
+            found to take it.
 
     Returns:
         The address of the data set.
@@ -84,7 +84,9 @@ def upload(release: CheckedRelease, card: str, destination: Destination, token: 
     with _explained(api.endpoint, destination, token):
         url = _make_repository(api, destination)
         _check_repository(api, destination, release)
-        release = release.with_text(CARD, card)
+        release.check_unchanged()
+        for name, text in texts.items():
+            release = release.with_text(name, text)
         shards = [name for name in release.files if name.endswith(".tar")]
         for names, part in ((shards, "Shards"), (list(release.files), "Data set")):
             release.check_unchanged()

@@ -8,7 +8,7 @@ import pytest
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.release.card import Facts
-from sface_data.release.datasheet import ABOUT_THE_GENERATOR, MARKER, unanswered
+from sface_data.release.datasheet import ABOUT_THE_GENERATOR, MARKER, QUESTIONS, unanswered
 
 Run = Callable[..., tuple[int, str, str]]
 WHO = "Who created the data set, and on behalf of whom?"
@@ -32,6 +32,7 @@ def test_what_waits_for_the_publisher(dataset: Path) -> None:
     text = (dataset / "DATASHEET.md").read_text()
     waiting = waiting_in(text, dataset)
     assert len(waiting) == text.count(MARKER) == 6
+    assert set(waiting) == set(QUESTIONS.values())
     assert WHO in waiting and ABOUT_THE_GENERATOR in waiting
     assert waiting_in(answered(text), dataset) == []
     assert waiting_in(answered(text, answer=""), dataset) == waiting  # nothing is no answer

@@ -19,8 +19,8 @@ from sface_data.dataset.shard_reader import read_shard
 from sface_data.errors import CheckFailed
 from sface_data.io.images import decode_image
 from sface_data.release.card import NOTICE
-from sface_data.release.datasheet import MARKER
-from sface_data.release.gate import check_release
+from sface_data.release.datasheet import MARKER, QUESTIONS
+from sface_data.release.gate import Candidate
 from sface_data.release.hub import Destination, _check_upload
 from tests.release.certificates import certify
 from tests.release.loopback_hub import READER, WRITER, LoopbackHub, Stall, loopback_hub
@@ -146,9 +146,14 @@ def test_a_certificate_under_another_policy(refused: Callable[..., str], folder:
             f"{path}: passes under {words} ({sha256[:12]}), not under the `strict` of this"
         )
         assert f"under {words}\n(`sha256:{sha256}`)" in (folder / "README.md").read_text()
-        assert check_release(folder, "for a test")[1].split("\n---\n\n", 1)[1].startswith(f"{BEGIN}{NOTICE}")
+        assert (
+            Candidate.at(folder, "for a test")
+            .checked()[1]["README.md"]
+            .split("\n---\n\n", 1)[1]
+            .startswith(f"{BEGIN}{NOTICE}")
+        )
     certify(folder)
-    check_release(folder)  # `strict` needs no reason
+    Candidate.at(folder).checked()  # `strict` needs no reason
 
 
 def test_a_certificate_that_was_edited(refused: Callable[..., str], folder: Path) -> None:
@@ -222,6 +227,37 @@ def test_a_dry_run(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run("publish", folder, "--repo", "org/faces", "--dry-run")[0] == 1
 
 
+def test_a_dry_run_names_all_that_is_in_the_way(run: Run, folder: Path, dataset: Path) -> None:
+    shutil.copy(dataset / "DATASHEET.md", folder)
+    (folder / "notes.txt").write_text("stray")
+    data = bytearray((folder / SHARDS[1]).read_bytes())
+    data[-1] ^= 1
+    (folder / SHARDS[1]).write_bytes(data)
+    before = tree(folder)
+    code, output, errors = run("publish", folder, "--repo", "org/faces", "--dry-run")
+    assert (code, output) == (1, "")
+    found = [line.removeprefix("sface-data: ").removeprefix(str(folder)) for line in errors.splitlines()]
+    starts = [
+        "/notes.txt: not part",
+        ": no certificate; ",
+        "/DATASHEET.md: 6 questions",
+        ": not valid, so not publ",
+    ]
+    assert [line[: len(start)] for line, start in zip(found, starts, strict=True)] == starts
+    assert tree(folder) == before
+
+
+def test_the_certificate_is_asked_for_before_the_token(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    code, _, errors = run("publish", folder, "--repo", "org/faces")
+    assert code == 1 and ": no certificate; run" in errors
+    code, _, errors = run("publish", folder, "--repo", "org/faces", *REASON)
+    assert code == 2 and "no token for the hub" in errors
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     """A hub for commands that run in this process."""
@@ -256,6 +292,46 @@ def test_what_the_hub_refuses(hub: LoopbackHub, run: Run, folder: Path, monkeypa
     assert sentence() == "the hub does not know it, or does not show it to the owner of the token"
     assert hub.stored == []
     assert all(list(repo.branches["main"]) == [".gitattributes"] for repo in hub.repos.values())
+
+
+ANSWERS = "".join(f'{name} = "Ada {name}."\n' for name in QUESTIONS)
+
+
+def test_answers_from_a_file(hub: LoopbackHub, run: Run, folder: Path, dataset: Path, tmp_path: Path) -> None:
+    shutil.copy(dataset / "DATASHEET.md", folder)
+    (tmp_path / "answers.toml").write_text(ANSWERS)
+    command = ["publish", folder, "--repo", "org/faces", *REASON, "--answers", tmp_path / "answers.toml"]
+    before = tree(folder)
+    assert run(*command, "--dry-run")[0] == 0
+    assert tree(folder) == before
+    assert run(*command)[0] == 0
+    sheet = (folder / "DATASHEET.md").read_text()
+    assert hub.repos["org/faces"].branches["main"]["DATASHEET.md"] == sheet.encode()
+    assert f"### {QUESTIONS['ethics']}\n\nAda ethics.\n\n## Preprocessing" in sheet
+    assert MARKER not in sheet and run("validate", folder)[0] == 0
+    other = ANSWERS.replace("Ada", "Bob")
+    (tmp_path / "answers.toml").write_text(other)
+    assert run(*command)[0] == 0
+    assert (folder / "DATASHEET.md").read_text() == sheet  # what is answered stays
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (ANSWERS.replace("ethics", "ethnics"), "asks nothing called 'ethnics'; the questions are creators, "),
+        (ANSWERS.split("\n", 2)[2], "has no answer to creators, training_data; write one for each"),
+        (ANSWERS.replace('"Ada uses."', "5"), "the answer to uses is no text"),
+        (ANSWERS.replace("Ada uses.", " "), "the answer to uses is no text"),
+        (ANSWERS.replace('"Ada uses."', '"""\n# None\n"""'), "the answer to uses has a heading"),
+        ("creators = ", "not a TOML file"),
+    ],
+)
+def test_answers_that_cannot_be_used(
+    refused: Callable[..., str], tmp_path: Path, text: str, sentence: str
+) -> None:
+    path = tmp_path / "answers.toml"
+    path.write_text(text)
+    assert refused(2, *REASON, "--answers", str(path)).startswith(f"{path}: {sentence}")
 
 
 def test_a_card_that_the_hub_refuses(hub: LoopbackHub, run: Run, folder: Path) -> None:
@@ -336,8 +412,8 @@ def test_files_that_change_after_they_were_checked(
 def test_bytes_that_arrive_otherwise(hub: LoopbackHub, run: Run, folder: Path) -> None:
     """The hub is asked for its digests in the end, of small files too."""
     assert run("publish", folder, "--repo", "org/faces", *REASON)[0] == 0
-    release, card = check_release(folder, "for a test")
-    assert card == (folder / "README.md").read_text()
+    release, texts = Candidate.at(folder, "for a test").checked()
+    assert texts["README.md"] == (folder / "README.md").read_text()
     files = hub.repos["org/faces"].branches["main"]
     for name in ("LICENSE", "data/train-000000.tar"):
         whole = files[name]
