@@ -68,12 +68,14 @@ class Measured:
     Attributes:
         value, reach, limit: with unit, in words; `reach` is the interval.
         number: any value of the statistic in that unit, for scales.
+        most: the largest value that the statistic can have.
     """
 
     value: str
     reach: str
     limit: str
     number: Callable[[float], str]
+    most: float
 
 
 def measured(check: StoredCheck) -> Measured:
@@ -83,9 +85,18 @@ def measured(check: StoredCheck) -> Measured:
     most = number(limit)
     bound = f"at least {most}" if turned else f"at most {most}"
     if check["statistic"] is None:
-        return Measured("not measured", "", bound, number)
+        return Measured("not measured", "", bound, number, _most(name))
     low, value, high = (finite(check["statistic"][part]) for part in ("low", "value", "high"))
-    return Measured(number(value), _reach(name, low, high, number, turned), bound, number)
+    return Measured(number(value), _reach(name, low, high, number, turned), bound, number, _most(name))
+
+
+def undecided(checks: Sequence[StoredCheck]) -> dict[tuple[str, str], list[str]]:
+    """The checks that a pass needs and that are inconclusive, by judge and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for check in checks:
+        if check["needed"] and check["verdict"] == "inconclusive":
+            found.setdefault((check["judge"], check["reason"]), []).append(check["name"])
+    return found
 
 
 def finite(stored: Any) -> float:
@@ -116,6 +127,12 @@ def _number_of(name: str) -> tuple[Callable[[float], str], bool]:
     return percent, False
 
 
+def _most(name: str) -> float:
+    if name.startswith("same-label-ratio"):
+        return math.inf
+    return 0.5 if name == "same-label-eer" else 1.0
+
+
 def _times(value: float) -> str:
     if not math.isfinite(value):
         return "no bound"
@@ -128,9 +145,14 @@ def _reach(name: str, low: float, high: float, number: Callable[[float], str], t
     if name.startswith("same-label-ratio") and (high > _WIDE * max(low, 1e-9) or not math.isfinite(high)):
         return f"at least {number(low)}" if low > 0 else f"at most {number(high)}"
     if name.endswith("-auc") and high > _UNBOUNDED:
-        return f"above {number(low)}"
+        return f"above {bare(number(low))}"
     first, last = (high, low) if turned else (low, high)
-    return f"{number(first)} to {number(last).removeprefix('AUC ').removeprefix('EER ')}"
+    return f"{bare(number(first))} to {bare(number(last))}"
+
+
+def bare(text: str) -> str:
+    """A number in words without the name of what it is."""
+    return text.removeprefix("AUC ").removeprefix("EER ")
 
 
 def findings(checks: Sequence[StoredCheck]) -> tuple[str, ...]:
@@ -214,9 +236,9 @@ def _matching(check: StoredCheck) -> str:
 def _exposed(check: StoredCheck) -> str:
     facts = check["facts"]
     return (
-        f"Of {facts['training_people']:,} training people, {facts['matched']:,} have a synthetic image as near to "
-        "one of their photographs as only 1 in 1,000 images of strangers comes; as many images of strangers would "
-        f"reach {about(by_chance(facts))}."
+        f"Of {facts['training_people']:,} training people, {_verb(facts['matched'])} shown by a synthetic image "
+        "that is as near to a photograph as only 1 in 1,000 images of strangers; as many images of strangers "
+        f"would reach {about(by_chance(facts))}."
     )
 
 
@@ -230,8 +252,8 @@ def _nearest(check: StoredCheck) -> str:
     facts = check["facts"]
     expected = facts["release_images"] * facts["control_matches"] / max(facts["control_images"], 1)
     return (
-        f"Of {_images(facts['release_images'])}, {facts['release_matches']:,} "
-        "come as near to a training photograph as only 1 in 1,000 images of strangers does; by chance it "
+        f"Of {_images(facts['release_images'])}, {_verb(facts['release_matches'])} "
+        "as near to a training photograph as only 1 in 1,000 images of strangers is; by chance it "
         f"would be {about(expected)}."
     )
 
@@ -240,7 +262,7 @@ def _nearest_person(check: StoredCheck) -> str:
     facts = check["facts"]
     expected = facts["classes"] * facts["near_control_people"] / max(facts["control_people"], 1)
     return (
-        f"Of {_many(facts['classes'], 'synthetic class', 'synthetic classes')}, {facts['near_classes']:,} are as "
+        f"Of {_many(facts['classes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['near_classes'])} as "
         f"near to a training person as only 1 in 100 strangers is; by chance it would be {about(expected)}."
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sface_data.auditing.outcome import Outcome
-from sface_data.auditing.plain_words import RISKS, about, findings, measured, people_at_risk, percent
+from sface_data.auditing.plain_words import RISKS, about, findings, measured, people_at_risk, percent, undecided
 from sface_data.auditing.policy import CHECKS
 
 
@@ -45,8 +45,8 @@ def test_what_was_found_is_said_in_people_and_images() -> None:
         "Whether a synthetic image and a photograph carry the same label can be told from the faces with an equal "
         "error rate of 13 %; 50 % would be guessing.",
         # 1 - (1 - 10 / 1000)^2 = 1.99 % of 1,000 people
-        "Of 1,000 training people, 45 have a synthetic image as near to one of their photographs as only 1 in "
-        "1,000 images of strangers comes; as many images of strangers would reach about 20.",
+        "Of 1,000 training people, 45 are shown by a synthetic image that is as near to a photograph as only 1 in "
+        "1,000 images of strangers; as many images of strangers would reach about 20.",
     )
 
 
@@ -65,10 +65,10 @@ def test_the_judge_that_found_most_is_quoted_and_a_blind_one_is_not() -> None:
 @pytest.mark.parametrize(
     ("made", "value", "reach", "limit"),
     [
-        (check("same-label-eer", 0.208, 0.2, 0.21, 0.05), "EER 29 %", "EER 29 % to 30 %", "at least EER 45 %"),
-        (check("same-label-auc", 0.78, 0.7, 0.8, 0.55), "AUC 0.780", "AUC 0.700 to 0.800", "at most AUC 0.550"),
-        (check("same-label-auc", 0.995, 0.98, 1.0, 0.55), "AUC 0.995", "above AUC 0.980", "at most AUC 0.550"),
-        (check("judge", 0.02, 0.01, 0.03, 0.1), "AUC 0.980", "AUC 0.970 to 0.990", "at least AUC 0.900"),
+        (check("same-label-eer", 0.208, 0.2, 0.21, 0.05), "EER 29 %", "29 % to 30 %", "at least EER 45 %"),
+        (check("same-label-auc", 0.78, 0.7, 0.8, 0.55), "AUC 0.780", "0.700 to 0.800", "at most AUC 0.550"),
+        (check("same-label-auc", 0.995, 0.98, 1.0, 0.55), "AUC 0.995", "above 0.980", "at most AUC 0.550"),
+        (check("judge", 0.02, 0.01, 0.03, 0.1), "AUC 0.980", "0.970 to 0.990", "at least AUC 0.900"),
         (
             check("same-label-ratio-1e-4", 113, 4.73, 1.4e5, 5),
             "113 times",
@@ -108,6 +108,14 @@ def test_expected_counts_feign_no_digits() -> None:
 def test_every_check_of_a_policy_belongs_to_one_risk() -> None:
     for name in CHECKS:
         assert sum(risk.covers({"name": name}) for risk in RISKS) == 1, name
+
+
+def test_what_is_undecided_for_one_reason_is_said_once() -> None:
+    made = [check(name, 0, 0, 1, 0.1) for name in ("a", "b", "c")]
+    for each, reason in zip(made, ("few", "few", "none"), strict=True):
+        each |= {"needed": True, "verdict": "inconclusive", "reason": reason}
+    passed = check("d", 0, 0, 0, 0.1) | {"needed": True, "verdict": "pass", "reason": "few"}
+    assert undecided([*made, passed]) == {("j", "few"): ["a", "b"], ("j", "none"): ["c"]}
 
 
 def test_the_certificate_of_an_audit_has_findings(outcome: Outcome) -> None:

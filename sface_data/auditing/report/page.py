@@ -7,7 +7,7 @@ from typing import Any
 
 from sface_data.auditing.evidence import Evidence
 from sface_data.auditing.outcome import Outcome
-from sface_data.auditing.plain_words import RISKS, Risk, StoredCheck, finite, measured, people_at_risk
+from sface_data.auditing.plain_words import RISKS, Risk, StoredCheck, finite, measured, people_at_risk, undecided
 from sface_data.auditing.report.html import rendered
 from sface_data.auditing.report.pairs import Pair, closest_pairs
 from sface_data.auditing.report.plots import nearness_plot, plots_of
@@ -43,7 +43,7 @@ class Row:
         picture = ""
         if check["statistic"] is not None:
             low, value, high = (finite(check["statistic"][part]) for part in ("low", "value", "high"))
-            picture = interval_mark(value, low, high, check["limit"], check["verdict"], shown.number)
+            picture = interval_mark(value, low, high, check["limit"], check["verdict"], shown)
         return cls(check, shown.value, shown.reach, shown.limit, picture)
 
 
@@ -104,8 +104,7 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         TEMPLATE,
         certificate=certificate,
         predicate=certificate.statement["predicate"],
-        failed=[check for check in checks if check["verdict"] == "fail"],
-        undecided=[check for check in checks if check["needed"] and check["verdict"] == "inconclusive"],
+        undecided=undecided(checks),
         at_risk=people_at_risk(checks),
         risks=[_section(risk, checks) for risk in RISKS],
         sight=_sight(checks),

@@ -1,12 +1,13 @@
 """Plots as inline SVG: no library, no script, colours from the page's style, legible on a phone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.auditing.plain_words import Measured, bare
 from sface_data.errors import shown
 
 WIDTH, HEIGHT = 460, 290
@@ -162,34 +163,32 @@ def bar_plot(
     return Plot(_svg(parts, caption), tuple(names), caption)
 
 
-def interval_mark(
-    value: float, low: float, high: float, limit: float, verdict: str, number: Callable[[float], str]
-) -> str:
+def interval_mark(value: float, low: float, high: float, limit: float, verdict: str, shown_as: Measured) -> str:
     """A small picture of an interval and its limit, with a scale; what is far beyond the limit is cut off.
 
     Args:
         verdict: of the check, which gives the colour.
-        number: how values are written on the scale.
+        shown_as: how values are written on the scale, and where it ends.
     """
     width, height = 168, 32
     reach = [bound for bound in (low, high) if np.isfinite(bound)]
     zero = min([0.0, *(bound for bound in reach if bound > -3 * max(limit, 1e-9))])
     top = max(2.2 * limit, min(max([limit, *reach]), 6 * limit) * 1.1, 1e-6)
-    zero = max(zero, -top)
+    zero, top = max(zero, -top), min(top, shown_as.most)
 
     def at(number: float) -> float:
         number = top if np.isposinf(number) else zero if not np.isfinite(number) else number
         return 3 + (width - 6) * float(np.clip((number - zero) / (top - zero), 0, 1))
 
     def word(across: float, anchor: str, text: str) -> str:
-        text = escape(shown(text.removeprefix("AUC ").removeprefix("EER ").removesuffix(" times")))
+        text = escape(shown(bare(text).removesuffix(" times")))
         return f'<text x="{across:.1f}" y="29" text-anchor="{anchor}">{text}</text>'
 
-    scale = [word(at(limit), "middle" if at(limit) > 16 else "start", number(limit))]
+    scale = [word(at(limit), "middle" if at(limit) > 16 else "start", shown_as.number(limit))]
     if at(limit) > 62:
-        scale.append(word(3, "start", number(zero)))
+        scale.append(word(3, "start", shown_as.number(zero)))
     if at(limit) < width - 66:
-        scale.append(word(width - 3, "end", number(top)))
+        scale.append(word(width - 3, "end", shown_as.number(top)))
     return (
         f'<svg class="interval {verdict}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'aria-hidden="true"><line class="base" x1="3" x2="{width - 3}" y1="9" y2="9"/>'

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from sface_data.auditing.outcome import Outcome
+from sface_data.auditing.plain_words import Measured
 from sface_data.auditing.report.compare import comparison_text
 from sface_data.auditing.report.page import report_text
 from sface_data.auditing.report.svg import interval_mark, rate_axis, similarity_axis
@@ -124,12 +125,15 @@ def test_names_from_outside_cannot_write_into_the_page(outcome: Outcome) -> None
     assert "<script" not in report_text(changed)
 
 
+SCALE = Measured("", "", "", lambda value: f"{value:.3f}", 1.0)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.05), (0.05, 0.2), (0.2, np.inf), (-np.inf, 0.2)])
 @pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
 def test_a_picture_of_an_interval_has_a_scale_and_the_colour_of_the_verdict(
     low: float, high: float, verdict: str
 ) -> None:
-    picture = interval_mark(min(max(low, 0) + 0.01, 1), low, high, 0.1, verdict, lambda value: f"{value:.3f}")
+    picture = interval_mark(min(max(low, 0) + 0.01, 1), low, high, 0.1, verdict, SCALE)
     assert (
         f'class="interval {verdict}"' in picture
         and "nan" not in picture
