@@ -7,7 +7,7 @@ from typing import Any
 
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
-from sface_data.io.files import pretty_json, read_json, write_text
+from sface_data.io.files import exists, pretty_json, read_json, write_text
 from sface_data.io.typed_json import decode
 
 MANIFEST = "manifest.json"
@@ -141,7 +141,7 @@ class Manifest:
             BadInput: if it is missing, or no such manifest.
         """
         path = directory / MANIFEST
-        if not path.exists():
+        if not exists(path):
             raise BadInput(
                 f"{directory}: no finished data set, as it has no {MANIFEST}; `sface-data generate` makes one"
             )

@@ -12,7 +12,15 @@ from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
 from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.files import (
+    exists,
+    is_file,
+    os_errors_as_bad_input,
+    pretty_json,
+    read_json,
+    sha256_of_file,
+    write_text,
+)
 from sface_data.io.folders import claim_folder, differences
 from sface_data.io.typed_json import decode
 
@@ -38,7 +46,7 @@ class Workspace:
     @property
     def complete(self) -> bool:
         """Whether a manifest has been written."""
-        return (self.directory / MANIFEST).exists()
+        return exists(self.directory / MANIFEST)
 
     def finished(self) -> dict[int, FinishedShard]:
         """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
@@ -58,7 +66,7 @@ class Workspace:
         """Whether the centres of truncation that the manifest lists are there and have the digest."""
         kept = Manifest.load(self.directory).class_centers if self.complete else None
         path = self.directory / CENTERS
-        return kept is not None and path.is_file() and sha256_of_file(path) == kept.sha256
+        return kept is not None and is_file(path) and sha256_of_file(path) == kept.sha256
 
     def faces(self) -> FoundFaces | None:
         """The faces that were found for this plan before; None if there are none, or not yet."""
@@ -81,7 +89,7 @@ class Workspace:
 
     def _sha256_of(self, filename: str) -> str | None:
         path = self.directory / filename
-        return sha256_of_file(path) if path.is_file() else None
+        return sha256_of_file(path) if is_file(path) else None
 
     def record(self, number: int, shard: ShardInfo, environment: Environment) -> None:
         """Notes that a shard is finished."""
@@ -97,7 +105,7 @@ class Workspace:
         made_by = self._made_by()
         for number in range(self.plan.num_shards):
             path = self._record_path(number)
-            if not path.exists():
+            if not exists(path):
                 continue
             try:
                 value = read_json(path)
@@ -112,7 +120,7 @@ class Workspace:
 
     def _is_whole(self, shard: ShardInfo) -> bool:
         path = self.directory / shard.filename
-        return path.is_file() and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
+        return is_file(path) and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
 
 
 @contextmanager
@@ -151,12 +159,12 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
 
 def _plan_in(directory: Path) -> SamplePlan | None:
     path = directory / _NAME / _PLAN
-    if path.exists():
+    if exists(path):
         try:
             return SamplePlan.from_json(read_json(path))
         except BadInput as error:
             raise BadInput(f"{directory}: {_NAME}/{_PLAN} is broken; choose another folder ({error})") from error
-    return Manifest.load(directory).plan if (directory / MANIFEST).exists() else None
+    return Manifest.load(directory).plan if exists(directory / MANIFEST) else None
 
 
 def _clear(directory: Path, plan: SamplePlan) -> None:

@@ -10,7 +10,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import EMBEDDINGS_INDEX
-from sface_data.io.files import pretty_json, read_json, sha256_of_file, write_text
+from sface_data.io.files import is_file, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.folders import check_folder, claim_folder
 from sface_data.io.typed_json import decode
 from sface_data.runtime.progress import Progress
@@ -156,7 +156,7 @@ def cached_embeddings(
 
 def is_embeddings(path: Path) -> bool:
     """Whether a path is a folder that `embed_into` fills."""
-    return (path / INDEX).is_file()
+    return is_file(path / INDEX)
 
 
 def open_embeddings(folder: Path, embedder_sha256: str | None = None) -> EmbeddingSet:
@@ -207,7 +207,7 @@ def _request(embedding: Embedding, faces: FaceList) -> Index:
 
 def _trusted(path: Path, wanted: FaceList, embedding: Embedding) -> EmbeddingSet | None:
     """The embeddings in a file, if it is whole and of exactly what is wanted."""
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         part = EmbeddingSet.load(path)

@@ -9,7 +9,7 @@ import torch
 from sface_data.embedding.backbone_file import BackboneFile, load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write
+from sface_data.io.files import atomic_write, exists
 from sface_data.runtime.arguments import StrPath, checks_arguments
 
 _OPSET = 17
@@ -37,7 +37,7 @@ def export_embedder(embedder: StrPath, out: StrPath, *, overwrite: bool = False)
     path = Path(out)
     if path.suffix != ".onnx":
         raise BadInput(f"{path}: the name of the new file must end in .onnx")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
     file = load_backbone(Path(embedder))
     export_onnx(file, path)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, MappedFile, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import MAX_ARRAYS, MappedFile, exists, os_errors_as_bad_input, read_bytes
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
@@ -118,7 +118,7 @@ def open_records(path: Path) -> RecordFile:
     if file.size == 0:
         raise BadInput(f"{path}: is empty; get or make the file again")
     listing = path.with_suffix(".idx")
-    if listing.exists():
+    if exists(listing):
         numbers, offsets = _read_index(listing)
         return RecordFile(file, numbers, offsets)
     nothing = np.zeros(0, np.int64)
@@ -222,7 +222,7 @@ def _label(records: RecordFile, index: int) -> int:
 
 def _number_of_classes(path: Path) -> int | None:
     """The first number of the file `property`: `classes,height,width`. None if there is no such file."""
-    if not path.exists():
+    if not exists(path):
         return None
     with os_errors_as_bad_input(path):
         text = path.read_text(errors="replace")

@@ -19,7 +19,7 @@ from sface_data.faces.datasets_source import DatasetsSource
 from sface_data.faces.folder_source import FolderSource
 from sface_data.faces.record_source import RecordSource
 from sface_data.faces.shard_source import ShardSource
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
 
 EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
 _PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
@@ -47,11 +47,11 @@ def open_source(path: Path | str, min_classes: int = 2) -> Source:
 
 
 def _open(path: Path) -> Source:
-    if path.is_dir():
+    if is_dir(path):
         return _open_folder(path)
     if path.suffix == ".rec":
         return RecordSource(path)
-    if path.is_file():
+    if is_file(path):
         return ShardSource(path, [path])  # the reader says so if it is no tar
     if _BRACES.search(str(path)):
         return ShardSource(path, [Path(name) for name in _expanded(str(path))])
@@ -80,7 +80,7 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def _open_folder(path: Path) -> Source:
-    if (path / EMBEDDINGS_INDEX).is_file():
+    if is_file(path / EMBEDDINGS_INDEX):
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with os_errors_as_bad_input(path):
         records = sorted(path.glob("*.rec"))
@@ -97,6 +97,6 @@ def _open_folder(path: Path) -> Source:
         )
     if shards:
         return ShardSource(path, shards)
-    if tables or any((path / name).is_file() for name in _DATASETS_FILES):
+    if tables or any(is_file(path / name) for name in _DATASETS_FILES):
         return DatasetsSource(path)
     return FolderSource(path)

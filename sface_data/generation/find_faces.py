@@ -14,6 +14,7 @@ from sface_data.dataset.workspace import Workspace
 from sface_data.errors import BadInput
 from sface_data.faces.detector import Detector
 from sface_data.generator.sampler import Sampler
+from sface_data.io.files import exists
 from sface_data.runtime.progress import Progress
 
 BLOCK = 16  # images made at a time for the detector, whatever the batch: so what it finds depends on no option
@@ -82,6 +83,6 @@ def _parts(plan: SamplePlan) -> Iterator[tuple[int, ...]]:
 
 def _saved(path: Path, plan: SamplePlan, classes: tuple[int, ...]) -> FoundFaces | None:
     try:
-        return FoundFaces.load(path, plan, classes) if path.exists() else None
+        return FoundFaces.load(path, plan, classes) if exists(path) else None
     except BadInput:
         return None  # what cannot be read is looked for again

@@ -15,7 +15,7 @@ from sface_data.errors import BadInput
 from sface_data.generator import nvlabs
 from sface_data.generator.config import GeneratorConfig, check_config
 from sface_data.generator.networks import Generator
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, sha256_of_file
+from sface_data.io.files import atomic_write, canonical_json, exists, os_errors_as_bad_input, sha256_of_file
 from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
@@ -106,7 +106,7 @@ def convert_generator(source: StrPath, target: StrPath, *, overwrite: bool = Fal
     path = Path(target)
     if path.suffix != ".safetensors":
         raise BadInput(f"{path}: the name of the new file must end in .safetensors")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
     file = load_generator(source)
     save_generator(file.generator, path, faces_sha256=file.faces_sha256)

@@ -14,6 +14,7 @@ from sface_data.generator.generator_file import load_generator, save_generator
 from sface_data.generator.recipe import recipe_of
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.watch import pixel_distance, write_sheet
+from sface_data.io.files import exists
 from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, StrPath, takes
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
@@ -131,7 +132,7 @@ def run_training(
             not finite; the last checkpoint is kept then.
     """
     with claimed(outdir, training.group.rank, _OURS):
-        if (outdir / CHECKPOINT).exists():
+        if exists(outdir / CHECKPOINT):
             training.load(outdir / CHECKPOINT)
         state, rank = training.state, training.group.rank
         before, total = state.images, training.settings.recipe.total(kimg)

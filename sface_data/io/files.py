@@ -59,7 +59,7 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     Raises:
         BadInput: if the operating system refuses (disk full, no permission, ...).
     """
-    if not path.parent.is_dir():
+    if not is_dir(path.parent):
         raise BadInput(f"{path}: cannot be written, as {path.parent} is no folder; make it first")
     temporary = _unfinished(path, scratch)
     with os_errors_as_bad_input(path):
@@ -93,6 +93,24 @@ def _fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at a path. Raises BadInput where the operating system does not say."""
+    with os_errors_as_bad_input(path):
+        return path.exists()
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file, or a link to one. Raises BadInput where the operating system does not say."""
+    with os_errors_as_bad_input(path):
+        return path.is_file()
+
+
+def is_dir(path: Path) -> bool:
+    """Whether a path is a folder, or a link to one. Raises BadInput where the operating system does not say."""
+    with os_errors_as_bad_input(path):
+        return path.is_dir()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import exists, is_dir, os_errors_as_bad_input
 
 LOCK = ".lock"
 Held = TypeVar("Held")
@@ -61,9 +61,9 @@ def check_folder(
         BadInput: if it is a file, cannot be read, or holds something else, or as `held` does.
     """
     with os_errors_as_bad_input(folder):
-        if not folder.exists():
+        if not exists(folder):
             return None
-        if not folder.is_dir():
+        if not is_dir(folder):
             raise BadInput(f"{folder}: a file; give a folder")
         found = held()
         if found is not None:

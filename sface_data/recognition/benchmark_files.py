@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, is_file, os_errors_as_bad_input
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 
@@ -211,7 +211,7 @@ def _lfw_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path, P
 
 def _find_image(path: Path, folder: Path, number: int, name: str) -> Path:
     for extension in ("jpg", "png", *sorted(EXTENSIONS - {"jpg", "png"})):
-        if (image := folder / f"{name}.{extension}").is_file():
+        if is_file(image := folder / f"{name}.{extension}"):
             return image
     raise BadInput(f"{path}: line {number} needs {folder / name}.jpg, which is not there; put the images there")
 
@@ -223,7 +223,7 @@ def _plain_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path,
         raise BadInput(f"{path}: line {number} is not `path1 path2 0` or `path1 path2 1`")
     images = [folder / field for field in fields[:2]]
     for image in images:
-        if not image.is_file():
+        if not is_file(image):
             raise BadInput(f"{path}: line {number} names {image}, which is not there")
     return images[0], images[1], fields[2] == "1"
 

@@ -9,7 +9,7 @@ import yaml
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import is_file, os_errors_as_bad_input
 
 CARD = "README.md"
 
@@ -20,11 +20,11 @@ def check_counts_and_labels(path: Path, source: Source) -> None:
     Raises:
         BadInput: if they name fewer classes than the labels go up to, or other numbers of faces.
     """
-    if (path / MANIFEST).is_file():
+    if is_file(path / MANIFEST):
         manifest = Manifest.load(path)
         _check_labels(path / MANIFEST, source, (str(c) for c in manifest.plan.classes))
         _check_count(path / MANIFEST, source, manifest.num_samples)
-    if (path / CARD).is_file():
+    if is_file(path / CARD):
         info = _dataset_info(path / CARD)
         names = _class_names(info)
         if names is not None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sface_data.io.files import atomic_write
+from sface_data.io.files import atomic_write, exists
 from sface_data.training.metrics_log import read_lines
 
 _LEFT_OUT = ("kimg", "epoch", "images_per_second")
@@ -38,7 +38,7 @@ def draw_curves(metrics: Path, evaluations: Path, path: Path) -> None:
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
-    if not path.exists():
+    if not exists(path):
         return []
     lines = [said for _, said in read_lines(path, "epoch")]
     return [{name: value for name, value in said.items() if isinstance(value, (int, float))} for said in lines]

@@ -12,6 +12,7 @@ from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbone_names import Backbone
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
+from sface_data.io.files import exists
 from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
 from sface_data.recognition.check_dataset import check_counts_and_labels
 from sface_data.recognition.curves import draw_curves
@@ -176,7 +177,7 @@ def run_training(
     """
     recipe, group = training.settings.recipe, training.group
     with claimed(outdir, group.rank, (WEIGHTS, EVALUATIONS, CURVES)):
-        if (outdir / CHECKPOINT).exists():
+        if exists(outdir / CHECKPOINT):
             training.load(outdir / CHECKPOINT)
         total = training.total
         interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints

@@ -11,6 +11,7 @@ from sface_data.embedding.backbone_file import load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE, on_device
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
+from sface_data.io.files import exists
 
 
 class Teacher(Protocol):
@@ -39,7 +40,7 @@ def open_teacher(path: Path, device: torch.device, channels: str = "rgb") -> Tea
     Raises:
         BadInput: if the file does not exist or holds no embedder of 112 x 112 pixels.
     """
-    if not path.exists():
+    if not exists(path):
         raise BadInput(f"{path}: does not exist; a teacher is never left out: train one or get the file")
     kind = _OnnxTeacher if path.suffix == ".onnx" else _TorchTeacher
     return kind(path, device, channels)

@@ -12,7 +12,7 @@ from sface_data.auditing.certificate import (
 )
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import atomic_write, exists, os_errors_as_bad_input, read_bytes
 
 AUDIT_FILES = (CERTIFICATE, SIGNATURE, REPORT)
 
@@ -24,7 +24,7 @@ def held_certificate(directory: Path, manifest: Manifest) -> Certificate | None:
         BadInput: if it was changed, or belongs to other bytes than these.
     """
     path = directory / CERTIFICATE
-    if not path.exists():
+    if not exists(path):
         return None
     for problem in certificate_problems(directory, manifest):
         raise BadInput(f"{path}: {problem}; delete it, or run `sface-data audit` again")
@@ -40,7 +40,7 @@ def copy_audit(directory: Path, outdir: Path) -> None:
         with os_errors_as_bad_input(source):
             if source.resolve() == target.resolve():
                 continue
-            if not source.exists():
+            if not exists(source):
                 target.unlink(missing_ok=True)
                 continue
         data = read_bytes(source)

@@ -11,7 +11,7 @@ from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.dataset.shard_reader import ShardSample, read_shard
 from sface_data.errors import BadInput, shown
-from sface_data.io.files import read_json, sha256_of_file
+from sface_data.io.files import exists, is_file, read_json, sha256_of_file
 from sface_data.io.images import decode_image
 from sface_data.release.problems import Problem, problem_of
 from sface_data.runtime.progress import progress_bar
@@ -64,8 +64,8 @@ def _shard_problems(
     directory: Path, manifest: Manifest, number: int, faces: FoundFaces | None
 ) -> Iterator[Problem]:
     shard, path = manifest.shards[number], directory / manifest.shards[number].filename
-    if not path.is_file():
-        yield Problem(shard.filename, "not a regular file" if path.exists() else "missing")
+    if not is_file(path):
+        yield Problem(shard.filename, "not a regular file" if exists(path) else "missing")
         return
     if (size := path.stat().st_size) != shard.num_bytes:
         yield Problem(shard.filename, f"{size:,} bytes, not {shard.num_bytes:,}")

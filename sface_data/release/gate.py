@@ -10,7 +10,15 @@ from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_pro
 from sface_data.auditing.policy import load_policy
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput, CheckFailed, shown
-from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes, sha256_of_file, write_text
+from sface_data.io.files import (
+    exists,
+    is_file,
+    open_regular,
+    os_errors_as_bad_input,
+    read_bytes,
+    sha256_of_file,
+    write_text,
+)
 from sface_data.release.card import Facts, counts, notice
 from sface_data.release.contents import facts_of, foreign_files, release_files, updated_card
 from sface_data.release.datasheet import DATASHEET, unanswered, with_answers
@@ -186,7 +194,7 @@ def _of_files(directory: Path, names: list[str]) -> Iterator[str]:
         path = directory / name
         if path.is_symlink():
             yield f"{path}: a link; put the file itself there"
-        elif not path.is_file():
+        elif not is_file(path):
             yield f"{path}: missing; `sface-data validate {directory}` names all problems"
     found = foreign_files(directory, names)
     if found:
@@ -196,7 +204,7 @@ def _of_files(directory: Path, names: list[str]) -> Iterator[str]:
 
 def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> Iterator[str]:
     path = directory / CERTIFICATE
-    if not path.exists():
+    if not exists(path):
         if reason is None:
             yield f"{directory}: no certificate; run `sface-data audit`, or say with --without-certificate why not"
         return
@@ -224,5 +232,5 @@ def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> 
 def _of_report(directory: Path) -> Iterator[str]:
     # Its plots are drawings; pictures are only in a page with pairs, of which one is of the training set.
     path = directory / REPORT
-    if path.exists() and PICTURES.search(read_bytes(path)):
+    if exists(path) and PICTURES.search(read_bytes(path)):
         yield f"{path}: shows pictures, which may be of people; run `sface-data audit` again"

@@ -6,7 +6,7 @@ from typing import Literal
 import sface_data
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
-from sface_data.io.files import cards_folder, os_errors_as_bad_input, read_bytes, sha256_of_file
+from sface_data.io.files import cards_folder, is_file, os_errors_as_bad_input, read_bytes, sha256_of_file
 from sface_data.release.front_matter import CARD, read_front_matter
 
 LICENSE = "LICENSE"
@@ -34,7 +34,7 @@ def held_licence(directory: Path) -> str | None:
 
     None also for a folder that is not finished: what lies there may be of another data set.
     """
-    if not (directory / MANIFEST).is_file():
+    if not is_file(directory / MANIFEST):
         return None
     try:
         named = read_front_matter(directory).get("license")

@@ -19,6 +19,7 @@ import simplejpeg
 from sface_data.errors import BadInput
 from sface_data.io.files import (
     atomic_write,
+    exists,
     os_errors_as_bad_input,
     pretty_json,
     read_bytes,
@@ -102,7 +103,7 @@ def fill_folder(outdir: Path, request: RenderRequest, workers: int) -> Iterator[
 def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockResult]:
     with claim_folder(outdir, _KIND, partial(_held, outdir, request)):
         write_text(outdir / REQUEST, pretty_json(_record(request)))
-        if not (outdir / README).exists():  # somebody may have written more into it
+        if not exists(outdir / README):  # somebody may have written more into it
             write_text(outdir / README, _readme(request))
         landmarks: list[Floats] = []
         for points, progress in _run(outdir, request, workers):
@@ -112,7 +113,7 @@ def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockR
 
 
 def _held(outdir: Path, request: RenderRequest) -> RenderRequest | None:
-    if not (outdir / REQUEST).exists():
+    if not exists(outdir / REQUEST):
         return None
     there, asked = read_json(outdir / REQUEST), _record(request)
     if there != asked:
@@ -202,7 +203,7 @@ def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[lis
 
 def _is_whole(path: Path) -> bool:
     """Whether an image is there and ends as a JPEG file does."""
-    if not path.exists():
+    if not exists(path):
         return False
     return read_bytes(path).endswith(_JPEG_END)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input, write_text
+from sface_data.io.files import exists, os_errors_as_bad_input, write_text
 from sface_data.runtime.progress import progress_bar
 from sface_data.training.distributed import ProcessGroup
 
@@ -35,7 +35,7 @@ class MetricsLog:
         self._measured: dict[str, list[Tensor]] = {}
         self._since = images
         self._clock = time.perf_counter()
-        if path.exists() and group.rank == 0:
+        if exists(path) and group.rank == 0:
             kept = [line for line, found in read_lines(path) if round(found["kimg"] * 1000) <= images]
             write_text(path, "".join(f"{line}\n" for line in kept))
 

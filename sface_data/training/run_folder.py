@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sface_data.io.files import exists
 from sface_data.io.folders import claim_folder
 
 CHECKPOINT = "checkpoint.pt"
@@ -26,7 +27,7 @@ def claimed(outdir: Path, rank: int, ours: Sequence[str]) -> Iterator[None]:
         return
 
     def held() -> Path | None:
-        return outdir / CHECKPOINT if (outdir / CHECKPOINT).exists() else None
+        return outdir / CHECKPOINT if exists(outdir / CHECKPOINT) else None
 
     with claim_folder(outdir, "a training run", held, ours=(METRICS, *ours)):
         yield
