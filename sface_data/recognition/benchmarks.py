@@ -18,20 +18,14 @@ from torch import nn
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.torch_embedder import NetworkEmbedder
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
 from sface_data.io.images import BrokenImage, decode_image
 from sface_data.recognition.benchmark_files import entry, read_bin, read_list
+from sface_data.recognition.published import PUBLISHED
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
 
-PUBLISHED = {  # name of the file, and as papers write it
-    "lfw": "LFW",
-    "agedb_30": "AgeDB-30",
-    "cfp_fp": "CFP-FP",
-    "calfw": "CALFW",
-    "cplfw": "CPLFW",
-}
 LISTS = (".txt", ".csv")
 ORIGIN = (
     "such files are in the training packages of InsightFace's dataset zoo "
@@ -138,7 +132,7 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         there = {
             (_plain(path.stem), path.suffix): path
             for path in sorted(folder.iterdir(), reverse=True)
-            if path.suffix in (".bin", *LISTS) and path.is_file()
+            if path.suffix in (".bin", *LISTS) and is_file(path)
         }
     if not names:
         order = [*PUBLISHED, *sorted({name for name, _ in there} - set(PUBLISHED))]
@@ -181,7 +175,7 @@ def open_benchmark(path: Path, folder: Path | None = None) -> Benchmark:
     images: Sequence[bytes | Path]
     if path.suffix in LISTS:
         beside = path.with_suffix("")
-        images, issame = read_list(path, folder or (beside if beside.is_dir() else path.parent))
+        images, issame = read_list(path, folder or (beside if is_dir(beside) else path.parent))
     else:
         images, issame = read_bin(path)
     if len(images) % 2:

@@ -10,20 +10,18 @@ from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.open import open_embedder
 from sface_data.io.files import atomic_write, os_errors_as_bad_input, pretty_json, sha256_of_file, write_text
 from sface_data.recognition.benchmarks import (
-    PUBLISHED,
     Benchmark,
     BenchmarkResult,
     evaluate,
     find_benchmarks,
     open_benchmark,
 )
+from sface_data.recognition.published import EVALUATION, FORMAT, PUBLISHED
 from sface_data.recognition.roc_plot import draw_roc
 from sface_data.runtime.arguments import Count, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
 
-EVALUATION = "evaluation.json"
 PLOT = "roc.png"
-FORMAT = 1  # of the record; goes up when a field changes its meaning
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """An evaluation as text: a table, and another one beside published rows."""
 
-from sface_data.recognition.benchmarks import PUBLISHED
 from sface_data.recognition.evaluation import Evaluation
-from sface_data.recognition.published import ROWS
+from sface_data.recognition.published import PUBLISHED, ROWS
 
 
 def summary(evaluation: Evaluation) -> str:

@@ -1,7 +1,16 @@
-"""Published accuracies, to stand beside ours: percent, ten-fold, on the benchmarks of `benchmarks.PUBLISHED`."""
+"""The benchmarks that papers report, what they report, and the record of ours: percent, ten-fold."""
 
 from dataclasses import dataclass
 
+PUBLISHED = {  # name of the file, and as papers write it
+    "lfw": "LFW",
+    "agedb_30": "AgeDB-30",
+    "cfp_fp": "CFP-FP",
+    "calfw": "CALFW",
+    "cplfw": "CPLFW",
+}
+EVALUATION = "evaluation.json"  # the record of an evaluation
+FORMAT = 1  # of the record; goes up when a field changes its meaning
 _SFACE = "arXiv:2206.10520"
 
 

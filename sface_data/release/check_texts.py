@@ -8,15 +8,16 @@ from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE, cert
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.blocks import read_blocks
-from sface_data.io.files import read_bytes, sha256_of_file
+from sface_data.io.files import exists, is_file, read_bytes, sha256_of_file
 from sface_data.io.seal import unedited
+from sface_data.recognition.published import EVALUATION
 from sface_data.release.card import Facts, held_notice, named_preview
 from sface_data.release.contents import edited_texts, indexes
 from sface_data.release.front_matter import CARD, MANAGED, front_matter, read_card, split_card
 from sface_data.release.licences import LICENCES, LICENSE, held_licence, licence_text
 from sface_data.release.preview import PREVIEW
 from sface_data.release.problems import Problem, problem_of
-from sface_data.release.recognition_results import EVALUATION, read_results
+from sface_data.release.recognition_results import read_results
 
 _AGAIN = "`sface-data card` writes it"
 
@@ -38,10 +39,10 @@ def surrounding_problems(directory: Path, manifest: Manifest, public_key: Path |
 
 
 def _certificate_problems(directory: Path, manifest: Manifest, public_key: Path | None) -> Iterator[Problem]:
-    if any(not (directory / shard.filename).is_file() for shard in manifest.shards):
+    if any(not is_file(directory / shard.filename) for shard in manifest.shards):
         return  # the missing shards have been named
-    if public_key is None and not (directory / CERTIFICATE).exists():
-        if (directory / SIGNATURE).exists():
+    if public_key is None and not exists(directory / CERTIFICATE):
+        if exists(directory / SIGNATURE):
             yield Problem(SIGNATURE, "signs a certificate that is not there")
         return
     for sentence in certificate_problems(directory, manifest, public_key):
@@ -50,7 +51,7 @@ def _certificate_problems(directory: Path, manifest: Manifest, public_key: Path 
 
 def _report_problems(directory: Path) -> Iterator[Problem]:
     path = directory / REPORT
-    if not path.exists():
+    if not exists(path):
         return
     again = "run `sface-data audit` again, or remove it"
     try:
@@ -90,7 +91,7 @@ def _text_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
     unknown: set[str] = set()
     facts = Facts(manifest, licence, preview_sha256=named, notice=notice)
     try:
-        if (directory / CERTIFICATE).exists():
+        if exists(directory / CERTIFICATE):
             facts = replace(facts, certificate=load_certificate(directory / CERTIFICATE))
     except BadInput:
         unknown.add("certificate")  # which was named
@@ -107,7 +108,7 @@ def _text_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
 
 def _block_problems(directory: Path, name: str, text: str, unknown: set[str]) -> Iterator[Problem]:
     """How the blocks of a text differ from those that it should have, but for those of which nothing is known."""
-    if not (directory / name).exists():
+    if not exists(directory / name):
         yield Problem(name, f"missing; {_AGAIN}")
         return
     try:
@@ -130,7 +131,7 @@ def _block_problems(directory: Path, name: str, text: str, unknown: set[str]) ->
 
 def _differences(directory: Path, name: str, wanted: bytes, otherwise: str) -> Iterator[Problem]:
     """Whether a file that nobody edits has other bytes than it should."""
-    if not (directory / name).exists():
+    if not exists(directory / name):
         yield Problem(name, f"missing; {_AGAIN}")
         return
     try:
@@ -142,7 +143,7 @@ def _differences(directory: Path, name: str, wanted: bytes, otherwise: str) -> I
 
 def _digest_problems(directory: Path, name: str, sha256: str, remedy: str) -> Iterator[Problem]:
     try:
-        if not (directory / name).exists():
+        if not exists(directory / name):
             yield Problem(name, f"missing; {remedy}")
         elif (found := sha256_of_file(directory / name)) != sha256:
             yield Problem(name, f"its SHA-256 is {found[:12]}..., not {sha256[:12]}...; {remedy}")

@@ -9,6 +9,8 @@ from sface_data.dataset.workspace import Workspace
 from sface_data.errors import BadInput
 from sface_data.io.blocks import update_blocks
 from sface_data.io.files import (
+    exists,
+    is_dir,
     os_errors_as_bad_input,
     pretty_json,
     read_bytes,
@@ -16,6 +18,7 @@ from sface_data.io.files import (
     sha256_of_file,
     write_text,
 )
+from sface_data.recognition.published import EVALUATION
 from sface_data.release.audit_files import copy_audit, drop_audit, held_certificate
 from sface_data.release.card import CITATION, Facts, card_prose, citation_text, named_preview
 from sface_data.release.croissant import CROISSANT, croissant
@@ -31,7 +34,7 @@ from sface_data.release.licences import (
 )
 from sface_data.release.preview import PREVIEW, write_preview
 from sface_data.release.problems import at_path
-from sface_data.release.recognition_results import EVALUATION, read_results
+from sface_data.release.recognition_results import read_results
 from sface_data.runtime.arguments import StrPath, checks_arguments
 
 TIMM_INFO = "_info.json"
@@ -43,7 +46,7 @@ def release_files(directory: Path, manifest: Manifest) -> list[str]:
     belong += [shard.filename for shard in manifest.shards]
     belong += manifest.side_files
     return sorted(
-        belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if (directory / name).exists()]
+        belong + [name for name in (EVALUATION, CERTIFICATE, SIGNATURE, REPORT) if exists(directory / name)]
     )
 
 
@@ -54,7 +57,7 @@ def foreign_files(directory: Path, files: list[str]) -> list[str]:
     with os_errors_as_bad_input(directory):
         for path in sorted(directory.rglob("*")):
             name = path.relative_to(directory).as_posix()
-            folder = path.is_dir() and not path.is_symlink()
+            folder = is_dir(path) and not path.is_symlink()
             if name not in (folders if folder else files):
                 found.append(name)
     return found
@@ -187,14 +190,14 @@ def _texts(directory: Path, facts: Facts) -> dict[str, str]:
 def _shows(directory: Path, facts: Facts) -> bool:
     """Whether the preview is the one that the card names, and names for this plan."""
     path = directory / PREVIEW
-    if not _is_there(path) or not _is_there(directory / CARD):
+    if not exists(path) or not exists(directory / CARD):
         return False
     named = facts.manifest.plan.fingerprint in read_card(directory)
     return named and sha256_of_file(path) == facts.preview_sha256
 
 
 def _named_preview(directory: Path) -> str:
-    if not _is_there(directory / CARD):
+    if not exists(directory / CARD):
         return ""
     try:
         return named_preview(read_card(directory))
@@ -202,10 +205,5 @@ def _named_preview(directory: Path) -> str:
         raise at_path(directory / CARD, error) from error
 
 
-def _is_there(path: Path) -> bool:
-    with os_errors_as_bad_input(path):
-        return path.exists()
-
-
 def _held(path: Path) -> bytes | None:
-    return read_bytes(path) if _is_there(path) else None
+    return read_bytes(path) if exists(path) else None

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.io.files import read_json, sha256_of_file
-from sface_data.recognition.benchmarks import PUBLISHED
-from sface_data.recognition.evaluation import EVALUATION, FORMAT
+from sface_data.io.files import exists, read_json, sha256_of_file
+from sface_data.recognition.published import EVALUATION, FORMAT, PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def read_results(directory: Path) -> Results | None:
         BadInput: if the file is no such record.
     """
     path = directory / EVALUATION
-    if not path.exists():
+    if not exists(path):
         return None
     value = read_json(path)
     try:

@@ -13,9 +13,9 @@ from PIL import Image
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import create_backbone
 from sface_data.recognition.benchmark_files import write_bin
-from sface_data.recognition.evaluation import EVALUATION, PLOT, Evaluation
+from sface_data.recognition.evaluation import PLOT, Evaluation
 from sface_data.recognition.evaluation_table import comparison
-from sface_data.recognition.published import ROWS
+from sface_data.recognition.published import EVALUATION, ROWS
 
 Run = Callable[..., tuple[int, str, str]]
 
