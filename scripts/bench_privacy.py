@@ -36,7 +36,7 @@ from reproduce_mini import PIXELS, PRESET, SEED, SHIPPED, STRENGTH, fresh, proce
 from scipy.stats import binomtest
 
 from sface_data.auditing.certificate import CERTIFICATE, load_certificate
-from sface_data.auditing.run import AuditOptions, run_audit
+from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.auditing.sets.judged_sets import class_means
 from sface_data.dataset.drawn_identities import RELATIONS
 from sface_data.embedding.embeddings import EmbeddingSet
@@ -181,7 +181,7 @@ def leakage(run: Run, release: Release) -> dict[str, Any]:
     if not (folder / Path(CERTIFICATE).name).exists():
         audited, training, control = (folders[name] for name in (release.name, "training", "control"))
         options = AuditOptions(training=training, outdir=folder, control=control, unrelated_labels=release.new)
-        run_audit(audited, options)
+        PreparedAudit.of(audited, options).run()
     checks = {check["name"]: check for check in load_certificate(folder / Path(CERTIFICATE).name).checks}
     related = relations(run.out / release.name, vectors[release.name], vectors["training"])
     found: dict[str, Any] = {

@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,15 @@ from sface_data.auditing.consistency import contradiction
 from sface_data.auditing.plain_words import findings
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input, read_bytes, sha256_of_file
-from sface_data.runtime.provenance import versions
+from sface_data.io.files import (
+    atomic_write,
+    canonical_json,
+    exists,
+    os_errors_as_bad_input,
+    read_bytes,
+    sha256_of_file,
+)
+from sface_data.runtime.provenance import version_of, versions
 
 if TYPE_CHECKING:  # reading a certificate needs none of what makes one
     from sface_data.auditing.checks.run import AuditResult
@@ -36,7 +42,6 @@ TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
 _SIGNATURE_BYTES = 64  # of Ed25519
-_LARGEST = 64 << 20  # bytes
 # What the generator's own file says of the training faces that were given.
 _NAMED = {
     "the same": "The training faces given are those that the generator's file names.",
@@ -154,6 +159,12 @@ def subjects_of(directory: Path, manifest: Manifest) -> dict[str, str]:
     return {name: sha256_of_file(directory / name) for name in names}
 
 
+def listed_subjects(directory: Path, manifest: Manifest) -> dict[str, str]:
+    """The same as the manifest lists them: of shards whose bytes are compared with it elsewhere."""
+    shards = {shard.filename: shard.sha256 for shard in manifest.shards}
+    return {MANIFEST: sha256_of_file(directory / MANIFEST), **shards}
+
+
 def certify(
     result: "AuditResult",
     subjects: dict[str, str],
@@ -173,7 +184,8 @@ def certify(
         "judges": judges,
         "inputs": inputs,
         "seed": result.seed,
-        "versions": versions() | {name: metadata.version(name) for name in ("onnxruntime", "scipy")},
+        "versions": versions()
+        | {"onnxruntime": version_of("onnxruntime-gpu", "onnxruntime"), "scipy": version_of("scipy")},
         "checks": [check.to_json() for check in result.checks],
         "verdict": result.verdict,
         "in_words": " ".join([in_words(result.verdict, result.checks, policy), named, *disclosed(result.checks)]),
@@ -237,7 +249,7 @@ def load_certificate(path: Path) -> Certificate:
     Raises:
         BadInput: if it is none, or is not as it was written.
     """
-    data = read_bytes(path, _LARGEST)
+    data = read_bytes(path)
     try:
         statement = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -352,7 +364,7 @@ def _load_key(path: Path, read: Callable[[bytes], Any], kind: type, wanted: str)
 def _signature_problem(directory: Path, certificate: Certificate, key: Any | None) -> str:
     """What is wrong with the signature; without a key, whether it could be one."""
     path = directory / SIGNATURE
-    if not path.exists():
+    if not exists(path):
         return "" if key is None else f"is not signed: there is no {SIGNATURE}"
     try:
         signature = base64.b64decode(read_bytes(path).strip(), validate=True)

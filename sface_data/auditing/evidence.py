@@ -16,6 +16,7 @@ from sface_data.auditing.sets.judged_sets import (
     JudgedSets,
     namesakes,
 )
+from sface_data.auditing.sets.pixel_embedder import mirrored
 from sface_data.biometrics.subjects import SubjectScores
 
 MOST_OTHERS = 2_000  # enough to know to a per cent or two which share of them is found
@@ -105,23 +106,15 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device
     )
 
 
-def gather_mirrored(sets: JudgedSets, mirrored: JudgedSets, device: str = "cpu") -> Nearness:
-    """Nearness for vectors that change when an image is mirrored: the better of the image and its mirror image.
-
-    Args:
-        mirrored: the same faces, mirrored; its training set is not looked at.
-    """
+def gather_mirrored(sets: JudgedSets, device: str = "cpu") -> Nearness:
+    """Nearness of pixels: the better of each image and its mirror image."""
     training = prepare(sets.training)
-    both = [
-        {RELEASE: each.release, CONTROL: each.control, COPIES: None if each.copies is None else each.copies.faces}
-        for each in (sets, mirrored)
-    ]
+    copies = None if sets.copies is None else sets.copies.faces
     near = {}
-    for role in both[0]:
-        faces = [each[role] for each in both]
-        found = [nearest(prepare(each), training, device=device) for each in faces if each is not None]
-        if found:
-            near[role] = _better(*found)
+    for role, faces in {RELEASE: sets.release, CONTROL: sets.control, COPIES: copies}.items():
+        if faces is not None:
+            both = (nearest(prepare(each), training, device=device) for each in (faces, mirrored(faces)))
+            near[role] = _better(*both)
     return Nearness(sets, near, others=None)
 
 

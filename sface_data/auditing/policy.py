@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
-from sface_data.io.files import cards_folder, read_toml, sha256_of_json
+from sface_data.io.files import cards_folder, is_file, read_toml, sha256_of_json
 
 # Every check that a policy may ask for, in the order of certificates. `checks.run` has what they measure.
 CHECKS = (
@@ -123,7 +123,7 @@ def load_policy(name_or_path: str) -> Policy:
             name of one that ships and demands something else.
     """
     path = policy_path(name_or_path) if name_or_path in NAMES else Path(name_or_path)
-    if name_or_path not in NAMES and not path.is_file():
+    if name_or_path not in NAMES and not is_file(path):
         raise BadInput(f"{path}: no such policy; give one of {', '.join(NAMES)}, or a TOML file")
     value = read_toml(path)
     try:

@@ -1,9 +1,10 @@
 """The audit: sets of faces, embeddings, comparisons, checks, certificate, report."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sface_data.auditing.certificate import (
     CERTIFICATE,
     REPORT,
     certify,
+    listed_subjects,
     load_certificate,
     load_private_key,
     subjects_of,
@@ -19,18 +21,19 @@ from sface_data.auditing.certificate import (
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.outcome import Outcome
-from sface_data.auditing.policy import load_policy
+from sface_data.auditing.policy import Policy, load_policy
 from sface_data.auditing.report.compare import COMPARISON, write_comparison
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
 from sface_data.auditing.sets.face_set import open_face_set
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
+from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings_folder import is_embeddings
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import is_file, os_errors_as_bad_input
 from sface_data.runtime.arguments import Seed, StrPath
 from sface_data.runtime.devices import choose_device
 from sface_data.runtime.progress import Progress
@@ -85,44 +88,75 @@ class AuditOptions:
     compare: StrPath | None = None
 
 
-def run_audit(release: Path, options: AuditOptions, display: Display = no_display) -> Outcome:
-    """Audits a release, and writes certificate and report. A run that was stopped goes on when it is called again.
+@dataclass(frozen=True)
+class PreparedAudit:
+    """An audit before an image is read: all that can be refused cheaply has been.
 
-    Args:
+    Attributes:
         release: a finished data set, whose manifest and shards are certified, or any other SOURCE.
         options: see there; comparisons are the same on every device.
-        display: shows progress.
-
-    Raises:
-        BadInput: for what cannot be used, or must not be used together, and if the release changes meanwhile.
+        manifest: of a finished data set.
+        policy: what must be shown.
+        key: signs the certificate; None for none.
+        embedders: the judges; [None] where all faces come as embeddings.
     """
-    demanded = load_policy(os.fspath(options.policy))
-    key = None if options.sign is None else load_private_key(Path(options.sign))
-    if options.compare is not None:
-        load_certificate(Path(options.compare) / Path(CERTIFICATE).name)  # hours before it is needed
-    outdir = Path(options.outdir)
-    manifest = Manifest.load(release) if (release / MANIFEST).is_file() else None
-    before = None if manifest is None else subjects_of(release, manifest)
-    paths = _paths(release, options)
-    embedders = _open_embedders([Path(file) for file in options.embedder], paths, options.device)
-    drawn = manifest is not None and manifest.plan.identities is not None  # no training identity has such a name
-    sets = _open_sets(paths, manifest, not (options.unrelated_labels or drawn), options.seed, display)
-    with os_errors_as_bad_input(outdir):
-        outdir.mkdir(parents=True, exist_ok=True)
-    by_pixels = PIXEL_DUPLICATES.name in demanded.checks and sets.all_images
-    judges, pixels = _embedded(sets, embedders, by_pixels, outdir / CACHE, display)
-    with display("comparing", 0):
-        result = run_checks(judges, pixels, demanded, options.seed, str(choose_device(options.device)))
-    subjects = {FACES: sets.by_role[RELEASE].sha256} if manifest is None else subjects_of(release, manifest)
-    if before is not None and subjects != before:
-        raise BadInput(f"{release}: was changed while it was audited; run the same command again")
-    facts = _described_sets(sets, manifest)
-    outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
-    write_certificate(outdir, outcome.certificate, key)
-    _write_reports(outdir, outcome, options.show_pairs)
-    if options.compare is not None:
-        write_comparison(outdir / COMPARISON, outcome.certificate, Path(options.compare))
-    return outcome
+
+    release: Path
+    options: AuditOptions
+    manifest: Manifest | None
+    policy: Policy
+    key: Any
+    embedders: tuple[Embedder | None, ...]
+
+    @classmethod
+    def of(cls, release: Path, options: AuditOptions) -> "PreparedAudit":
+        """Opens policy, key and embedders, and makes the folder.
+
+        Raises:
+            BadInput: for what cannot be used, or must not be used together.
+        """
+        policy = load_policy(os.fspath(options.policy))
+        key = None if options.sign is None else load_private_key(Path(options.sign))
+        if options.compare is not None:
+            load_certificate(Path(options.compare) / Path(CERTIFICATE).name)  # hours before it is needed
+        manifest = Manifest.load(release) if is_file(release / MANIFEST) else None
+        paths = _paths(release, options)
+        embedders = _open_embedders([Path(file) for file in options.embedder], paths, options.device)
+        with os_errors_as_bad_input(Path(options.outdir)):
+            Path(options.outdir).mkdir(parents=True, exist_ok=True)
+        return cls(release, options, manifest, policy, key, tuple(embedders))
+
+    def run(self, display: Display = no_display) -> Outcome:
+        """Audits the release, and writes certificate and report.
+
+        A run that was stopped goes on when it is called again.
+
+        Args:
+            display: shows progress.
+
+        Raises:
+            BadInput: for faces that cannot be used, or must not be used together, and if the release changes
+                meanwhile, or is not as its manifest lists it.
+        """
+        options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
+        before = None if manifest is None else listed_subjects(self.release, manifest)
+        drawn = manifest is not None and manifest.plan.identities is not None  # no training identity is called so
+        related = not (options.unrelated_labels or drawn)
+        sets = _open_sets(_paths(self.release, options), manifest, related, options.seed, display)
+        by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
+        judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
+        with display("comparing", 0):
+            result = run_checks(judges, pixels, self.policy, options.seed, str(choose_device(options.device)))
+        subjects = {FACES: sets.by_role[RELEASE].sha256}
+        if manifest is not None and (subjects := subjects_of(self.release, manifest)) != before:
+            raise BadInput(f"{self.release}: was changed while it was audited; run the same command again")
+        facts = _described_sets(sets, manifest)
+        outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
+        write_certificate(outdir, outcome.certificate, self.key)
+        _write_reports(outdir, outcome, options.show_pairs)
+        if options.compare is not None:
+            write_comparison(outdir / COMPARISON, outcome.certificate, Path(options.compare))
+        return outcome
 
 
 def _paths(release: Path, options: AuditOptions) -> dict[str, Path]:
@@ -167,12 +201,23 @@ def _open_sets(
 
 def _embedded(
     sets: AuditSets, embedders: Sequence[Embedder | None], by_pixels: bool, cache: Path, display: Display
-) -> tuple[list[JudgedSets], tuple[JudgedSets, JudgedSets] | None]:
-    """All faces under every judge, and as pixels, straight and mirrored, if they are wanted so."""
-    looks = len(embedders) + (2 if by_pixels else 0)
+) -> tuple[list[JudgedSets], JudgedSets | None]:
+    """All faces under every judge, and as pixels if they are wanted so."""
+    looks = len(embedders) + by_pixels
     with display("embedding", sets.to_embed() * looks) as progress:
         judges = [sets.under(each, cache, progress) for each in embedders]
-        return judges, sets.pixels(cache, progress) if by_pixels else None
+        return _told_apart(judges), sets.under(PixelEmbedder(), cache, progress) if by_pixels else None
+
+
+def _told_apart(judges: Sequence[JudgedSets]) -> list[JudgedSets]:
+    """The judges, those whose files have the same name with the beginning of their digests."""
+    times = Counter(each.judge for each in judges)
+
+    def told_apart(sets: JudgedSets) -> JudgedSets:
+        twins = times[sets.judge] > 1
+        return replace(sets, judge=f"{sets.judge} ({sets.training.embedder_sha256[:12]})") if twins else sets
+
+    return [told_apart(each) for each in judges]
 
 
 def _described(sets: JudgedSets) -> dict[str, Any]:

@@ -99,6 +99,13 @@ class ScoreHistogram:
         # in whole numbers until the last division: nothing cancels
         return max(self.square_sum * total * _UNIT - self.score_sum**2, 0) / (total * _UNIT) ** 2
 
+    def quantile(self, share: float) -> float:
+        """The upper edge of the bin that holds this quantile. -1 without comparisons."""
+        if not self.total:
+            return -1.0
+        index = int(np.searchsorted(self.counts.cumsum(), share * self.total))
+        return float(self.edges[min(index, self.bins - 1) + 1])
+
     def coarser(self, bins: int) -> NDArray[np.int64]:
         """The counts in fewer bins [bins]; their number must divide that of the bins."""
         return self.counts.reshape(bins, -1).sum(axis=1)

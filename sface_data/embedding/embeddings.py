@@ -84,11 +84,12 @@ class EmbeddingSet:
                 raise BadInput(f"the face {key!r} has a vector {word} ({wrong.sum()} such); make it again")
 
     def __len__(self) -> int:
+        """N, the number of faces that have a vector."""
         return len(self.keys)
 
     @property
     def dimensions(self) -> int:
-        """D."""
+        """D, the length of a vector."""
         return self.vectors.shape[1]
 
     @property

@@ -6,6 +6,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.detector import Detector
 from sface_data.faces.insightface_detector import InsightfaceDetector
 from sface_data.faces.mtcnn import Mtcnn
+from sface_data.io.files import is_dir, is_file
 
 _WEIGHTS = (
     "get one from https://github.com/deepinsight/insightface/tree/master/model_zoo and unpack it there, or name "
@@ -28,10 +29,10 @@ def _find(name: str) -> Path:
     path = Path(name)
     if name.endswith(".onnx"):
         return path
-    if path.is_file():
+    if is_file(path):
         raise BadInput(f"{name}: no detector; give mtcnn, an .onnx file, or the name of a model of insightface")
     models = Path("~/.insightface/models").expanduser()
-    if not name or path.name != name or not (models / name).is_dir():
+    if not name or path.name != name or not is_dir(models / name):
         raise BadInput(
             f"{name}: no detector of this name: it is not mtcnn, which ships, and there is no such folder in "
             f"{models}; {_WEIGHTS}"

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sface_data.auditing.certificate import Certificate
-from sface_data.auditing.run import AuditOptions, run_audit
-from sface_data.dataset.manifest import MANIFEST, Manifest
+from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.errors import BadInput
 from sface_data.release.check_shards import shard_problems
 from sface_data.release.contents import adopt_audit
@@ -39,15 +38,15 @@ def audit(release: StrPath, options: AuditOptions) -> Certificate:
         'inconclusive'
     """
     folder = Path(release)
-    finished = (folder / MANIFEST).is_file()
-    if finished:
-        for problem in shard_problems(folder, Manifest.load(folder)):
+    prepared = PreparedAudit.of(folder, options)
+    if prepared.manifest is not None:
+        for problem in shard_problems(folder, prepared.manifest):
             raise BadInput(
                 f"{folder / problem.file}: {problem.sentence}; `sface-data validate {folder}` names all "
                 "that is wrong"
             )
-    outcome = run_audit(folder, options, _display)
-    if finished:
+    outcome = prepared.run(_display)
+    if prepared.manifest is not None:
         adopt_audit(folder, Path(options.outdir))
     return outcome.certificate
 

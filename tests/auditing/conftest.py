@@ -8,7 +8,7 @@ import pytest
 from sface_data.auditing.checks.run import AuditResult, run_checks
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import load_policy
-from sface_data.auditing.run import AuditOptions, run_audit
+from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.embedding.embeddings import EmbeddingSet
@@ -58,4 +58,4 @@ def outcome(
     given = {"release": sets.release, "training": sets.training, "control": sets.control}
     paths = {name: write_embeddings(folder / name, faces) for name, faces in given.items()}
     release = paths.pop("release")
-    return run_audit(release, AuditOptions(**paths, outdir=folder / "out", device="cpu"))
+    return PreparedAudit.of(release, AuditOptions(**paths, outdir=folder / "out", device="cpu")).run()

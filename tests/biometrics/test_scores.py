@@ -59,3 +59,9 @@ def test_histograms_of_different_bins_do_not_add_up() -> None:
 def test_coarser_bins() -> None:
     histogram = ScoreHistogram.from_scores([-0.9, -0.6, 0.1, 0.9], bins=8)
     assert histogram.coarser(2).tolist() == [2, 2]
+
+
+def test_a_quantile_is_the_upper_edge_of_its_bin() -> None:
+    histogram = ScoreHistogram.from_scores([-0.6, -0.2, 0.2, 0.6], bins=10)
+    assert [histogram.quantile(share) for share in (0.25, 0.5, 0.75, 1.0)] == pytest.approx([-0.4, 0.0, 0.4, 0.8])
+    assert ScoreHistogram.empty().quantile(0.5) == -1

@@ -245,6 +245,36 @@ def test_judges_policies_and_shards_that_cannot_be_used(
     assert not (tmp_path / "out" / "certificate.json").exists()
 
 
+def test_what_can_be_refused_cheaply_is_refused_before_an_image_is_read(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
+) -> None:
+    broken = shutil.copytree(dataset, tmp_path / "broken")
+    (broken / "data" / "train-000001.tar").unlink()
+    (tmp_path / "file").write_text("")
+    command = [broken, "--training", people["training"], "--embedder", judge]
+    assert "no such policy" in refused(run, *command, "--outdir", tmp_path / "out", "--policy", "strickt")
+    assert "no such policy" not in refused(run, *command, "--outdir", tmp_path / "out")
+    assert "no such policy" in refused(run, *command, "--outdir", tmp_path / "out", "--policy", "n" * 200)
+    assert "File name too long" in refused(run, *command, "--outdir", tmp_path / "out", "--policy", "n" * 300)
+    assert f"{tmp_path / 'file'}" in refused(run, *command, "--outdir", tmp_path / "file")
+    assert "key.pem" in refused(run, *command, "--outdir", tmp_path / "out", "--sign", tmp_path / "key.pem")
+
+
+def test_judges_whose_files_have_one_name_are_told_apart(
+    run: Run, dataset: Path, people: dict[str, Path], embedder_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    judges = []
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        judges += ["--embedder", embedder_file(tmp_path / str(seed) / "judge.onnx", seed=seed)]
+    out = tmp_path / "out"
+    run("audit", dataset, "--training", people["training"], *judges, "--policy", "paper", "--outdir", out)
+    found = load_certificate(out / "certificate.json")
+    assert len(set(found.judges)) == 2 and {check["judge"] for check in found.checks} >= set(found.judges)
+    digests = [judge["sha256"][:12] for judge in found.statement["predicate"]["judges"]]
+    assert list(found.judges) == [f"judge.onnx ({digest})" for digest in digests]
+
+
 @pytest.mark.skipif(not ASSET.is_file(), reason="the embedder that ships has not been built")
 def test_rendered_people_are_recognised_and_strangers_are_not(run: Run, tmp_path: Path) -> None:
     """New renders of training people leak; renders of other people do not, whatever their names."""

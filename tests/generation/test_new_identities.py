@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sface_data.auditing.run import AuditOptions, run_audit
+from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.io.files import sha256_of_file
@@ -131,5 +131,5 @@ def test_the_audit_takes_no_drawn_label_for_a_training_person(
 ) -> None:
     judge = embedder_file(tmp_path / "judge.onnx")
     options = AuditOptions(training=dataset, outdir=tmp_path / "audit", embedder=[judge], policy="paper")
-    outcome = run_audit(new, options)
+    outcome = PreparedAudit.of(new, options).run()
     assert not outcome.sets.labels_related and outcome.certificate.verdict != "pass"

@@ -99,11 +99,12 @@ class Linkage(CheckKind):
 def links(context: CheckContext, by_class: bool) -> Links:
     """Where every image, or the mean of every class, finds its training person among the means of all.
 
-    Both are looked for once for each judge.
+    Each is looked for once for each judge.
     """
-    if "links" not in context.kept:
-        context.kept["links"] = {kind: _links(context, kind) for kind in (False, True)}
-    found: Links = context.kept["links"][by_class]
+    name = "class links" if by_class else "image links"
+    if name not in context.kept:
+        context.kept[name] = _links(context, by_class)
+    found: Links = context.kept[name]
     return found
 
 

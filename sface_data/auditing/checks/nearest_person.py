@@ -39,7 +39,11 @@ class NearestPerson(CheckKind):
         if min(len(first) for first, _ in halves) < 2:
             return finding.unable_to_pass(TOO_FEW)
         people = class_means(sets.training)
-        release, control, planted = (_confirmed(*each, people, context.device) for each in halves)
+        gallery = prepare(people)
+        found_by = (nearest(prepare(first), gallery, device=context.device).index for first, _ in halves)
+        release, control, planted = (
+            _confirmed(second, people.vectors[index]) for (_, second), index in zip(halves, found_by, strict=True)
+        )
         threshold = threshold_at_fpir(control, self.rate)
         strangers = clustered_share(*_counts(control >= threshold))
         hit, found = release >= threshold, planted >= threshold
@@ -91,12 +95,9 @@ def _halves(faces: EmbeddingSet, images: int) -> tuple[EmbeddingSet, NDArray[np.
     return derived(first, chosen, faces), second
 
 
-def _confirmed(
-    first: EmbeddingSet, second: NDArray[np.float32], people: EmbeddingSet, device: str
-) -> NDArray[np.float32]:
-    """Similarity [C] of the second halves to the people who are nearest to the first ones."""
-    found = nearest(prepare(first), prepare(people), device=device)
-    return np.asarray(np.einsum("cd,cd->c", second, people.vectors[found.index]), np.float32)
+def _confirmed(second: NDArray[np.float32], people: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Similarity [C] of the second halves to the people [C,D] who are nearest to the first ones."""
+    return np.asarray(np.einsum("cd,cd->c", second, people), np.float32)
 
 
 def _counts(hit: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -60,7 +60,7 @@ class AuditResult:
 
 def run_checks(
     judges: Sequence[JudgedSets],
-    pixels: tuple[JudgedSets, JudgedSets] | None,
+    pixels: JudgedSets | None,
     policy: Policy,
     seed: int = 0,
     device: str = "cpu",
@@ -70,7 +70,7 @@ def run_checks(
 
     Args:
         judges: the same faces under each embedder.
-        pixels: the faces as pixels, straight and mirrored; None if there are no images.
+        pixels: the faces under the pixel embedder; None if there are no images.
         trials: of the positive control.
 
     Raises:
@@ -89,7 +89,7 @@ def run_checks(
         if pixels is None:
             findings.append(PIXEL_DUPLICATES.unmeasured(NOT_BY_JUDGE[PIXEL_DUPLICATES.name], policy, NO_PIXELS))
         else:
-            nearness = gather_mirrored(*pixels, device=device)
+            nearness = gather_mirrored(pixels, device)
             findings.append(PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials)))
     if IDENTICAL_FILES.name in policy.checks:
         findings.append(IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level)))

@@ -22,7 +22,6 @@ from sface_data.auditing.report.svg import (
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE
 from sface_data.auditing.verdict import Check
 from sface_data.biometrics.rates import ErrorRates
-from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.biometrics.subjects import SubjectScores
 
 
@@ -43,7 +42,7 @@ def _scores_plot(seen: Evidence) -> Plot:
     ]
     sides = [side for side in sides if side[1].total]
     x = similarity_axis(
-        min(_quantile(side, 0.001) for _, side, _ in sides), max(_quantile(side, 0.999) for _, side, _ in sides)
+        min(side.quantile(0.001) for _, side, _ in sides), max(side.quantile(0.999) for _, side, _ in sides)
     )
     series = []
     for name, side, style in sides:
@@ -156,8 +155,3 @@ def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
         "of a class, against the same with labels dealt out at random.",
         spans=spans,
     )
-
-
-def _quantile(side: ScoreHistogram, share: float) -> float:
-    index = int(np.searchsorted(side.counts.cumsum(), share * side.total))
-    return float(side.edges[min(index, side.bins)])

@@ -9,7 +9,6 @@ from sface_data.auditing.sets.altered_copies import AlteredSource, simulated_cop
 from sface_data.auditing.sets.contamination import check_digests
 from sface_data.auditing.sets.face_set import FaceSet, ImageSet
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, AlteredCopies, JudgedSets
-from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
 from sface_data.errors import BadInput
@@ -71,14 +70,6 @@ class AuditSets:
             labels_related=self.labels_related,
             names=paths,
         )
-
-    def pixels(self, cache: Path, progress: Progress | None = None) -> tuple[JudgedSets, JudgedSets]:
-        """Everything as pixels, straight and mirrored; all sets must be images."""
-        straight, mirrored = (
-            self.under(PixelEmbedder(turned), cache / ("mirrored" if turned else "straight"), progress)
-            for turned in (False, True)
-        )
-        return straight, mirrored
 
     def described(self) -> dict[str, Any]:
         """What a certificate says of the sets."""

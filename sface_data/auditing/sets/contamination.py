@@ -74,7 +74,7 @@ def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Nei
     control = sets.control
     assert control is not None
     faces, name = (sets.training if role == TRAINING else sets.release), sets.name(role)
-    copies = np.flatnonzero(near.score >= max(_SAME_IMAGE, _quantile(mated, 0.999)))
+    copies = np.flatnonzero(near.score >= max(_SAME_IMAGE, mated.quantile(0.999)))
     if len(copies):
         first = int(copies[0])
         twin = faces.keys[int(near.index[first])]
@@ -114,7 +114,7 @@ def check_distinct(sets: JudgedSets, prepared: PreparedSet, mated: ScoreHistogra
     found = nearest(prepared, prepared, 2, device=device)
     rows = np.arange(len(control))
     other = np.where(found.index == rows, 1, 0)  # the nearest one that is not the image itself
-    twins = np.flatnonzero(found.scores[rows, other] >= max(_SAME_IMAGE, _quantile(mated, 0.9999)))
+    twins = np.flatnonzero(found.scores[rows, other] >= max(_SAME_IMAGE, mated.quantile(0.9999)))
     if len(twins) > _TWINS * len(control):
         first = int(twins[0])
         twin = control.keys[int(found.indices[first, other[first]])]
@@ -123,12 +123,6 @@ def check_distinct(sets: JudgedSets, prepared: PreparedSet, mated: ScoreHistogra
             f"(such as {control.keys[first]!r} and {twin!r}); keep one of each, as each counts as one stranger"
         )
     return len(twins)
-
-
-def _quantile(mated: ScoreHistogram, share: float) -> float:
-    """The similarity that all but this share of mated comparisons stay below."""
-    index = int(np.searchsorted(mated.counts.cumsum(), share * mated.total))
-    return float(mated.edges[min(index + 1, mated.bins)])
 
 
 def _lookalikes(control: EmbeddingSet, faces: EmbeddingSet) -> Lookalikes:

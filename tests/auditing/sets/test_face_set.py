@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sface_data.auditing import run as module
-from sface_data.auditing.run import AuditOptions, run_audit
+from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.auditing.sets.face_set import open_face_set
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.dataset.manifest import Manifest
@@ -71,7 +71,7 @@ def test_a_release_that_changes_meanwhile_is_not_certified(
         training=dataset, outdir=tmp_path / "out", embedder=[judge], policy="paper", device="cpu"
     )
     with pytest.raises(BadInput, match="was changed while it was audited"):
-        run_audit(folder, options)
+        PreparedAudit.of(folder, options).run()
 
 
 def test_embeddings_that_name_other_faces_than_they_hold(
