@@ -179,6 +179,7 @@ def training(
         form.recipe, 0, form.precision, device.type, len(faces.class_names), len(faces), faces.sha256, ""
     )
     run = Training(faces, settings, device, group)
+    run.begin()
     run.state.augment_p.fill_(form.augment_p)
     run._adapt_augmentation = lambda: None  # type: ignore[method-assign]
     return run

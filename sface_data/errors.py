@@ -4,6 +4,8 @@ Every error that a user can cause or mend is one of these two. The command line 
 with `exit_code`; nobody sees a traceback for a mistyped path.
 """
 
+from pathlib import Path
+
 
 def shown(text: object) -> str:
     """Text that others wrote, in one line, with nothing in it that acts instead of being seen.
@@ -41,3 +43,8 @@ class BadInput(SfaceDataError, ValueError):
     """Wrong usage, or a file that cannot be used. The sentence names the file and says what to do."""
 
     exit_code = 2
+
+
+def at_path(path: Path, error: Exception) -> BadInput:
+    """What is wrong with the contents of a file, as an error that names it, once."""
+    return BadInput(f"{path}: {str(error).removeprefix(f'{shown(path)}: ')}")

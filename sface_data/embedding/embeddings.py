@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, canonical_json, open_regular, os_errors_as_bad_input
 
 _FORMAT = "sface-data embeddings 1"
 _METADATA = b"sface_data"
@@ -154,7 +154,7 @@ class EmbeddingSet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with os_errors_as_bad_input(path), path.open("rb") as file:
+        with os_errors_as_bad_input(path), open_regular(path) as file:
             try:
                 table = pq.ParquetFile(file, page_checksum_verification=True).read()
                 facts = json.loads((table.schema.metadata or {})[_METADATA])

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, MappedFile, exists, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import MAX_ARRAYS, MappedFile, exists, read_bytes
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
@@ -224,8 +224,7 @@ def _number_of_classes(path: Path) -> int | None:
     """The first number of the file `property`: `classes,height,width`. None if there is no such file."""
     if not exists(path):
         return None
-    with os_errors_as_bad_input(path):
-        text = path.read_text(errors="replace")
+    text = read_bytes(path).decode(errors="replace")
     first = text.split(",")[0].strip()
     if not first.isdecimal() or len(first) > 18:
         raise BadInput(f"{path}: should hold `classes,height,width` and holds {text[:40]!r}")

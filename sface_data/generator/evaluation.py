@@ -11,6 +11,7 @@ from sface_data.dataset.plan import spec_of
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.generator.metrics import (
+    NEAREST,
     Features,
     frechet_distance,
     kernel_distance,
@@ -48,7 +49,7 @@ def evaluate(
         inception: in whose features the distances are measured as well, see `inception.Inception`.
 
     Raises:
-        BadInput: if the generator has other classes than the source.
+        BadInput: if the generator has other classes than the source, or there are too few images.
     """
     total = len(source.class_names)
     if generator.config.c_dim != total:
@@ -57,6 +58,12 @@ def evaluate(
             "give the faces that it was trained on"
         )
     chosen = [i * total // min(classes, total) for i in range(min(classes, total))]
+    for what, count in (("made", len(chosen) * per_class), ("real", len(_places(source, chosen, per_class)))):
+        if count <= NEAREST:
+            raise BadInput(
+                f"{count} {what} images of {len(chosen)} classes; precision and recall need more than {NEAREST} "
+                "of each kind: take more classes, or more images of each"
+            )
     made, made_classes = _made(generator, embedder, chosen, per_class)
     real, real_classes = _real(source, embedder, chosen, per_class)
     made, real = _scaled(made), _scaled(real)
@@ -108,13 +115,18 @@ def _made(
 def _real(
     source: Source, embedder: FaceEmbedder, classes: list[int], per_class: int
 ) -> tuple[Features, NDArray[np.int64]]:
-    indices = np.concatenate([np.flatnonzero(source.class_indices == c)[:per_class] for c in classes])
+    indices = _places(source, classes, per_class)
     features = []
     for first in range(0, len(indices), _BATCH):
         images = [source[index].decode() for index in indices[first : first + _BATCH].tolist()]
         for _, alike in groupby(images, key=lambda image: image.shape):
             features.append(embedder.embed(np.stack(list(alike))))
     return np.concatenate(features).astype(np.float64), source.class_indices[indices]
+
+
+def _places(source: Source, classes: list[int], per_class: int) -> NDArray[np.int64]:
+    """Which faces of a source are looked at."""
+    return np.concatenate([np.flatnonzero(source.class_indices == c)[:per_class] for c in classes])
 
 
 def _scaled(vectors: Features) -> Features:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from sface_data.errors import BadInput
 from sface_data.generator import nvlabs
 from sface_data.generator.config import GeneratorConfig, check_config
 from sface_data.generator.networks import Generator
-from sface_data.io.files import atomic_write, canonical_json, exists, os_errors_as_bad_input, sha256_of_file
+from sface_data.io.files import (
+    atomic_write,
+    canonical_json,
+    exists,
+    open_regular,
+    os_errors_as_bad_input,
+    sha256_of_file,
+)
 from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
@@ -61,15 +69,15 @@ def load_generator(path: StrPath) -> GeneratorFile:
         ('safetensors', 1000, 64)
     """
     path = Path(path)
-    with os_errors_as_bad_input(path), path.open("rb") as file:
-        head = file.read(9)
+    with os_errors_as_bad_input(path), open_regular(path) as file:
+        head, size = file.read(9), os.fstat(file.fileno()).st_size
     if head.startswith(b"PK"):
         raise BadInput(
             f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
         )
     # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
     faces_sha256 = None
-    if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= path.stat().st_size:
+    if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= size:
         generator, faces_sha256 = _read_ours(path)
         layout = "safetensors"
     elif head.startswith(b"\x80"):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import is_file, os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, is_file, read_bytes
 from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
 SOURCE = (
@@ -54,8 +54,7 @@ class Inception:
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     if not is_file(path):
         raise BadInput(f"{path}: no such file; the weights of Inception are at {SOURCE}")
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    data = read_bytes(path, MAX_ARRAYS)
     try:
         content = load_tensors_only(data, old_formats=True)
     except ValueError as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sface_data.biometrics.rates import ErrorRates, fdr
 
 Features = NDArray[np.float64]
-_NEAREST = 3  # neighbours that span the support of a distribution
+NEAREST = 3  # neighbours that span the support of a distribution
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def precision_and_recall(real: Features, made: Features) -> tuple[float, float]:
     """Share of the made images within the support of the real ones, and the reverse.
 
     A support is the union of balls around the points, each reaching its third neighbour (Kynkaanniemi et al.,
-    2019, https://arxiv.org/abs/1904.06991).
+    2019, https://arxiv.org/abs/1904.06991), so each set has more than three points.
     """
     across = _squared_distances(real, made)  # [real,made]
     precision = (across <= _reach(real)[:, None]).any(axis=0).mean()
@@ -126,4 +126,4 @@ def _reach(features: Features) -> Features:
     """Squared distance of each point to its third neighbour [N]."""
     distances = _squared_distances(features, features)
     np.fill_diagonal(distances, np.inf)
-    return np.partition(distances, _NEAREST - 1, axis=1)[:, _NEAREST - 1]
+    return np.partition(distances, NEAREST - 1, axis=1)[:, NEAREST - 1]

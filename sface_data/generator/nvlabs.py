@@ -22,7 +22,7 @@ from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig, ch
 from sface_data.generator.networks import Discriminator, Generator
 from sface_data.generator.ops import FILTER
 from sface_data.generator.tensor_pickles import read_storage, read_tensor
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, read_bytes
 from sface_data.io.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
 from sface_data.training.safetensors_file import fill
 
@@ -166,8 +166,7 @@ def read_snapshot(path: Path) -> dict[str, PersistentObject]:
         BadInput: if the file cannot be read, is cut short, is no snapshot, or holds anything that a snapshot
             has no need of. Nothing in it has been executed then either.
     """
-    with os_errors_as_bad_input(path), path.open("rb") as file:
-        data = file.read()
+    data = read_bytes(path, MAX_ARRAYS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from torch import Tensor
 
+from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
 from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.generator_file import load_generator, save_generator
@@ -19,7 +20,7 @@ from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, Str
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
-from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
+from sface_data.training.run_folder import CHECKPOINT, METRICS, check_run_folder, claimed
 from sface_data.training.tensorboard_log import TENSORBOARD, check_tensorboard, tensorboard_log
 
 WEIGHTS = "generator.safetensors"
@@ -105,6 +106,7 @@ def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
         check_tensorboard()
     recipe = recipe_of(options.preset, options.resolution, options.batch, options.gamma)
     where, outdir = training_device(options.device), Path(options.outdir)
+    check_run_folder(outdir, _OURS)
     initial = None if options.init is None else load_generator(Path(options.init))
     faces = TrainingFaces(open_source(Path(data)))
     start = None if initial is None else initial.generator_sha256
@@ -112,30 +114,29 @@ def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
     settings = Settings.of(recipe, faces, options.seed, precision, where.type, start)
     with process_group(where) as group:
         training = Training(faces, settings, where, group, None if initial is None else initial.generator)
-        kimg = recipe.kimg if options.kimg is None else options.kimg
-        run_training(training, outdir, kimg, options.checkpoint_kimg, options.tensorboard)
+        run_training(training, outdir, options.kimg, options.checkpoint_kimg, options.tensorboard)
     return GeneratorRun(outdir / WEIGHTS, training.state.images, training.stage.resolution, group.rank)
 
 
 def run_training(
-    training: Training, outdir: Path, kimg: float, checkpoint_kimg: float, tensorboard: bool = False
+    training: Training, outdir: Path, kimg: float | None, checkpoint_kimg: float, tensorboard: bool = False
 ) -> None:
     """Trains until `kimg` thousand images have been shown, from the checkpoint in `outdir` if there is one.
 
     See `train_generator` for what it writes.
 
     Args:
-        kimg: rounded up to a whole batch.
+        kimg: rounded up to a whole batch; by default until each stage has had its length.
 
     Raises:
-        BadInput: if the folder holds a run with other settings or another process fills it, or if a loss is
-            not finite; the last checkpoint is kept then.
+        BadInput: if the folder holds a run with other settings or another process fills it, if the stage that a
+            run begins in is beyond `kimg`, or if a loss is not finite; the last checkpoint is kept then.
     """
     with claimed(outdir, training.group.rank, _OURS):
-        if exists(outdir / CHECKPOINT):
-            training.load(outdir / CHECKPOINT)
+        begin_or_load(training, outdir / CHECKPOINT, kimg)
         state, rank = training.state, training.group.rank
-        before, total = state.images, training.settings.recipe.total(kimg)
+        before = state.images
+        total = training.planned if kimg is None else training.settings.recipe.total(kimg)
         metrics = MetricsLog(outdir / METRICS, training.group, before, _ADVICE)
         with (
             tensorboard_log(outdir, before, tensorboard and rank == 0) as board,
@@ -157,6 +158,20 @@ def run_training(
                 if save and rank == 0:
                     _save(training, outdir)
                 before = state.images
+
+
+def begin_or_load(training: Training, checkpoint: Path, kimg: float | None) -> None:
+    """Goes on from a checkpoint, or begins where there is none. Raises BadInput as `run_training`."""
+    if exists(checkpoint):
+        training.load(checkpoint)
+        return
+    start = training.state.images
+    if kimg is not None and kimg * 1000 <= start:
+        raise BadInput(
+            f"the initial generator makes images of {training.stage.resolution} pixels, whose stage begins at "
+            f"{start / 1000:g} kimg; ask for more than --kimg {kimg:g}"
+        )
+    training.begin()
 
 
 def steps(training: Training, total: int) -> Iterator[dict[str, Tensor]]:

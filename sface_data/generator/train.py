@@ -9,8 +9,9 @@ serves both; the papers take a step of its own for it and slow Adam down accordi
 Where a stage ends, the networks grow (see `growing`): generator, average and discriminator are at that moment the
 functions they were. Order of the faces, random numbers, strength of augmentation and mean path length go on. Adam
 begins anew, as its memory of 100 steps is of other gradients, and so does the ramp of the average, which the new
-layers need to be followed fast. New layers are a function of the seed and the stage. So a run that was stopped, at
-whatever moment, goes on exactly.
+layers need to be followed fast. The last stage of a run may go on for longer than the recipe says; if the run is
+given a higher resolution later, the next ones have their lengths from there on. New layers are a function of the
+seed and the stage. So a run that was stopped, at whatever moment, goes on exactly.
 
 Augmentation is steered by the mean sign of the discriminator on authentic faces, r_t of the second paper. It is
 large where the discriminator has learned the faces by heart, but also where it merely wins, as small networks let
@@ -55,7 +56,7 @@ Network = TypeVar("Network", Generator, Discriminator)
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
 _NETWORKS = ("generator", "discriminator", "averaged")
-_FORMAT = "sface_data.training/2"
+_FORMAT = "sface_data.training/3"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class TrainingState:
     Attributes:
         images: authentic images shown so far.
         stage: index of the stage that the networks are of.
+        start: authentic images shown when that stage began.
         augment_p: strength of augmentation, float32 [].
         signs: sum of the mean sign of the discriminator's output on authentic faces since the last change, [].
         path_mean: running mean of path lengths, [].
@@ -124,6 +126,7 @@ class TrainingState:
 
     images: int
     stage: int
+    start: int
     augment_p: Tensor
     signs: Tensor
     path_mean: Tensor
@@ -131,6 +134,8 @@ class TrainingState:
 
 class Training:
     """A run between two steps: networks, optimisers, random numbers and state.
+
+    There are networks once it was told to `begin` or to `load`.
 
     Args:
         faces: what is trained on.
@@ -162,18 +167,21 @@ class Training:
         self.class_indices = torch.from_numpy(faces.class_indices).to(device)
         self.random = BatchRandom(settings.seed, device, group.rank, group.size)
         zero = torch.zeros([], device=device)
-        self.state = TrainingState(0, 0, zero.clone(), zero.clone(), zero.clone())
-        if initial is not None:
-            self.state.stage = _stage_of(initial.config, settings)
-            self.state.images = self._start
+        number = 0 if initial is None else _stage_of(initial.config, settings)
+        start = (0, *recipe.ends)[number]
+        self.state = TrainingState(start, number, start, zero.clone(), zero.clone(), zero.clone())
+        self.initial = initial
+
+    def begin(self) -> None:
+        """Makes the networks of a new run, which reads all faces where codes of classes start from those."""
         generator, discriminator = self._new_networks()
-        if initial is not None:
-            generator.load_state_dict(initial.state_dict())
-        elif recipe.class_codes == "mean faces":
-            means = mean_faces(faces)
+        if self.settings.recipe.class_codes == "mean faces":
+            means = mean_faces(self.faces)
             for number, network in enumerate((generator, discriminator)):
                 weight = network.get_parameter("mapping.embed.weight").data  # [dimensions,C]
-                weight.copy_(class_codes(means, len(weight), settings.seed + number).t())
+                weight.copy_(class_codes(means, len(weight), self.settings.seed + number).t())
+        if self.initial is not None:
+            generator.load_state_dict(self.initial.state_dict())
         self._take(generator, discriminator, copy.deepcopy(generator))
 
     @property
@@ -184,13 +192,15 @@ class Training:
     @property
     def end(self) -> int | None:
         """How many images the run has shown when the networks grow; None in the last stage."""
-        recipe = self.settings.recipe
-        return None if self.state.stage == len(recipe.stages) - 1 else recipe.ends[self.state.stage]
+        last = self.state.stage == len(self.settings.recipe.stages) - 1
+        return None if last else max(self.state.images, self.state.start + self.stage.images)
 
     @property
-    def _start(self) -> int:
-        """How many images the run had shown when the stage began."""
-        return (0, *self.settings.recipe.ends)[self.state.stage]
+    def planned(self) -> int:
+        """How many images the run has shown when each of its stages has had its length."""
+        later = self.settings.recipe.stages[self.state.stage + 1 :]
+        end = max(self.state.images, self.state.start + self.stage.images)
+        return end + sum(stage.images for stage in later)
 
     def batches(self) -> Batches[tuple[Tensor, Tensor], None, None]:
         """What `step` takes, from here on in this stage, without end."""
@@ -208,7 +218,7 @@ class Training:
             classes: of them, int64 [n].
         """
         recipe, stage, state = self.settings.recipe, self.stage, self.state
-        number = (state.images - self._start) // stage.batch
+        number = (state.images - state.start) // stage.batch
         self.discriminator.requires_grad_(False)
         self.generator.requires_grad_(True)
         fakes, measured = self.generator_step(_due(recipe.path_weight, recipe.path_interval, number))
@@ -273,6 +283,7 @@ class Training:
     def grow(self) -> None:
         """Goes on to the next stage; see the top of this file for what passes on."""
         self.state.stage += 1
+        self.state.start = self.state.images
         generator, discriminator = self._new_networks()
         averaged = copy.deepcopy(generator)
         grow_generator(self.generator, generator)
@@ -371,7 +382,7 @@ class Training:
 
     @torch.no_grad()
     def _average_weights(self) -> None:
-        recipe, images = self.settings.recipe, self.state.images - self._start
+        recipe, images = self.settings.recipe, self.state.images - self.state.start
         half_life = min(recipe.ema_kimg * 1000, images * recipe.ema_rampup)  # images
         keep = 0.5 ** (self.stage.batch / max(half_life, 1e-8))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)

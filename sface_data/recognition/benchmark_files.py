@@ -1,5 +1,6 @@
 """What is in the files of benchmarks: `.bin` files, read as data, and pairs lists."""
 
+import os
 import pickle
 import re
 import reprlib
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, is_file, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, is_file, open_regular, os_errors_as_bad_input, read_bytes
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 
@@ -74,9 +75,9 @@ def read_bin(path: Path) -> tuple[list[bytes], list[bool]]:
             need of. Nothing in it has been executed then either.
     """
     with os_errors_as_bad_input(path):
-        size = path.stat().st_size
-        file = path.open("rb")
+        file = open_regular(path)
     with file:
+        size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise BadInput(f"{path}: empty; get the file again")
         with os_errors_as_bad_input(path):
@@ -162,8 +163,7 @@ def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
     Raises:
         BadInput: if it cannot be read, a line is not understood, or an image is not there.
     """
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    data = read_bytes(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from torch import nn
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.torch_embedder import NetworkEmbedder
 from sface_data.errors import BadInput
-from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
+from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input, read_bytes
 from sface_data.io.images import BrokenImage, decode_image
 from sface_data.recognition.benchmark_files import entry, read_bin, read_list
 from sface_data.recognition.published import PUBLISHED
@@ -68,8 +68,7 @@ class Benchmark:
         where = f"{self.path}: {entry(index)}"
         if isinstance(image, Path):
             where += f", {image}"
-            with os_errors_as_bad_input(image):
-                image = image.read_bytes()
+            image = read_bytes(image)
         try:
             return decode_image(image, where)
         except BrokenImage as error:

@@ -4,14 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sface_data.dataset.card import CARD, read_front_matter
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
-from sface_data.io.files import is_file, os_errors_as_bad_input
-
-CARD = "README.md"
+from sface_data.io.files import is_file
 
 
 def check_counts_and_labels(path: Path, source: Source) -> None:
@@ -25,7 +22,8 @@ def check_counts_and_labels(path: Path, source: Source) -> None:
         _check_labels(path / MANIFEST, source, (str(c) for c in manifest.plan.classes))
         _check_count(path / MANIFEST, source, manifest.num_samples)
     if is_file(path / CARD):
-        info = _dataset_info(path / CARD)
+        info = read_front_matter(path).get("dataset_info")
+        info = info if isinstance(info, dict) else {}
         names = _class_names(info)
         if names is not None:
             numbers = (str(number) for number in range(len(names)))
@@ -50,20 +48,6 @@ def _check_count(file: Path, source: Source, count: int) -> None:
         raise BadInput(
             f"{file}: says {count:,} faces, and the shards hold {len(source):,}; get or make the data set again"
         )
-
-
-def _dataset_info(card: Path) -> dict[str, Any]:
-    """What the front matter of a card says of the data; empty if it says nothing."""
-    with os_errors_as_bad_input(card):
-        text = card.read_text(errors="replace")
-    if not text.startswith("---\n"):
-        return {}
-    try:
-        front = yaml.load(text[4:].split("\n---", 1)[0], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadInput(f"{card}: its front matter is no YAML; mend or remove the card") from error
-    info = front.get("dataset_info") if isinstance(front, dict) else None
-    return info if isinstance(info, dict) else {}
 
 
 def _class_names(info: dict[str, Any]) -> list[str] | None:

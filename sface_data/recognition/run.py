@@ -23,11 +23,12 @@ from sface_data.runtime.arguments import MOST, Count, Positive, Range, Seed, Str
 from sface_data.runtime.devices import choose_precision
 from sface_data.training.distributed import process_group, training_device
 from sface_data.training.metrics_log import MetricsLog, crossed_multiple, images_bar
-from sface_data.training.run_folder import CHECKPOINT, METRICS, claimed
+from sface_data.training.run_folder import CHECKPOINT, METRICS, check_run_folder, claimed
 
 WEIGHTS = "weights.safetensors"
 EVALUATIONS = "evaluations.jsonl"
 CURVES = "curves.png"
+_OURS = (WEIGHTS, EVALUATIONS, CURVES)
 _REPORT = 1000  # images between two lines of metrics, at least
 _MOST_LINES = 2000  # of metrics
 _ADVICE = "start a new run with a lower --learning-rate or --precision fp32"
@@ -123,6 +124,7 @@ def train_recognition(data: StrPath, options: RecognitionOptions) -> Recognition
     if options.eval_every and options.benchmarks is None:
         raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
     where, outdir = training_device(options.device), Path(options.outdir)
+    check_run_folder(outdir, _OURS)
     source = open_source(Path(data))
     check_counts_and_labels(Path(data), source)
     path = options.teacher
@@ -176,7 +178,7 @@ def run_training(
             the weights are not finite; the last checkpoint is kept then.
     """
     recipe, group = training.settings.recipe, training.group
-    with claimed(outdir, group.rank, (WEIGHTS, EVALUATIONS, CURVES)):
+    with claimed(outdir, group.rank, _OURS):
         if exists(outdir / CHECKPOINT):
             training.load(outdir / CHECKPOINT)
         total = training.total

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
+from sface_data.dataset.card import CARD, read_card, split_card
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.blocks import read_blocks
@@ -13,7 +14,7 @@ from sface_data.io.seal import unedited
 from sface_data.recognition.published import EVALUATION
 from sface_data.release.card import Facts, held_notice, named_preview
 from sface_data.release.contents import edited_texts, indexes
-from sface_data.release.front_matter import CARD, MANAGED, front_matter, read_card, split_card
+from sface_data.release.front_matter import MANAGED, front_matter
 from sface_data.release.licences import LICENCES, LICENSE, held_licence, licence_text
 from sface_data.release.preview import PREVIEW
 from sface_data.release.problems import Problem, problem_of

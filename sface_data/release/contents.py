@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE
+from sface_data.dataset.card import CARD, join_card, read_card, split_card
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.workspace import Workspace
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, at_path
 from sface_data.io.blocks import update_blocks
 from sface_data.io.files import (
     exists,
@@ -23,7 +24,7 @@ from sface_data.release.audit_files import copy_audit, drop_audit, held_certific
 from sface_data.release.card import CITATION, Facts, card_prose, citation_text, named_preview
 from sface_data.release.croissant import CROISSANT, croissant
 from sface_data.release.datasheet import DATASHEET, datasheet_text
-from sface_data.release.front_matter import CARD, MANAGED, front_matter, join_card, read_card, split_card
+from sface_data.release.front_matter import MANAGED, front_matter
 from sface_data.release.licences import (
     LICENSE,
     Licence,
@@ -33,7 +34,6 @@ from sface_data.release.licences import (
     shipped_text_in,
 )
 from sface_data.release.preview import PREVIEW, write_preview
-from sface_data.release.problems import at_path
 from sface_data.release.recognition_results import read_results
 from sface_data.runtime.arguments import StrPath, checks_arguments
 

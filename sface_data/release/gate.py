@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
 from sface_data.auditing.policy import load_policy
+from sface_data.dataset.card import CARD, read_card
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput, CheckFailed, shown
 from sface_data.io.files import (
@@ -22,7 +23,6 @@ from sface_data.io.files import (
 from sface_data.release.card import Facts, counts, notice
 from sface_data.release.contents import facts_of, foreign_files, release_files, updated_card
 from sface_data.release.datasheet import DATASHEET, unanswered, with_answers
-from sface_data.release.front_matter import CARD, read_card
 from sface_data.release.validate import validate
 
 POLICY = "strict"  # that a certificate must pass

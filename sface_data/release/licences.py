@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 import sface_data
+from sface_data.dataset.card import CARD, read_front_matter
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.io.files import cards_folder, is_file, os_errors_as_bad_input, read_bytes, sha256_of_file
-from sface_data.release.front_matter import CARD, read_front_matter
 
 LICENSE = "LICENSE"
 Licence = Literal["cc-by-nc-sa-4.0", "cc-by-nc-4.0", "cc-by-4.0", "cc0-1.0"]

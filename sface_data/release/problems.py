@@ -17,8 +17,3 @@ class Problem:
 def problem_of(directory: Path, name: str, error: BadInput) -> Problem:
     """What an error says of a file in a folder."""
     return Problem(name, str(error).removeprefix(f"{shown(directory / name)}: "))
-
-
-def at_path(path: Path, error: Exception) -> BadInput:
-    """What is wrong with the contents of a file, as an error that names it, once."""
-    return BadInput(f"{path}: {str(error).removeprefix(f'{shown(path)}: ')}")

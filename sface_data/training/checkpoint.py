@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, canonical_json, open_regular, os_errors_as_bad_input
 from sface_data.io.folders import differences
 from sface_data.training.torch_files import load_tensors_only
 
@@ -32,8 +32,8 @@ def read_checkpoint(path: Path, kind: str) -> Content:
     Raises:
         BadInput: if the file is broken or of another kind.
     """
-    with os_errors_as_bad_input(path):
-        data = path.read_bytes()
+    with os_errors_as_bad_input(path), open_regular(path) as file:
+        data = file.read()
     try:
         content = load_tensors_only(data)
     except ValueError as error:

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sface_data.errors import BadInput
-from sface_data.io.files import exists, os_errors_as_bad_input, write_text
+from sface_data.io.files import MAX_ARRAYS, exists, os_errors_as_bad_input, read_bytes, write_text
 from sface_data.runtime.progress import progress_bar
 from sface_data.training.distributed import ProcessGroup
 
@@ -81,8 +81,7 @@ def read_lines(path: Path, name: str = "kimg") -> list[tuple[str, dict[str, Any]
 
     A line that is broken, as by a stop or an editor, or that has no finite number called `name`, is left out.
     """
-    with os_errors_as_bad_input(path):
-        lines = path.read_text(errors="replace").splitlines()
+    lines = read_bytes(path, MAX_ARRAYS).decode(errors="replace").splitlines()
     found = []
     for line in lines:
         try:

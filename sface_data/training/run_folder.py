@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from sface_data.io.files import exists
-from sface_data.io.folders import claim_folder
+from sface_data.io.folders import check_folder, claim_folder
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+_KIND = "a training run"
 
 
 @contextmanager
@@ -26,8 +28,14 @@ def claimed(outdir: Path, rank: int, ours: Sequence[str]) -> Iterator[None]:
         yield
         return
 
-    def held() -> Path | None:
-        return outdir / CHECKPOINT if exists(outdir / CHECKPOINT) else None
-
-    with claim_folder(outdir, "a training run", held, ours=(METRICS, *ours)):
+    with claim_folder(outdir, _KIND, partial(_held, outdir), ours=(METRICS, *ours)):
         yield
+
+
+def check_run_folder(outdir: Path, ours: Sequence[str]) -> None:
+    """Raises BadInput as `claimed`, for what can be seen before the faces are read; nothing is touched."""
+    check_folder(outdir, _KIND, partial(_held, outdir), (METRICS, *ours))
+
+
+def _held(outdir: Path) -> Path | None:
+    return outdir / CHECKPOINT if exists(outdir / CHECKPOINT) else None

@@ -125,6 +125,19 @@ def test_distances_in_the_features_of_a_second_network(authentic: Path, of_16: P
     assert rows["frechet_distance"] == pytest.approx(128 * rows["inception_frechet_distance"])
 
 
+@pytest.mark.parametrize(("faces_per_class", "per_class", "kind"), [(4, 1, "2 made"), (1, 4, "2 real")])
+def test_too_few_images_are_refused(
+    authentic: Path, of_16: Path, tmp_path: Path, faces_per_class: int, per_class: int, kind: str
+) -> None:
+    for folder in sorted(path for path in authentic.iterdir() if path.is_dir()):
+        (tmp_path / folder.name).mkdir()
+        for image in sorted(folder.iterdir())[:faces_per_class]:
+            (tmp_path / folder.name / image.name).write_bytes(image.read_bytes())
+    source, generator = open_source(tmp_path), load_generator(of_16).generator
+    with pytest.raises(BadInput, match=f"{kind} images of 2 classes; precision and recall need more than 3"):
+        evaluate(generator, source, open_embedder(DEMO_EMBEDDER), 2, per_class)
+
+
 def test_inception_is_an_extra(tmp_path: Path) -> None:
     installed = importlib.util.find_spec("torch_fidelity") is not None
     with pytest.raises(BadInput, match="no such file" if installed else "pip install"):

@@ -81,7 +81,9 @@ def training_of(faces: TrainingFaces, recipe: Recipe = TINY, group: ProcessGroup
         faces_sha256=faces.sha256,
         order_sha256=faces.order_sha256,
     )
-    return Training(faces, settings, CPU, group or ProcessGroup())
+    training = Training(faces, settings, CPU, group or ProcessGroup())
+    training.begin()
+    return training
 
 
 def everything(training: Training) -> dict[str, torch.Tensor]:
@@ -154,6 +156,7 @@ def test_training_starts_from_a_generator(faces: TrainingFaces) -> None:
     take(trained, 1)
     settings = dataclasses.replace(trained.settings, initial_sha256=digest(trained.averaged))
     again = Training(faces, settings, CPU, ProcessGroup(), trained.averaged)
+    again.begin()
     for network in (again.generator, again.averaged):
         weights = network.state_dict()
         assert all(torch.equal(weights[name], value) for name, value in trained.averaged.state_dict().items())
@@ -240,6 +243,8 @@ def test_a_run_goes_on_exactly(faces: TrainingFaces, tmp_path: Path, recipe: Rec
         return Training(faces, settings, CPU, ProcessGroup())
 
     undisturbed, stopped = fresh(), fresh()
+    undisturbed.begin()
+    stopped.begin()
     take(undisturbed, 10)
     for count in (3, 1, 2, 4):
         take(stopped, count)
@@ -428,6 +433,66 @@ def test_a_run_that_has_grown_does_not_shrink_and_a_finished_one_grows(
     take(undisturbed, 6)
     written = load_generator(tmp_path / WEIGHTS).generator.state_dict()
     assert all(torch.equal(written[name], value) for name, value in undisturbed.averaged.state_dict().items())
+
+
+def test_a_run_that_outlasts_its_stage_grows_through_the_others(faces: TrainingFaces, tmp_path: Path) -> None:
+    """Two stages of 4 and 3 steps, then a third: the first goes on for 6, and the others have their length."""
+    third = Stage(32, kimg=0.016, batch=8, learning_rate=0.0025, r1_gamma=0.6)
+    grown = TrainingFaces(open_source(enlarged(faces, tmp_path / "faces")))
+    recipe = dataclasses.replace(GROWING, stages=(*GROWING.stages, third))
+    run_training(training_of(grown, recipe.up_to(8)), tmp_path / "run", kimg=0.096, checkpoint_kimg=1)
+    again = Training(grown, training_of(grown, recipe).settings, CPU, ProcessGroup())
+    again.load(tmp_path / "run" / CHECKPOINT)
+    assert again.planned == 96 + 56 + 16
+    seen = []
+    for _ in steps(again, again.planned):
+        seen.append((again.stage.resolution, again.state.images))
+    assert seen == [(16, 96 + 8 * i) for i in range(1, 8)] + [(32, 160), (32, 168)]
+
+
+def enlarged(faces: TrainingFaces, folder: Path) -> Path:
+    """The same faces of 32 pixels a side."""
+    for index, c in enumerate(faces.class_indices):
+        (folder / str(c)).mkdir(parents=True, exist_ok=True)
+        pixels = faces.read(index, 16).repeat(2, axis=0).repeat(2, axis=1)
+        Image.fromarray(pixels).save(folder / str(c) / f"{index}.png")
+    return folder
+
+
+def test_a_generator_whose_stage_begins_later_than_the_run_ends_is_refused(
+    faces: TrainingFaces, tmp_path: Path
+) -> None:
+    trained = training_of(faces, dataclasses.replace(GROWING, stages=GROWING.stages[1:])).averaged
+    settings = training_of(faces, GROWING).settings
+    training = Training(faces, settings, CPU, ProcessGroup(), trained)
+    with pytest.raises(
+        BadInput, match=r"16 pixels, whose stage begins at 0.064 kimg; ask for more than --kimg 0.06"
+    ):
+        run_training(training, tmp_path, kimg=0.06, checkpoint_kimg=1)
+    run_training(training, tmp_path, kimg=0.07, checkpoint_kimg=1)
+    assert training.state.images == 72
+
+
+def test_a_discriminator_beside_a_given_generator_knows_the_classes(faces: TrainingFaces) -> None:
+    fresh = training_of(faces, GROWING.up_to(8))
+    again = Training(faces, fresh.settings, CPU, ProcessGroup(), fresh.averaged)
+    again.begin()
+    assert torch.equal(*(run.discriminator.mapping.embed.weight for run in (fresh, again)))
+
+
+def test_going_on_reads_no_face_before_the_first_batch(folder: Path, tmp_path: Path) -> None:
+    faces = TrainingFaces(open_source(folder))
+    run_training(training_of(faces, GROWING.up_to(8)), tmp_path, kimg=0.016, checkpoint_kimg=1)
+    again = Training(faces, training_of(faces, GROWING.up_to(8)).settings, CPU, ProcessGroup())
+    faces.read = None
+    again.load(tmp_path / CHECKPOINT)
+    assert again.state.images == 16
+
+
+def test_a_foreign_folder_is_refused_before_the_faces_are_read(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match=r"holds 'letter.txt' and is no folder of a training run"):
+        train_generator(tmp_path / "no faces", tmp_path)
 
 
 @pytest.mark.parametrize(

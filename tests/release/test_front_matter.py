@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sface_data.dataset.card import join_card, read_front_matter, split_card
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.release.contents import write_card
-from sface_data.release.front_matter import front_matter, join_card, read_front_matter, split_card
+from sface_data.release.front_matter import front_matter
 from sface_data.release.validate import validate
 
 Run = Callable[..., tuple[int, str, str]]
