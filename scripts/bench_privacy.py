@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import csv
 import dataclasses
-import json
 import multiprocessing
 import os
 import sys
@@ -32,18 +31,21 @@ import numpy as np
 from mini_benchmarks import Crowd, make_benchmarks
 from mini_page import estimate
 from numpy.typing import NDArray
-from reproduce_mini import PIXELS, PRESET, SEED, SHIPPED, STRENGTH, fresh, processor, start_worker
+from reproduce_mini import PIXELS, PRESET, SEED, STRENGTH, claim, fresh, processor, start_worker
 from scipy.stats import binomtest
 
 from sface_data.auditing.certificate import CERTIFICATE, load_certificate
 from sface_data.auditing.run import AuditOptions, PreparedAudit
 from sface_data.auditing.sets.judged_sets import class_means
+from sface_data.biometrics.rates import ErrorRates
+from sface_data.biometrics.scores import BINS, ScoreHistogram, edges
 from sface_data.dataset.drawn_identities import RELATIONS
 from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.embedding.open import DEMO_EMBEDDER
 from sface_data.embedding.run import embed
 from sface_data.errors import BadInput
 from sface_data.faces.base import canonical_class
-from sface_data.generator.generator_file import load_generator
+from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator
 from sface_data.io.files import atomic_write, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.recognition.evaluation import evaluate_recognition
 from sface_data.recognition.run import train_recognition
@@ -51,10 +53,8 @@ from sface_data.release.generate import generate
 from sface_data.rendered.run import render
 
 ROOT = Path(__file__).resolve().parent.parent
-JUDGE = ROOT / "sface_data" / "assets" / "demo_embedder.onnx"
 RESULT, PICTURE = "privacy.json", "privacy.png"
 CONTROL_SEED = 2  # of people who are in neither training nor benchmarks
-BINS = 2_000  # of scores from -1 to 1
 RESAMPLES = 2_000
 AUDITED = {  # measures taken from the certificate
     "nearest": "nearest-neighbour-1e-2",
@@ -127,27 +127,22 @@ class Run:
     size: Size
     network: Path
     judge: Path
+    people: int  # classes of the network
 
     def claim(self) -> None:
         """Notes what is done here, and refuses to go on with something else."""
         digests = {"network_sha256": sha256_of_file(self.network), "judge_sha256": sha256_of_file(self.judge)}
-        request = json.loads(json.dumps({**dataclasses.asdict(self.size), **digests}))
-        path = self.out / "request.json"
-        if path.exists() and read_json(path) != request:
-            raise BadInput(f"{self.out}: holds a run with other settings; choose another --out")
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_text(path, pretty_json(request))
+        claim(self.out, {**dataclasses.asdict(self.size), **digests})
 
 
 def make_faces(run: Run) -> None:
     """Benchmarks, renders and releases; what is there is not made again."""
-    size = run.size
-    people = load_generator(run.network).generator.config.c_dim
+    size, people = run.size, run.people
     make_benchmarks(run.out / "benchmarks", size.crowd, PIXELS)
     for name, identities, seed in (
         ("training", people, SEED),
         ("control", people, CONTROL_SEED),
-        (AUTHENTIC, min(size.classes, people), SEED),
+        (AUTHENTIC, size.classes, SEED),
     ):
         render(
             run.out / name,
@@ -164,7 +159,7 @@ def make_faces(run: Run) -> None:
             samples_per_class=size.images,
             size=PIXELS,
             precision="fp32",
-            **release.options(min(size.classes, people)),
+            **release.options(size.classes),
         )
 
 
@@ -208,23 +203,20 @@ def relations(folder: Path, release: EmbeddingSet, training: EmbeddingSet) -> li
 
 def same_label(release: EmbeddingSet, training: EmbeddingSet, related: list[list[int]]) -> dict[str, float]:
     """AUC of comparisons with the related training people against those with all others, bootstrapped by class."""
-    counts = np.zeros((2, len(related), BINS))  # of [other, related] people
+    counts = np.zeros((2, len(related), BINS), np.int64)  # of [related, other] people
     for c, people in enumerate(related):
         scores = release.vectors[release.class_index == c] @ training.vectors.T
         own = np.isin(training.class_index, people)
-        for kind, chosen in enumerate((scores[:, ~own], scores[:, own])):
-            bins = np.clip(((chosen + 1) / 2 * BINS).astype(int), 0, BINS - 1)
-            counts[kind, c] = np.bincount(bins.ravel(), minlength=BINS)
+        for kind, chosen in enumerate((scores[:, own], scores[:, ~own])):
+            counts[kind, c] = ScoreHistogram.from_scores(chosen).counts
+
+    def auc(weights: NDArray[np.int64]) -> float:
+        return ErrorRates(np.append(edges()[:-1], np.inf), *(weights @ counts)).auc
+
     rng = np.random.default_rng(0)
-    weights = rng.multinomial(len(related), np.full(len(related), 1 / len(related)), RESAMPLES)
-    low, high = np.quantile([auc(*(counts.transpose(0, 2, 1) @ row)) for row in weights], (0.025, 0.975))
-    return {"value": auc(*counts.sum(axis=1)), "low": float(low), "high": float(high)}
-
-
-def auc(other: NDArray[np.float64], related: NDArray[np.float64]) -> float:
-    """Of two histograms over the same bins; equal bins count half."""
-    below = np.cumsum(other) - other / 2
-    return float((below * related).sum() / (other.sum() * related.sum()))
+    draws = rng.multinomial(len(related), np.full(len(related), 1 / len(related)), RESAMPLES)
+    low, high = np.quantile([auc(draw) for draw in draws], (0.025, 0.975))
+    return {"value": auc(np.ones(len(related), np.int64)), "low": float(low), "high": float(high)}
 
 
 def linkage(release: EmbeddingSet, training: EmbeddingSet, related: list[list[int]]) -> dict[str, float]:
@@ -332,16 +324,23 @@ def span(found: dict[str, float], scale: float = 1.0) -> list[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="full")
-    parser.add_argument("--network", type=Path, default=SHIPPED, help="generator  [default: the one that ships]")
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="embedder  [default: the one that ships]")
+    parser.add_argument(
+        "--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]"
+    )
+    parser.add_argument(
+        "--judge", type=Path, default=DEMO_EMBEDDER, help="embedder  [default: the shipped]"
+    )
     parser.add_argument("--out", type=Path, help="folder of the run  [default: out/privacy, out/privacy-SIZE]")
     parser.add_argument("--page", type=Path, default=ROOT / "docs", help=f"folder of {RESULT} and {PICTURE}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time  [default: cores]")
     options = parser.parse_args(arguments)
     suffix = "" if options.size == "full" else f"-{options.size}"
     out = (options.out or ROOT / "out" / f"privacy{suffix}").resolve()
-    run = Run(out, SIZES[options.size], options.network, options.judge)
     try:
+        people = load_generator(options.network).generator.config.c_dim
+        size = SIZES[options.size]
+        size = dataclasses.replace(size, classes=min(size.classes, people))  # of a small network
+        run = Run(out, size, options.network, options.judge, people)
         run.claim()
         make_faces(run)
         for release in RELEASES:

@@ -175,9 +175,7 @@ def training(
     group: ProcessGroup = ProcessGroup(),  # noqa: B008
 ) -> Training:
     """A run of a form, with the strength of augmentation that it has."""
-    settings = Settings(
-        form.recipe, 0, form.precision, device.type, len(faces.class_names), len(faces), faces.sha256, ""
-    )
+    settings = Settings.of(form.recipe, faces, 0, form.precision, device.type)
     run = Training(faces, settings, device, group)
     run.begin()
     run.state.augment_p.fill_(form.augment_p)

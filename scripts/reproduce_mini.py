@@ -37,6 +37,7 @@ from mini_page import CELLS, write_result
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
+from sface_data.generator.generator_file import DEMO_GENERATOR
 from sface_data.io.files import pretty_json, read_json, sha256_of_file, write_text
 from sface_data.recognition.evaluation import evaluate_recognition
 from sface_data.recognition.recipe import recipe_of
@@ -45,10 +46,10 @@ from sface_data.release.generate import generate
 from sface_data.rendered.folder import image_name
 from sface_data.rendered.run import render
 from sface_data.runtime.progress import progress_bar
+from sface_data.training.metrics_log import read_lines
 from sface_data.training.run_folder import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ROOT / "sface_data" / "assets" / "demo_generator.safetensors"
 PRESET = "tiny"
 STRENGTH, PIXELS, SEED = 0.55, 64, 0  # of the renders that the generator was trained on
 TRAINED = ("teacher", "cls", "kt", "cls-kt")
@@ -120,16 +121,18 @@ class Run:
 
     def claim(self) -> None:
         """Notes what is done here, and refuses to go on with something else."""
-        request = {**dataclasses.asdict(self.size), "network_sha256": sha256_of_file(self.network)}
-        request = json.loads(json.dumps(request))
-        path = self.out / "request.json"
-        if path.exists() and (there := read_json(path)) != request:
-            changed = ", ".join(
-                f"{name} {there.get(name)}" for name in request if there.get(name) != request[name]
-            )
-            raise BadInput(f"{self.out}: holds a run with other settings ({changed}); choose another --out")
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_text(path, pretty_json(request))
+        claim(self.out, {**dataclasses.asdict(self.size), "network_sha256": sha256_of_file(self.network)})
+
+
+def claim(out: Path, settings: dict[str, Any]) -> None:
+    """Notes in a folder what is done in it, and refuses to go on with something else."""
+    request = json.loads(json.dumps(settings))
+    path = out / "request.json"
+    if path.exists() and (there := read_json(path)) != request:
+        changed = ", ".join(f"{name} {there.get(name)}" for name in request if there.get(name) != request[name])
+        raise BadInput(f"{out}: holds a run with other settings ({changed}); choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(path, pretty_json(request))
 
 
 def make_data(run: Run) -> None:
@@ -241,8 +244,8 @@ def shown(run: Run, cell: Cell) -> int:
     if cell.images and (run.folder(cell) / "cell.json").exists():
         return run.size.shown
     metrics = run.folder(cell) / "run" / METRICS
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
-    return min(round(json.loads(lines[-1])["kimg"] * 1000), run.size.shown) if lines else 0
+    lines = read_lines(metrics) if metrics.exists() else []
+    return min(round(lines[-1][1]["kimg"] * 1000), run.size.shown) if lines else 0
 
 
 def result(run: Run) -> dict[str, Any]:
@@ -282,7 +285,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", choices=list(SIZES), default="full")
     for name in ("classes", "seeds", "shown"):
         parser.add_argument(f"--{name}", type=int, help="in place of that of the size")
-    parser.add_argument("--network", type=Path, default=SHIPPED, help="generator  [default: the one that ships]")
+    parser.add_argument(
+        "--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]"
+    )
     parser.add_argument("--out", type=Path, help="folder of the run  [default: out/mini, out/mini-SIZE]")
     parser.add_argument("--page", type=Path, default=ROOT / "docs", help=f"folder of mini.md, mini.png, {CELLS}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time  [default: cores]")

@@ -91,7 +91,7 @@ def info(path: Path, as_json: bool) -> None:
     type=click.Choice(list(PRESETS)),
     default="demo",
     show_default=True,
-    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in a night; or that of SFace, 128 "
+    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in two hours; or that of SFace, 128 "
     "pixels, for GPUs, as it was published or grown from 32 pixels.",
 )
 @click.option(

@@ -198,7 +198,7 @@ def test_from_nothing_to_the_page_and_on_from_where_it_stopped(mini: ModuleType,
     made = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json") if path.parent != lost}
     before = json.loads((lost / "cell.json").read_text())["accuracy_per_fold"]
     (lost / "cell.json").unlink()
-    run = mini.Run(out, mini.SIZES["test"], mini.SHIPPED)
+    run = mini.Run(out, mini.SIZES["test"], mini.DEMO_GENERATOR)
     for cell in mini.cells_of(run.size):
         mini.make_cell(run, cell)
     assert json.loads((lost / "cell.json").read_text())["accuracy_per_fold"] == before
