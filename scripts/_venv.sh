@@ -10,5 +10,9 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ constraints.txt -nt
     echo "Installing sface-data and what it needs into .venv (once; some minutes on a slow line) ..."
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable ".${extra:+[$extra]}"
+    if [ "${extra:-}" = dev ]; then
+        # Alone: it would bring the OpenCV that wants libGL, in place of the one that does not.
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "insightface>=2.0"
+    fi
     touch "$stamp"
 fi

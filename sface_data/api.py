@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sface_data.recognition.run import train_recognition as train_recognition
     from sface_data.release.audit import audit as audit
     from sface_data.release.contents import write_card as write_card
+    from sface_data.release.export import Export as Export
+    from sface_data.release.export import export as export
     from sface_data.release.generate import FaceDataset as FaceDataset
     from sface_data.release.generate import generate as generate
     from sface_data.release.load import load as load
@@ -51,6 +53,7 @@ MODULES = {
     "preview": "release.preview",
     "write_card": "release.contents",
     "audit": "release.audit",
+    "export": "release.export",
     "publish": "release.publish",
     "render": "rendered.run",
     "embed": "embedding.run",
@@ -70,6 +73,7 @@ MODULES = {
     "Problem": "release.problems",
     "Certificate": "auditing.certificate",
     "Publication": "release.publish",
+    "Export": "release.export",
     "RenderRequest": "rendered.folder",
     "EmbeddingSet": "embedding.embeddings",
     "GeneratorRun": "generator.run",

@@ -6,6 +6,10 @@ import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import lmdb
+import msgpack
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 MAGIC = struct.pack("<I", 0xCED7230A)
@@ -42,6 +46,37 @@ def write_records(path: Path, faces: Iterable[tuple[int, bytes]], index: bool = 
     if index:
         path.with_suffix(".idx").write_text("".join(lines))
         path.with_name("property").write_text(f"{len(labels)},64,64")
+
+
+def write_listed_records(folder: Path, faces: Iterable[tuple[int, bytes]]) -> None:
+    """`file.rec`, `file.idx` and `list.txt`, as DCFace's code writes them: the labels in the records are all 0."""
+    offset, index, listing, parts = 0, "", "", []
+    for number, (label, image) in enumerate(faces):
+        index += f"{number}\t{offset}\n"
+        listing += f"{number}\tdcface/{label}/{number:05d}.jpg\n"
+        parts.append(record(packed(image, 0)))
+        offset += len(parts[-1])
+    (folder / "file.rec").write_bytes(b"".join(parts))
+    (folder / "file.idx").write_text(index)
+    (folder / "list.txt").write_text(listing)
+
+
+def write_lmdb(path: Path, faces: Iterable[tuple[int, bytes]], **changed: object) -> None:
+    """`faces` (label, image) as Vec2Face's tool packs them; `changed` are other values of what it says of them.
+
+    Args:
+        changed: `keys`, `len`, `classnum`; None leaves it out. Other names are further entries.
+    """
+    entries = {str(number): [image, label] for number, (label, image) in enumerate(faces)}
+    facts = {"keys": [key.encode() for key in entries], "len": len(entries), "classnum": 8} | changed
+    named = {
+        f"__{name}__" if name in ("keys", "len", "classnum") else name: value for name, value in facts.items()
+    }
+    database = lmdb.open(str(path), subdir=False, map_size=1 << 24, lock=False)
+    with database, database.begin(write=True) as transaction:
+        for key, value in (entries | named).items():
+            if value is not None:
+                transaction.put(key.encode(), msgpack.packb(value))
 
 
 def write_tar(path: Path, members: Members) -> None:
@@ -97,6 +132,11 @@ def forms(
     write_records(root / "records" / "train.rec", labelled)
     write_records(root / "stream.rec", labelled, index=False)
     make_datasets(labelled, root / "disk", root / "table")
+    write_lmdb(root / "faces.lmdb", labelled)
+    (root / "listed").mkdir()
+    write_listed_records(root / "listed", labelled)
+    plain = pa.table({"image": [image for _, image in labelled], "label": [label for label, _ in labelled]})
+    pq.write_table(plain, root / "plain.parquet")
     return {
         "folder": rendered_faces,
         "shards": root / "shards",
@@ -105,4 +145,7 @@ def forms(
         "stream": root / "stream.rec",
         "disk": root / "disk",
         "table": root / "table",
+        "lmdb": root / "faces.lmdb",
+        "listed": root / "listed",
+        "parquet": root / "plain.parquet",
     }

@@ -24,6 +24,7 @@ COMMANDS = {
     "preview": "preview",
     "card": "write_card",
     "audit": "audit",
+    "export": "export",
     "publish": "publish",
     "render": "render",
     "embed": "embed",

@@ -36,6 +36,7 @@ def _add_commands() -> None:
     from sface_data.cli.audit import audit
     from sface_data.cli.card import card
     from sface_data.cli.embed import embed
+    from sface_data.cli.export import export
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
     from sface_data.cli.preview import preview
@@ -44,7 +45,19 @@ def _add_commands() -> None:
     from sface_data.cli.render import render
     from sface_data.cli.validate import validate
 
-    for command in (generate, validate, audit, preview, card, publish, generator, recognition, render, embed):
+    for command in (
+        generate,
+        validate,
+        audit,
+        preview,
+        card,
+        export,
+        publish,
+        generator,
+        recognition,
+        render,
+        embed,
+    ):
         main.add_command(command)
 
 

@@ -9,19 +9,21 @@ from sface_data.faces.base import Face, Source
 from sface_data.faces.shard_labels import LABEL_FIELDS
 from sface_data.io.files import os_errors_as_bad_input, read_bytes
 
+IMAGE_FIELDS = ("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp")
+
 
 class DatasetsSource(Source):
-    """A folder written by `datasets`: with `save_to_disk`, or as Parquet files.
+    """A folder written by `datasets`: with `save_to_disk`, or as Parquet files; or one Parquet file of anybody.
 
-    It needs one column of images and one of class labels; the latter may be plain numbers or names if it is
-    called as one of `LABEL_FIELDS`.
+    It needs one column of images and one of class labels. Images may be plain bytes if the column is called as one
+    of `IMAGE_FIELDS`; labels may be plain numbers or names if theirs is called as one of `LABEL_FIELDS`.
     """
 
     def __init__(self, path: Path) -> None:
         import datasets
 
         rows = _load(path)
-        self._image = _only(rows, path, "images", lambda name, kind: isinstance(kind, datasets.Image))
+        self._image = _image_column(rows, path)
         self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
         label = _label_column(rows, path)
         values = [_whole(value) for value in rows.with_format(None)[label][:]]
@@ -57,7 +59,7 @@ def _load(path: Path) -> Any:
     import datasets
 
     with os_errors_as_bad_input(path):
-        parquet = sorted(str(file) for file in path.rglob("*.parquet"))
+        parquet = [str(path)] if path.is_file() else sorted(str(file) for file in path.rglob("*.parquet"))
     splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
     if len(splits) > 1:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
@@ -83,6 +85,21 @@ def _is_label(value: Any) -> bool:
 
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _image_column(rows: Any, path: Path) -> str:
+    """The Image column, or, if none is declared, one of bytes with a usual name."""
+    import datasets
+
+    declared = any(isinstance(kind, datasets.Image) for kind in rows.features.values())
+
+    def fits(name: str, kind: Any) -> bool:
+        if declared:
+            return isinstance(kind, datasets.Image)
+        as_bytes = kind["bytes"] if isinstance(kind, dict) and kind.keys() == {"bytes", "path"} else kind
+        return name in IMAGE_FIELDS and getattr(as_bytes, "dtype", None) in ("binary", "large_binary")
+
+    return _only(rows, path, "images", fits)
 
 
 def _label_column(rows: Any, path: Path) -> str:

@@ -21,8 +21,8 @@ from sface_data.io.files import MAX_ARRAYS, MappedFile, exists, read_bytes
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
-_HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
+HEADER = struct.Struct("<IfQQ")  # flag, label, id, id2
+MAGIC_BYTES = struct.pack("<I", MAGIC)
 _MOST_CLASSES = 1 << 24  # labels are 32-bit floats, which count no further
 _LENGTH_MASK = (1 << 29) - 1
 
@@ -51,25 +51,25 @@ class RecordFile:
         """
         where = f"{self.file.path}: record {self.numbers[index]}"
         data = self._join(int(self.offsets[index]), where)
-        if len(data) < _HEADER.size:
+        if len(data) < HEADER.size:
             raise BadInput(f"{where} is too short for a header; get or make the file again")
-        flag, label, _, _ = _HEADER.unpack_from(data)
+        flag, label, _, _ = HEADER.unpack_from(data)
         if not flag:
-            return RecordIORecord((label,), data[_HEADER.size :])
-        end = _HEADER.size + 4 * flag
+            return RecordIORecord((label,), data[HEADER.size :])
+        end = HEADER.size + 4 * flag
         if len(data) < end:
             raise BadInput(f"{where} is too short for its {flag} labels; get or make the file again")
-        return RecordIORecord(struct.unpack_from(f"<{flag}f", data, _HEADER.size), data[end:])
+        return RecordIORecord(struct.unpack_from(f"<{flag}f", data, HEADER.size), data[end:])
 
     def label(self, index: int) -> float:
         """The first label of the record at `index`, without reading its image. Raises as `read` does."""
         offset = int(self.offsets[index])
         _, length = self._words(offset, f"{self.file.path}: record {self.numbers[index]}")
-        if length < _HEADER.size + 4:  # no room for a label after the header: odd, or in parts
+        if length < HEADER.size + 4:  # no room for a label after the header: odd, or in parts
             return self.read(index).labels[0]
-        start = self.file.read(offset + _WORDS.size, _HEADER.size + 4)
-        flag, label, _, _ = _HEADER.unpack_from(start)
-        return struct.unpack_from("<f", start, _HEADER.size)[0] if flag else label
+        start = self.file.read(offset + _WORDS.size, HEADER.size + 4)
+        flag, label, _, _ = HEADER.unpack_from(start)
+        return struct.unpack_from("<f", start, HEADER.size)[0] if flag else label
 
     def end(self, index: int) -> int:
         """Where the record at `index` ends, padded. Raises as `read` does."""
@@ -90,7 +90,7 @@ class RecordFile:
             if (flag in (0, 1)) != (len(parts) == 1):
                 raise BadInput(f"{where}: a record in parts has lost one; get or make the file again")
             if flag in (0, 3):
-                return _MAGIC_BYTES.join(parts)
+                return MAGIC_BYTES.join(parts)
 
     def _words(self, offset: int, where: str) -> tuple[int, int]:
         """Continuation flag and length at an offset."""

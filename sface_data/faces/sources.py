@@ -5,8 +5,9 @@
         face.key, source.class_names[face.class_index], face.decode()
 
 A path is a folder per identity, WebDataset shards (a folder of them, a pattern, or one `.tar`), InsightFace's
-RecordIO (`train.rec` or its folder), or a folder written by `datasets`. Classes are numbered in the order of
-their names, numbers by value; the names are what links classes of different sources.
+RecordIO (`train.rec` or its folder; DCFace's `file.rec` with its `list.txt`), LMDB as Vec2Face hands it out, or a
+folder written by `datasets`. Classes are numbered in the order of their names, numbers by value; the names are
+what links classes of different sources.
 """
 
 import glob
@@ -17,7 +18,8 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.datasets_source import DatasetsSource
 from sface_data.faces.folder_source import FolderSource
-from sface_data.faces.record_source import RecordSource
+from sface_data.faces.lmdb_source import LmdbSource
+from sface_data.faces.record_source import open_record
 from sface_data.faces.shard_source import ShardSource
 from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
 
@@ -47,11 +49,15 @@ def open_source(path: Path | str, min_classes: int = 2) -> Source:
 
 
 def _open(path: Path) -> Source:
-    if is_dir(path):
+    if is_dir(path) and path.suffix != ".lmdb":
         return _open_folder(path)
     if path.suffix == ".rec":
-        return RecordSource(path)
+        return open_record(path)
+    if path.suffix == ".lmdb":
+        return LmdbSource(path)
     if is_file(path):
+        if path.suffix == ".parquet":
+            return DatasetsSource(path)
         return ShardSource(path, [path])  # the reader says so if it is no tar
     if _BRACES.search(str(path)):
         return ShardSource(path, [Path(name) for name in _expanded(str(path))])
@@ -84,13 +90,17 @@ def _open_folder(path: Path) -> Source:
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with os_errors_as_bad_input(path):
         records = sorted(path.glob("*.rec"))
+        databases = sorted(path.glob("*.lmdb"))
         shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))
         packed = next((file for end in _PACKED for file in sorted(path.glob(f"*{end}"))), None)
         tables = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
-    if len(records) > 1:
-        raise BadInput(f"{path}: holds {len(records)} .rec files; name one, such as {records[0]}")
+    for found in (records, databases):
+        if len(found) > 1:
+            raise BadInput(f"{path}: holds {len(found)} {found[0].suffix} files; name one, such as {found[0]}")
     if records:
-        return RecordSource(records[0])
+        return open_record(records[0])
+    if databases or is_file(path / "data.mdb"):
+        return LmdbSource(databases[0] if databases else path)
     if packed is not None:
         raise BadInput(
             f"{packed}: a compressed tar, of which no part can be read alone; unpack it (gunzip, unzstd)"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
 from sface_data.faces.recordio import open_labelled, open_records
-from tests.forms import MAGIC, packed, record, write_records
+from sface_data.faces.sources import open_source
+from tests.forms import MAGIC, packed, record, write_listed_records, write_records
 
 FACES = [(0, b"one"), (1, b"two!"), (0, b"three"), (2, b"")]
 
@@ -42,6 +43,22 @@ def test_only_the_images_of_insightfaces_file_are_listed(tmp_path: Path, index: 
     images = open_labelled(tmp_path / "train.rec")
     assert images.labels.tolist() == [0, 1, 0, 2]
     assert [images.records.read(i).image for i in images.indices] == [image for _, image in FACES]
+
+
+@pytest.mark.parametrize(
+    ("listing", "sentence"),
+    [
+        ("0\ta/0.jpg\n1\ta/1.jpg\n", r"file\.rec: has the record 2, which .*list\.txt has not"),
+        ("0\ta/0.jpg\n1\ta/1.jpg\n2\tb/2.jpg\n3\tb/3.jpg\n", r"list\.txt: has the record 3, which"),
+        ("0 a/0.jpg\n", r"list\.txt: should have lines of a number, a tab and FOLDER/IMAGE; it has '0 a/0.jpg'"),
+        ("0\t0.jpg\n", r"list\.txt: should have lines"),
+    ],
+)
+def test_a_list_that_does_not_fit_its_records(tmp_path: Path, listing: str, sentence: str) -> None:
+    write_listed_records(tmp_path, [(0, b"a"), (0, b"b"), (1, b"c")])
+    (tmp_path / "list.txt").write_text(listing)
+    with pytest.raises(BadInput, match=sentence):
+        open_source(tmp_path)
 
 
 def test_a_plain_file_without_insightfaces_header_is_all_images(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
 
 Tar = Callable[[Path, list[tuple[str, bytes]]], None]
-FORMS = ("folder", "shards", "pattern", "records", "stream", "disk", "table")
+FORMS = ("folder", "shards", "pattern", "records", "stream", "disk", "table", "lmdb", "listed", "parquet")
 NAMED = ("folder", "disk", "table")
 
 
