@@ -12,7 +12,7 @@ from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import MappedFile
+from sface_data.io.files import MappedFile, is_dir
 
 KEYS, COUNT, CLASSES = b"__keys__", b"__len__", b"__classnum__"
 _BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # how many bytes give the length, by the first one
@@ -23,7 +23,7 @@ class LmdbSource(Source):
     """An LMDB, a file or a folder with `data.mdb`, read as the format above says; nothing in it is unpickled."""
 
     def __init__(self, path: Path) -> None:
-        self._file = MappedFile.at((path / "data.mdb" if path.is_dir() else path).absolute())
+        self._file = MappedFile.at((path / "data.mdb" if is_dir(path) else path).absolute())
         with _opened(self._file).begin(buffers=True) as transaction:
             self._keys = _listed_keys(path, transaction)
             labels = [_label(path, key, transaction.get(key)) for key in self._keys]

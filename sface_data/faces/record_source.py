@@ -7,7 +7,7 @@ import numpy as np
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
 from sface_data.faces.recordio import LabelledRecords, open_labelled, open_records
-from sface_data.io.files import MAX_ARRAYS, read_bytes
+from sface_data.io.files import MAX_ARRAYS, is_file, read_bytes
 
 LIST = "list.txt"  # number of each record, a tab, and the path that its image had: the folder in it is the class
 
@@ -37,7 +37,7 @@ def open_record(path: Path) -> RecordSource:
         BadInput: as `open_labelled`; if the list is none, or names other records than there are.
     """
     listing = path.with_name(LIST)
-    if not listing.is_file():
+    if not is_file(listing):
         return RecordSource(path, open_labelled(path))
     labels = _listed(listing)
     records = open_records(path)
