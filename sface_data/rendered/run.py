@@ -27,7 +27,8 @@ def render(
     `landmarks.csv` with the exact five landmarks of each. An image depends on seed, size, strength, its identity
     and its number only. Stopped at any moment and called again with the same arguments, it goes on.
 
-    More than a few images are made by processes, one for each core: a script calls it below `if __name__ == "__main__":`.
+    More than a few images are made by processes, one for each core: a script calls it below
+    `if __name__ == "__main__":`.
 
     Args:
         outdir: folder to fill: new, empty, or one to go on with.
