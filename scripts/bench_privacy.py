@@ -324,12 +324,8 @@ def span(found: dict[str, float], scale: float = 1.0) -> list[list[float]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="full")
-    parser.add_argument(
-        "--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]"
-    )
-    parser.add_argument(
-        "--judge", type=Path, default=DEMO_EMBEDDER, help="embedder  [default: the shipped]"
-    )
+    parser.add_argument("--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]")
+    parser.add_argument("--judge", type=Path, default=DEMO_EMBEDDER, help="embedder  [default: the shipped]")
     parser.add_argument("--out", type=Path, help="folder of the run  [default: out/privacy, out/privacy-SIZE]")
     parser.add_argument("--page", type=Path, default=ROOT / "docs", help=f"folder of {RESULT} and {PICTURE}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time  [default: cores]")

@@ -285,9 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", choices=list(SIZES), default="full")
     for name in ("classes", "seeds", "shown"):
         parser.add_argument(f"--{name}", type=int, help="in place of that of the size")
-    parser.add_argument(
-        "--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]"
-    )
+    parser.add_argument("--network", type=Path, default=DEMO_GENERATOR, help="generator  [default: the shipped]")
     parser.add_argument("--out", type=Path, help="folder of the run  [default: out/mini, out/mini-SIZE]")
     parser.add_argument("--page", type=Path, default=ROOT / "docs", help=f"folder of mini.md, mini.png, {CELLS}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time  [default: cores]")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sface_data.auditing.certificate import CERTIFICATE, SIGNATURE
+from sface_data.dataset.card import CARD
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
 from sface_data.faces.face_list import FaceList
@@ -21,7 +22,6 @@ from sface_data.release.exports.folder import write_folder
 from sface_data.release.exports.lmdb import write_lmdb
 from sface_data.release.exports.parquet import write_parquet
 from sface_data.release.exports.record import write_records
-from sface_data.release.front_matter import CARD
 from sface_data.release.licences import LICENCES, LICENSE, default_licence, held_licence
 from sface_data.release.templates import render
 from sface_data.runtime.arguments import StrPath, checks_arguments
