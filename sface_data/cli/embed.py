@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, NamedPath, say
+from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, NamedPath, say
 
 _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
 
@@ -34,7 +34,7 @@ _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
 @BATCH
 @ALIGN
 @DETECTOR
-@click.option("--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and list them.")
+@SKIP_BROKEN
 def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, Finite, NamedPath, say
+from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, say, say_left_out
 from sface_data.generator.recipe import PRESETS
 from sface_data.runtime.arguments import MOST
 
@@ -61,6 +61,7 @@ def info(path: Path, as_json: bool) -> None:
         "generator_sha256": loaded.generator_sha256,
         "file_sha256": loaded.file_sha256,
         "faces_sha256": loaded.faces_sha256,
+        "faces_left_out": loaded.faces_left_out,
     }
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -127,6 +128,7 @@ def info(path: Path, as_json: bool) -> None:
     "classes.  [default: random weights]",
 )
 @RUN_SEED
+@SKIP_BROKEN
 @click.option(
     "--checkpoint-kimg",
     metavar="KIMG",
@@ -165,6 +167,7 @@ def train(data: Path, **options: Any) -> None:
             f"{run.weights.parent}: {run.images / 1000:g} kimg, {run.resolution} pixels; {run.weights.name} is "
             "the generator, and the newest samples-*.png shows it",
         )
+        say_left_out(data, run.left_out)
 
 
 @generator.command()
@@ -206,6 +209,7 @@ def train(data: Path, **options: Any) -> None:
     help="Weights of Inception as torch-fidelity (an extra of this package) publishes them: adds the Frechet "
     "distance that papers report. It needs some 10,000 images to mean the same as theirs.",
 )
+@SKIP_BROKEN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def metrics(as_json: bool, **options: Any) -> None:
     """Measure a generator against the faces it was trained on, in the feature space of an embedder.

@@ -19,6 +19,12 @@ def say(sentence: str) -> None:
     click.echo(shown(sentence), err=True)
 
 
+def say_left_out(data: Path, count: int) -> None:
+    """Says how many images of some faces could not be decoded, if any."""
+    if count:
+        say(f"{data}: {count:,} images left out, as they cannot be decoded")
+
+
 def remember_batch(ctx: click.Context, param: click.Parameter, value: int) -> int:
     """Keeps the images at a time for what is said when memory runs out."""
     ctx.meta[BATCH_KEY] = value
@@ -95,6 +101,9 @@ BATCH = click.option(
 )
 DEVICE = click.option(
     "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
+SKIP_BROKEN = click.option(
+    "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and count them."
 )
 RUN_SEED = click.option(
     "--seed",

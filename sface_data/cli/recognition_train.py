@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, Finite, NamedPath, say
+from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, say, say_left_out
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 from sface_data.runtime.arguments import MOST
@@ -96,6 +96,7 @@ from sface_data.runtime.arguments import MOST
     help="On top of mirroring: strong changes pose, light, resolution and compression.",
 )
 @RUN_SEED
+@SKIP_BROKEN
 @click.option(
     "--checkpoint-epochs",
     metavar="N",
@@ -149,3 +150,4 @@ def train(data: Path, **options: Any) -> None:
     run = api.train_recognition(data, **options)
     if run.rank == 0:
         say(f"{run.weights.parent}: {run.epochs:g} epochs; {run.weights.name} is the network")
+        say_left_out(data, run.left_out)

@@ -223,7 +223,10 @@ class _Constants:
         if isinstance(value, onnx.TensorProto):
             if np.prod(value.dims, dtype=float) not in (1, 3):
                 return None
-            value = onnx.numpy_helper.to_array(value)
+            try:
+                value = onnx.numpy_helper.to_array(value)
+            except (KeyError, ValueError, TypeError):  # of a type that there is not, or with other bytes
+                return None
         values = np.asarray(value)
         if value is None or values.size not in (1, 3) or values.dtype.kind not in "iuf":
             return None

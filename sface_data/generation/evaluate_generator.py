@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from sface_data.embedding.open import open_embedder
 from sface_data.faces.sources import open_source
+from sface_data.faces.whole_faces import WholeFaces
 from sface_data.generator.evaluation import evaluate
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.inception import Inception
@@ -20,6 +21,7 @@ def evaluate_generator(
     classes: Annotated[int, Range(2, MOST)] = 64,
     images_per_class: Annotated[int, Range(2, MOST)] = 50,
     inception: StrPath | None = None,
+    skip_broken: bool = False,
 ) -> dict[str, Any]:
     """Measures a generator against the faces it was trained on, in the feature space of an embedder.
 
@@ -34,6 +36,7 @@ def evaluate_generator(
         images_per_class: of each class, made and real.
         inception: weights of Inception as torch-fidelity publishes them: adds the Frechet distance that papers
             report, which takes some 10,000 images to mean the same as theirs.
+        skip_broken: leave out images that cannot be decoded, instead of ending there.
 
     Returns:
         By name: numbers of classes and images; Frechet and kernel distance, precision and recall; AUC, EER and FDR
@@ -51,4 +54,7 @@ def evaluate_generator(
     measured_in = None if inception is None else Inception(Path(inception))
     generator = load_generator(network).generator
     opened = open_embedder(Path(embedder))
-    return evaluate(generator, open_source(Path(data)), opened, classes, images_per_class, measured_in)
+    faces = open_source(Path(data))
+    if skip_broken:
+        faces = WholeFaces(faces)
+    return evaluate(generator, faces, opened, classes, images_per_class, measured_in)

@@ -8,27 +8,35 @@ from torch import Tensor
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
+from sface_data.faces.whole_faces import WholeFaces
 
 
 class TrainingFaces:
     """Faces of one square size, a power of two. They stay on disk, and are decoded when they are asked for.
 
+    Args:
+        skip_broken: leave out images that cannot be decoded.
+
     Attributes:
         side: height and width in pixels.
         class_names: by class index.
         class_indices: class of each face, int64 [N].
-        sha256, order_sha256: digests of the faces, see `FaceList`.
+        sha256, order_sha256: digests of all faces of the source, see `FaceList`.
+        left_out: how many of them cannot be decoded.
 
     Raises:
         BadInput: if they cannot be read, or are not square with a power of two as side.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, skip_broken: bool = False) -> None:
+        faces = FaceList.of(source)
+        self.sha256, self.order_sha256, self.left_out = faces.sha256, faces.order_sha256, 0
+        if skip_broken:
+            source = WholeFaces(source)
+            self.left_out = source.left_out
         self.class_names, self.class_indices = source.class_names, source.class_indices
         self.side = _side(source)
         self._source = source
-        faces = FaceList.of(source)
-        self.sha256, self.order_sha256 = faces.sha256, faces.order_sha256
 
     def __len__(self) -> int:
         return len(self.class_indices)

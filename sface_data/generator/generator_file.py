@@ -30,7 +30,7 @@ from sface_data.training.safetensors_file import fill, read_safetensors
 # The generator that ships: 64x64, 1,000 identities of rendered faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
-_FACES_KEY = "faces_sha256"
+_FACES_KEY, _LEFT_OUT_KEY = "faces_sha256", "faces_left_out"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class GeneratorFile:
         file_sha256: digest of the file.
         layout: `safetensors` or `snapshot`.
         faces_sha256: digest of the faces it was trained on, see `faces.face_list`; None if not known.
+        faces_left_out: how many of those training left out, as they cannot be decoded.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class GeneratorFile:
     file_sha256: str
     layout: str
     faces_sha256: str | None = None
+    faces_left_out: int = 0
 
 
 @checks_arguments
@@ -76,9 +78,9 @@ def load_generator(path: StrPath) -> GeneratorFile:
             f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
         )
     # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
-    faces_sha256 = None
+    faces_sha256, left_out = None, 0
     if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= size:
-        generator, faces_sha256 = _read_ours(path)
+        generator, faces_sha256, left_out = _read_ours(path)
         layout = "safetensors"
     elif head.startswith(b"\x80"):
         generator, layout = nvlabs.read_generator(path), "snapshot"
@@ -86,7 +88,7 @@ def load_generator(path: StrPath) -> GeneratorFile:
         raise BadInput(
             f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
-    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, faces_sha256)
+    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, faces_sha256, left_out)
 
 
 @checks_arguments
@@ -117,18 +119,23 @@ def convert_generator(source: StrPath, target: StrPath, *, overwrite: bool = Fal
     if exists(path) and not overwrite:
         raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
     file = load_generator(source)
-    save_generator(file.generator, path, faces_sha256=file.faces_sha256)
+    save_generator(file.generator, path, faces_sha256=file.faces_sha256, faces_left_out=file.faces_left_out)
     return file
 
 
 def save_generator(
-    generator: Generator, path: Path, dtype: torch.dtype = torch.float32, faces_sha256: str | None = None
+    generator: Generator,
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    faces_sha256: str | None = None,
+    faces_left_out: int = 0,
 ) -> None:
     """Writes configuration and weights, atomically.
 
     Args:
         dtype: of the weights in the file; they are read back as float32.
         faces_sha256: digest of the faces it was trained on, where it is known.
+        faces_left_out: how many of those training left out.
 
     Raises:
         BadInput: if a weight is too large for the dtype; the tensor is named.
@@ -140,6 +147,8 @@ def save_generator(
     facts = dataclasses.asdict(generator.config)
     if faces_sha256 is not None:
         facts[_FACES_KEY] = faces_sha256
+    if faces_left_out:
+        facts[_LEFT_OUT_KEY] = faces_left_out
     with atomic_write(path) as file:
         file.write(save(weights, {_METADATA_KEY: canonical_json(facts)}))  # one entry: of several the order varies
 
@@ -153,14 +162,14 @@ def digest(generator: Generator) -> str:
     return sha.hexdigest()
 
 
-def _read_ours(path: Path) -> tuple[Generator, str | None]:
-    """A generator, and the digest of the faces that the file says it was trained on."""
+def _read_ours(path: Path) -> tuple[Generator, str | None, int]:
+    """A generator, the digest of the faces that the file says it was trained on, and how many were left out."""
     weights, metadata = read_safetensors(path)
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
         facts = json.loads(metadata[_METADATA_KEY])
-        faces_sha256 = facts.pop(_FACES_KEY, None)
+        faces_sha256, left_out = facts.pop(_FACES_KEY, None), facts.pop(_LEFT_OUT_KEY, 0)
         config = GeneratorConfig(**facts)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
@@ -171,4 +180,6 @@ def _read_ours(path: Path) -> tuple[Generator, str | None]:
         raise BadInput(f"{path}: {error}") from error
     if faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(faces_sha256)):
         raise BadInput(f"{path}: what it says of the faces it was trained on is no digest; get the file again")
-    return generator, faces_sha256
+    if not isinstance(left_out, int):
+        raise BadInput(f"{path}: how many faces it says were left out is no number; get the file again")
+    return generator, faces_sha256, left_out

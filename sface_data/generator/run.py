@@ -37,12 +37,14 @@ class GeneratorRun:
         weights: the file of the averaged generator, `.safetensors`.
         images: authentic images shown in all, over all processes.
         resolution: side in pixels of the images that the generator makes.
+        left_out: images of the data that cannot be decoded, with `skip_broken`.
         rank: of this process among those that torchrun started; the first has 0.
     """
 
     weights: Path
     images: int
     resolution: int
+    left_out: int = 0
     rank: int = 0
 
 
@@ -60,6 +62,7 @@ class GeneratorOptions:
         gamma: weight of the gradient penalty R1, in every stage.
         init: generator to start from, in the stage of its resolution; random weights by default.
         seed: of all random choices.
+        skip_broken: leave out images that cannot be decoded, and count them; all are decoded to find them.
         checkpoint_kimg: thousands of images between two checkpoints.
         tensorboard: also write the metrics for TensorBoard, into the folder `tensorboard`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -75,6 +78,7 @@ class GeneratorOptions:
     gamma: Annotated[float, Range(0)] | None = None
     init: StrPath | None = None
     seed: Seed = 0
+    skip_broken: bool = False
     checkpoint_kimg: Annotated[float, Range(0.001)] = 10.0
     tensorboard: bool = False
     device: str = "auto"
@@ -108,14 +112,15 @@ def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
     where, outdir = training_device(options.device), Path(options.outdir)
     check_run_folder(outdir, _OURS)
     initial = None if options.init is None else load_generator(Path(options.init))
-    faces = TrainingFaces(open_source(Path(data)))
+    faces = TrainingFaces(open_source(Path(data)), options.skip_broken)
     start = None if initial is None else initial.generator_sha256
     precision = choose_precision(options.precision, where)
     settings = Settings.of(recipe, faces, options.seed, precision, where.type, start)
     with process_group(where) as group:
         training = Training(faces, settings, where, group, None if initial is None else initial.generator)
         run_training(training, outdir, options.kimg, options.checkpoint_kimg, options.tensorboard)
-    return GeneratorRun(outdir / WEIGHTS, training.state.images, training.stage.resolution, group.rank)
+    state, side = training.state, training.stage.resolution
+    return GeneratorRun(outdir / WEIGHTS, state.images, side, faces.left_out, group.rank)
 
 
 def run_training(
@@ -187,6 +192,7 @@ def steps(training: Training, total: int) -> Iterator[dict[str, Tensor]]:
 
 def _save(training: Training, outdir: Path) -> None:
     """What belongs to a checkpoint first: when the checkpoint is there, so is that, or it is made again."""
-    save_generator(training.averaged, outdir / WEIGHTS, faces_sha256=training.settings.faces_sha256)
+    settings, path = training.settings, outdir / WEIGHTS
+    save_generator(training.averaged, path, faces_sha256=settings.faces_sha256, faces_left_out=settings.left_out)
     write_sheet(training.averaged, training.faces, outdir / f"samples-{training.state.images / 1000:09.2f}.png")
     training.save(outdir / CHECKPOINT)

@@ -67,7 +67,7 @@ class Settings:
         seed: of initial weights, latents, noise, augmentation and order of the faces.
         precision: of the convolutions, a key of DTYPES.
         device: kind of device, which random numbers depend on.
-        classes, faces, faces_sha256, order_sha256: what is trained on, see `TrainingFaces`.
+        classes, faces, faces_sha256, order_sha256, left_out: what is trained on, see `TrainingFaces`.
         initial_sha256: digest of the generator that training starts from; None for random weights.
     """
 
@@ -79,6 +79,7 @@ class Settings:
     faces: int
     faces_sha256: str
     order_sha256: str
+    left_out: int = 0
     initial_sha256: str | None = None
 
     @classmethod
@@ -101,6 +102,7 @@ class Settings:
             faces=len(faces),
             faces_sha256=faces.sha256,
             order_sha256=faces.order_sha256,
+            left_out=faces.left_out,
             initial_sha256=initial_sha256,
         )
 

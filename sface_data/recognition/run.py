@@ -11,7 +11,9 @@ from torch import nn
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbone_names import Backbone
 from sface_data.errors import BadInput
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
+from sface_data.faces.whole_faces import WholeFaces
 from sface_data.io.files import exists
 from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
 from sface_data.recognition.check_dataset import check_counts_and_labels
@@ -44,12 +46,14 @@ class RecognitionRun:
         weights: the file of the network, `.safetensors`.
         images: shown in all, over all processes.
         epochs: how many times all faces were shown.
+        left_out: images of the data that cannot be decoded, with `skip_broken`.
         rank: of this process among those that torchrun started; the first has 0.
     """
 
     weights: Path
     images: int
     epochs: float
+    left_out: int = 0
     rank: int = 0
 
 
@@ -73,6 +77,7 @@ class RecognitionOptions:
         learning_rate: for a batch of 512.
         augment: on top of mirroring: `strong` changes pose, light, resolution and compression.
         seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
+        skip_broken: leave out images that cannot be decoded, and count them; all are decoded to find them.
         checkpoint_epochs: epochs between two checkpoints.
         benchmarks: folder of benchmarks, as for `evaluate_recognition`, that the network is measured on.
         eval_every: steps between two measurements; at the end there is always one.
@@ -95,6 +100,7 @@ class RecognitionOptions:
     learning_rate: Positive | None = None
     augment: Literal["none", "strong"] = "none"
     seed: Seed = 0
+    skip_broken: bool = False
     checkpoint_epochs: Annotated[float, Range(0.0001)] = 1.0
     benchmarks: StrPath | None = None
     eval_every: Annotated[int, Range(0, MOST)] = 0
@@ -127,15 +133,18 @@ def train_recognition(data: StrPath, options: RecognitionOptions) -> Recognition
     check_run_folder(outdir, _OURS)
     source = open_source(Path(data))
     check_counts_and_labels(Path(data), source)
+    listed = FaceList.of(source)
+    if options.skip_broken:
+        source = WholeFaces(source)
     path = options.teacher
     teacher = None if path is None else open_teacher(Path(path), where, options.teacher_channels)
     precision = choose_precision(options.precision, where)
-    settings = Settings.of(chosen, source, teacher, options.seed, precision, where)
+    settings = Settings.of(chosen, source, teacher, options.seed, precision, where, listed)
     measure = None if options.benchmarks is None else _measure(Path(options.benchmarks), where)
     with process_group(where) as group:
         training = Training(source, settings, where, group, teacher, options.threads)
         run_training(training, outdir, options.checkpoint_epochs, measure, options.eval_every)
-    return RecognitionRun(outdir / WEIGHTS, training.images, training.epoch, group.rank)
+    return RecognitionRun(outdir / WEIGHTS, training.images, training.epoch, settings.left_out, group.rank)
 
 
 def _recipe(options: RecognitionOptions) -> Recipe:

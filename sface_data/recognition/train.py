@@ -27,7 +27,7 @@ from sface_data.training.checkpoint import check_settings, read_checkpoint, writ
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.random_numbers import BatchRandom
 
-_FORMAT = "sface_data.recognition training/2"
+_FORMAT = "sface_data.recognition training/3"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Settings:
         seed: of initial weights, order and mirroring of the faces, augmentation and dropout.
         precision: of the backbone, a key of DTYPES.
         device: kind of device, which random numbers depend on.
-        classes, faces, faces_sha256, order_sha256: what is trained on, see `FaceList`.
+        classes, faces: how many there are of those that are trained on.
+        faces_sha256, order_sha256: of all faces of the source, see `FaceList`.
+        left_out: how many of those cannot be decoded.
         teacher_sha256: of the teacher's file and how it is fed; empty without one.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     faces: int
     faces_sha256: str
     order_sha256: str
+    left_out: int = 0
     teacher_sha256: str = ""
 
     @classmethod
@@ -61,9 +64,14 @@ class Settings:
         seed: int,
         precision: str,
         device: torch.device,
+        listed: FaceList | None = None,
     ) -> "Settings":
-        """The settings of a run on some faces."""
-        listed = FaceList.of(source)
+        """The settings of a run on the faces of a source.
+
+        Args:
+            listed: all faces, where those of the source are the ones that can be decoded.
+        """
+        listed = FaceList.of(source) if listed is None else listed
         return cls(
             recipe=recipe,
             seed=seed,
@@ -73,6 +81,7 @@ class Settings:
             faces=len(source),
             faces_sha256=listed.sha256,
             order_sha256=listed.order_sha256,
+            left_out=len(listed) - len(source),
             teacher_sha256="" if teacher is None else teacher.sha256,
         )
 
@@ -235,6 +244,7 @@ class Training:
             "recipe": settings.recipe.objective,
             "epochs": round(self.epoch, 6),
             "faces_sha256": settings.faces_sha256,
+            "faces_left_out": settings.left_out,
             "training_sha256": sha256_of_json(dataclasses.asdict(settings)),
         }
 
