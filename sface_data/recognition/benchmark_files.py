@@ -1,5 +1,6 @@
 """What is in the files of benchmarks: `.bin` files, read as data, and pairs lists."""
 
+import csv
 import os
 import pickle
 import re
@@ -178,13 +179,16 @@ def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
     if not lines:
         raise BadInput(f"{path}: no pairs in it")
     counts = lines[0][1].split()
+    header = _fields(lines[0][1])
     if len(counts) <= 2 and all(_COUNT.fullmatch(count) for count in counts):
         pairs = [_lfw_pair(path, folder, *line) for line in lines[1:]]
         expected = 2 * int(counts[-1]) * (int(counts[0]) if len(counts) == 2 else 1)
         if len(pairs) != expected:
             raise BadInput(f"{path}: {len(pairs):,} pairs, but its first line promises {expected:,}")
+    elif header[0].lower() == "name":  # the lists of LFW as tables of comma-separated values
+        pairs = [_lfw_pair(path, folder, *line) for line in lines[1:]]
     else:
-        if _fields(lines[0][1])[-1].lower() in ("same", "issame", "label"):
+        if header[-1].lower() in ("same", "issame", "label"):
             lines = lines[1:]
         pairs = [_plain_pair(path, folder, *line) for line in lines]
     return [image for pair in pairs for image in pair[:2]], [pair[2] for pair in pairs]
@@ -192,7 +196,7 @@ def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
 
 def _lfw_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path, Path, bool]:
     """`name n1 n2`, or `name1 n1 name2 n2`."""
-    fields = line.split("\t") if "\t" in line else line.split()
+    fields = _fields(line)
     match fields:
         case [name, first, second]:
             people = (name, name)
@@ -229,5 +233,11 @@ def _plain_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path,
 
 
 def _fields(line: str) -> list[str]:
-    separator = "," if "," in line else "\t" if "\t" in line else None
-    return [field.strip() for field in line.split(separator)]
+    """What stands in a line between commas, tabs or spaces; empty fields at the end of a table's row are none."""
+    if "," not in line:
+        return [field.strip() for field in line.split("\t" if "\t" in line else None)]
+    try:
+        (fields,) = csv.reader([line.rstrip(",")], skipinitialspace=True)
+    except csv.Error:  # a field of more than 131,072 characters
+        return [line]
+    return [field.strip() for field in fields] or [line]

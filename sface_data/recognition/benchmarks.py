@@ -177,12 +177,11 @@ def open_benchmark(path: Path, folder: Path | None = None) -> Benchmark:
         images, issame = read_list(path, folder or (beside if is_dir(beside) else path.parent))
     else:
         images, issame = read_bin(path)
-    if len(images) % 2:
-        raise BadInput(f"{path}: {len(images):,} images, an odd number, do not make pairs; get the file again")
-    if len(images) != 2 * len(issame):
+    if len(images) < 2 * len(issame):
         raise BadInput(
             f"{path}: {len(images) // 2:,} pairs of images but {len(issame):,} labels; get the file again"
         )
+    images = images[: 2 * len(issame)]  # more of them are read by no tool
     labels = np.array(issame, bool)
     if labels.all() or not labels.any():
         raise BadInput(f"{path}: {len(labels):,} pairs, but not both of one person and of two; nothing to verify")

@@ -242,6 +242,12 @@ def test_damaged_files_are_read_or_refused(file: Path, data: st.DataObject) -> N
         assert len(benchmark.images) == 2 * len(benchmark)
 
 
+def test_images_beyond_the_last_label_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "more.bin").write_bytes(dumped([*IMAGES, IMAGES[0]]))
+    benchmark = open_benchmark(tmp_path / "more.bin")
+    assert (len(benchmark), list(benchmark.images)) == (len(LABELS), IMAGES)
+
+
 # --- what does not fit together -----------------------------------------------------------------------------
 
 
@@ -252,7 +258,7 @@ def test_damaged_files_are_read_or_refused(file: Path, data: st.DataObject) -> N
         (pickle.dumps({"images": []}, 4), "two lists"),
         (pickle.dumps((IMAGES, LABELS, 1), 4), "two lists"),
         (pickle.dumps((IMAGES, "yes"), 4), "two lists"),
-        (dumped(IMAGES[:-1]), "23 images, an odd number"),
+        (dumped(IMAGES[:-1]), "11 pairs of images but 12 labels"),
         (dumped(IMAGES[:-2]), "11 pairs of images but 12 labels"),
         (dumped(labels=[*LABELS, True]), "12 pairs of images but 13 labels"),
         (dumped([], []), "nothing to verify"),
@@ -384,6 +390,15 @@ def test_a_folder_named_like_the_list(tmp_path: Path, people: Path) -> None:
     assert benchmark.title == "LFW"
 
 
+@pytest.mark.parametrize("header", ["name,imagenum1,imagenum2,", "name,imagenum1,name,imagenum2"])
+@pytest.mark.parametrize("ending", ["", ","])
+def test_the_pairs_list_of_lfw_as_a_table(tmp_path: Path, people: Path, header: str, ending: str) -> None:
+    rows = LFW_LINES.replace("Person_1\t2", '"Person_1"\t2').replace("\t", ",").splitlines()
+    benchmark = listed(tmp_path / "pairs.csv", "\n".join([header, *(row + ending for row in rows)]), people)
+    assert names(benchmark) == LFW_NAMES
+    assert benchmark.issame.tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize("separator", [",", ", ", "\t", " "])
 @pytest.mark.parametrize("header", [True, False])
 def test_a_plain_list(tmp_path: Path, people: Path, separator: str, header: bool) -> None:
@@ -412,6 +427,9 @@ def test_a_plain_list(tmp_path: Path, people: Path, separator: str, header: bool
         ("a.jpg b.jpg 1\n", "line 1 names"),
         ("a\0.jpg b.jpg 1\n", "not text"),
         ("9" * 6000, "line 1 is not"),
+        (",", "line 1 is not"),
+        ("name,imagenum1,imagenum2\nPerson_0,1\n", "line 2 is neither"),
+        (f"a,{'b' * 200_000},1", "line 1 is not"),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, people: Path, content: str, said: str) -> None:
