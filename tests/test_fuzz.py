@@ -38,3 +38,15 @@ def test_a_fault_is_found_and_kept(fuzz: Any, tmp_path: Path, monkeypatch: pytes
     assert faults
     assert all("KeyError" in each for each in faults)
     assert len(list(tmp_path.iterdir())) == len(faults)
+
+
+def test_what_once_was_a_fault_is_none_and_nothing_is_printed(
+    fuzz: Any, golden: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The names of the files begin with their target."""
+    files = sorted((golden / "fuzz").iterdir())
+    assert files
+    for path in files:
+        target = fuzz.TARGETS[path.name.partition("-")[0]]
+        assert fuzz.fault(target, path.read_bytes()) is None, path.name
+    assert capfd.readouterr() == ("", "")

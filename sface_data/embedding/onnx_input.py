@@ -82,7 +82,12 @@ def preparation(path: Path, model: Any) -> Preparation:
     said = {entry.key: entry.value for entry in model.metadata_props}
     span = _said(path, said, _RANGE, _RANGES)
     bgr = _said(path, said, _FORMAT, _FORMATS)
-    steps = _steps(model.graph)
+    try:
+        steps = _steps(model.graph)
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{path}: a node of it lacks inputs or outputs, or has others; get the file again"
+        ) from error
     if steps.turned and bgr is None:
         raise BadInput(
             f"{path}: puts its channels in another order, and does not say whether it takes RGB or BGR; give its "
@@ -223,10 +228,7 @@ class _Constants:
         if isinstance(value, onnx.TensorProto):
             if np.prod(value.dims, dtype=float) not in (1, 3):
                 return None
-            try:
-                value = onnx.numpy_helper.to_array(value)
-            except (KeyError, ValueError, TypeError):  # of a type that there is not, or with other bytes
-                return None
+            value = onnx.numpy_helper.to_array(value)
         values = np.asarray(value)
         if value is None or values.size not in (1, 3) or values.dtype.kind not in "iuf":
             return None

@@ -1,6 +1,7 @@
 """Encoded images to pixels: always RGB, 8 bits, upright, whatever they were; hostile ones are refused."""
 
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,7 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
 _opening = threading.Lock()  # the filters of warnings are those of the whole process
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with an image is in the error
 
 
 class BrokenImage(BadInput):
@@ -87,16 +89,19 @@ def _decode_with_pillow(data: bytes, where: str, formats: tuple[str, ...]) -> Pi
         raise BrokenImage(f"{where}: not an image of the format {' or '.join(formats)}") from error
     except Image.DecompressionBombError as error:
         raise BrokenImage(f"{where}: more than {MAX_PIXELS:,} pixels; not a picture of a face") from error
-    except BrokenImage:
+    except (BrokenImage, MemoryError):
         raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise
+    except Exception as error:  # Pillow's decoders raise whatever they come upon
         raise _broken(where, error) from error
 
 
 def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes, which are checked next, and of metadata, which nobody reads
-        return Image.open(io.BytesIO(data), formats=formats)
+        image = Image.open(io.BytesIO(data), formats=formats)
+        if image.format == "TIFF" and image.width * image.height <= MAX_PIXELS:
+            image.load()  # which warns of tags
+        return image
 
 
 def _upright(pixels: Pixels, opened: Callable[[], Image.Image]) -> Pixels:

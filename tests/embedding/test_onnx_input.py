@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from sface_data.cli import main
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
+from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput
 
 Make = Callable[..., Path]
@@ -146,6 +147,20 @@ def test_outputs_beside_the_vector_and_sides_of_one_do_not_count(tmp_path: Path,
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     path.write_bytes(model.SerializeToString())
     np.testing.assert_array_equal(OnnxEmbedder(path, "cpu").embed(IMAGES), plain)
+
+
+@pytest.mark.parametrize("what", ["no output", "a type that there is not", "too few numbers"])
+def test_a_graph_with_broken_nodes_is_one_sentence(tmp_path: Path, what: str) -> None:
+    mean = onnx.helper.make_tensor("mean", onnx.TensorProto.FLOAT, [3], [127.5] * 3)
+    node = onnx.helper.make_node("Sub", ["x", "mean"], [] if what == "no output" else ["y"])
+    if what == "a type that there is not":
+        mean.data_type = 65
+    elif what == "too few numbers":
+        del mean.float_data[1:]
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 3, 8, 8])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [], [mean]))
+    with pytest.raises(BadInput, match="a node of it lacks inputs or outputs"):
+        preparation(tmp_path / "a.onnx", model)
 
 
 def test_the_cosine_of_strangers_by_hand() -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import struct
 import warnings
 import zlib
 
@@ -179,6 +180,16 @@ def test_other_formats_are_refused(format: str) -> None:
 def test_a_data_set_takes_its_own_format_only(format: str) -> None:
     with pytest.raises(BrokenImage, match="it: not an image of the format JPEG"):
         decode_image(encoded(Image.fromarray(RAMP), format), "it", "jpg")
+
+
+def test_a_tiff_with_a_fraction_for_the_place_of_its_pixels_is_broken() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    entry = data.index(struct.pack("<HHI", 273, 4, 1))  # StripOffsets: LONG
+    data[entry + 2 : entry + 4] = struct.pack("<H", 5)  # RATIONAL
+    with pytest.raises(BrokenImage, match=r"^a.tif: the image is broken"):
+        decode_image(bytes(data), "a.tif")
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
