@@ -6,6 +6,8 @@ decimal digits. Three more say what there is: `__keys__` the list of keys, `__le
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ class LmdbSource(Source):
 
     def __init__(self, path: Path) -> None:
         self._file = MappedFile.at((path / "data.mdb" if is_dir(path) else path).absolute())
-        with _opened(self._file).begin(buffers=True) as transaction:
+        with _reading(self._file) as transaction:
             self._keys = _listed_keys(path, transaction)
             labels = [_label(path, key, transaction.get(key)) for key in self._keys]
             classes = _fact(path, transaction, CLASSES)
@@ -38,10 +40,22 @@ class LmdbSource(Source):
     def _face(self, index: int) -> Face:
         key = self._keys[index]
         where = f"{self.path}: {key.decode(errors='replace')}"
-        with _opened(self._file).begin(buffers=True) as transaction:
+        with _reading(self._file) as transaction:
             start, end = _image(where, transaction.get(key))
             data = bytes(transaction.get(key)[start:end])
         return Face(key.decode(errors="replace"), int(self.class_indices[index]), data, where)
+
+
+@contextmanager
+def _reading(file: MappedFile) -> Iterator[Any]:
+    """A transaction. Raises BadInput if the pages of the file are not what they should be."""
+    import lmdb
+
+    try:
+        with _opened(file).begin(buffers=True) as transaction:
+            yield transaction
+    except lmdb.Error as error:
+        raise BadInput(f"{file.path}: damaged ({error}); {_AGAIN}") from error
 
 
 @lru_cache(maxsize=8)
