@@ -6,30 +6,30 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, say
+from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, SourcePath, say
 from sface_data.errors import CheckFailed
 
 
 @click.command()
-@click.argument("release", metavar="DIR", type=NamedPath(path_type=Path))
+@click.argument("release", metavar="DIR", type=SourcePath(path_type=Path))
 @click.option(
     "--training",
     metavar="SOURCE",
     required=True,
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="The faces that the generator was trained on.",
 )
 @click.option(
     "--control",
     metavar="SOURCE",
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="Faces of other people, who were not in training: how near strangers come by chance. Without them no "
     "strict audit passes.",
 )
 @click.option(
     "--held-out",
     metavar="SOURCE",
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="Other images of the training people, under the same names, that were not trained on.",
 )
 @click.option(
@@ -83,7 +83,8 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
     """Ask whether images of a data set lead to the people its generator was trained on, and certify the answer.
 
     DIR is a folder made by `generate`, or any other SOURCE. A SOURCE is a folder per identity, WebDataset shards,
-    RecordIO (.rec), a folder of `datasets`, or a folder made by `embed`.
+    RecordIO (.rec), LMDB (.lmdb), Parquet or a folder of `datasets`, a data set on the hub (hf://ORG/NAME), or a
+    folder made by `embed`.
 
     Writes certificate.json and report.html to AUDIT; for a folder made by `generate` also into its folder
     `audit`, and its card says so. It can be stopped at any moment: run the same command again.

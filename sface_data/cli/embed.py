@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, NamedPath, say
+from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, NamedPath, SourcePath, say
 
 _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
 
 
 @click.command()
-@click.argument("source", metavar="SOURCE", type=NamedPath(path_type=Path))
+@click.argument("source", metavar="SOURCE", type=SourcePath(path_type=Path))
 @click.option(
     "--embedder",
     metavar="FILE|demo",
@@ -38,8 +38,9 @@ _COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
 def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 
-    SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`. A vector is
-    the sum of those of the image and of its mirror image, scaled to length 1.
+    SOURCE is a folder per identity, WebDataset shards, RecordIO (.rec), LMDB (.lmdb), Parquet or a folder of
+    `datasets`, or a data set on the hub (hf://ORG/NAME). A vector is the sum
+    of those of the image and of its mirror image, scaled to length 1.
 
     With --align detect, images in which no face is found have no vector: they are counted, and listed in
     EMB/embeddings.json.

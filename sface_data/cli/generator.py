@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, say, say_left_out
+from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, SourcePath, say, say_left_out
 from sface_data.generator.recipe import PRESETS
 from sface_data.runtime.arguments import MOST
 
@@ -76,7 +76,7 @@ def info(path: Path, as_json: bool) -> None:
     "--data",
     metavar="SOURCE",
     required=True,
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="Labelled square faces, the side a power of two: a folder per identity, WebDataset shards, "
     "RecordIO (.rec) or a folder of `datasets`.",
 )
@@ -176,7 +176,7 @@ def train(data: Path, **options: Any) -> None:
     "--data",
     metavar="SOURCE",
     required=True,
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="The faces that the generator was trained on.",
 )
 @click.option(

@@ -56,6 +56,16 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class SourcePath(NamedPath):
+    """Labelled faces: a path of this machine, or an address on the hub (`hf://ORG/NAME`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; of an address, as `pathlib` spells it."""
+        if isinstance(value, str) and value.startswith("hf://"):
+            return Path(value)
+        return super().convert(value, param, ctx)
+
+
 class Finite(click.FloatRange):
     """A number in a range, and neither infinite nor NaN, which is in every range for click."""
 

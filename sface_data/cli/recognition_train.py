@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, say, say_left_out
+from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, SourcePath, say, say_left_out
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 from sface_data.runtime.arguments import MOST
@@ -17,7 +17,7 @@ from sface_data.runtime.arguments import MOST
     "--data",
     metavar="SOURCE",
     required=True,
-    type=NamedPath(path_type=Path),
+    type=SourcePath(path_type=Path),
     help="Labelled, aligned faces: a folder that `generate` made, other WebDataset shards, a folder per "
     "identity, RecordIO (.rec) or a folder of `datasets`. Other sizes than 112 pixels are resized.",
 )

@@ -32,7 +32,8 @@ def embed(
     and called again with the same arguments, it makes only what is missing.
 
     Args:
-        source: a folder per identity, WebDataset shards, RecordIO (.rec) or a folder of `datasets`.
+        source: a folder per identity, WebDataset shards, RecordIO (.rec), LMDB (.lmdb), Parquet or a folder of
+            `datasets`, or `hf://ORG/NAME` on the hub.
         outdir: folder of the embeddings: new, empty, or one to go on with.
         embedder: file of the embedder: .onnx, .safetensors of a training run, or a published .pth; or
             `demo`, which ships.

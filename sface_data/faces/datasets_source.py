@@ -1,37 +1,30 @@
 """Labelled faces in a folder written by the library `datasets`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
-from sface_data.faces.shard_labels import LABEL_FIELDS
+from sface_data.faces.columns import class_names, image_column, label_column, labels_in
 from sface_data.io.files import os_errors_as_bad_input, read_bytes
-
-IMAGE_FIELDS = ("image", "img", "image_bytes", "bytes", "jpg", "jpeg", "png", "webp")
 
 
 class DatasetsSource(Source):
     """A folder written by `datasets`: with `save_to_disk`, or as Parquet files; or one Parquet file of anybody.
 
-    It needs one column of images and one of class labels. Images may be plain bytes if the column is called as one
-    of `IMAGE_FIELDS`; labels may be plain numbers or names if theirs is called as one of `LABEL_FIELDS`.
+    It needs one column of images and one of class labels. Images may be plain bytes, labels plain numbers or
+    names, if the columns are called as usual (`columns.IMAGE_FIELDS`, `shard_labels.LABEL_FIELDS`).
     """
 
     def __init__(self, path: Path) -> None:
         import datasets
 
         rows = _load(path)
-        self._image = _image_column(rows, path)
+        where = str(path)
+        self._image, label = image_column(rows.features, where), label_column(rows.features, where)
         self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
-        label = _label_column(rows, path)
-        values = [_whole(value) for value in rows.with_format(None)[label][:]]
-        unlabelled = next((row for row, value in enumerate(values) if not _is_label(value)), None)
-        if unlabelled is not None:
-            raise BadInput(f"{path}: row {unlabelled} has no {label!r}; label or remove it")
-        names = getattr(rows.features[label], "names", None)  # of a ClassLabel
-        super().__init__(path, [names[value] for value in values] if names else values, names)
+        labels = labels_in(rows.features, label, rows.with_format(None)[label][:], where)
+        super().__init__(path, labels, class_names(rows.features, label))
 
     def _face(self, index: int) -> Face:
         value = self._rows[index][self._image]
@@ -77,48 +70,3 @@ def _load(path: Path) -> Any:
         first = path / next(iter(loaded))
         raise BadInput(f"{path}: holds the splits {', '.join(loaded)}; name one, such as {first}")
     return next(iter(loaded.values()))
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, (int, str)) and not isinstance(value, bool) and value != -1
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _image_column(rows: Any, path: Path) -> str:
-    """The Image column, or, if none is declared, one of bytes with a usual name."""
-    import datasets
-
-    declared = any(isinstance(kind, datasets.Image) for kind in rows.features.values())
-
-    def fits(name: str, kind: Any) -> bool:
-        if declared:
-            return isinstance(kind, datasets.Image)
-        as_bytes = kind["bytes"] if isinstance(kind, dict) and kind.keys() == {"bytes", "path"} else kind
-        return name in IMAGE_FIELDS and getattr(as_bytes, "dtype", None) in ("binary", "large_binary")
-
-    return _only(rows, path, "images", fits)
-
-
-def _label_column(rows: Any, path: Path) -> str:
-    """The ClassLabel column, or, if none is declared, one with a usual name."""
-    import datasets
-
-    declared = any(isinstance(kind, datasets.ClassLabel) for kind in rows.features.values())
-
-    def fits(name: str, kind: Any) -> bool:
-        if declared:
-            return isinstance(kind, datasets.ClassLabel)
-        return name in LABEL_FIELDS and isinstance(kind, datasets.Value)
-
-    return _only(rows, path, "class labels", fits)
-
-
-def _only(rows: Any, path: Path, what: str, fits: Callable[[str, Any], bool]) -> str:
-    found = [name for name, kind in rows.features.items() if fits(name, kind)]
-    if len(found) != 1:
-        columns = ", ".join(rows.features)
-        raise BadInput(f"{path}: should have one column of {what} and has {len(found)}; its columns: {columns}")
-    return found[0]

@@ -18,6 +18,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.datasets_source import DatasetsSource
 from sface_data.faces.folder_source import FolderSource
+from sface_data.faces.hub_source import HubSource, is_on_hub
 from sface_data.faces.lmdb_source import LmdbSource
 from sface_data.faces.record_source import open_record
 from sface_data.faces.shard_source import ShardSource
@@ -49,6 +50,8 @@ def open_source(path: Path | str, min_classes: int = 2) -> Source:
 
 
 def _open(path: Path) -> Source:
+    if is_on_hub(path):
+        return HubSource(path)
     if is_dir(path) and path.suffix != ".lmdb":
         return _open_folder(path)
     if path.suffix == ".rec":

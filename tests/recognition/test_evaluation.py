@@ -15,7 +15,7 @@ from sface_data.embedding.backbones import create_backbone
 from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.evaluation import PLOT, Evaluation
 from sface_data.recognition.evaluation_table import comparison
-from sface_data.recognition.published import EVALUATION, ROWS
+from sface_data.recognition.published import EVALUATION, PUBLISHED, ROWS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -171,6 +171,11 @@ def test_published_rows_are_those_of_the_papers() -> None:
     assert by_name["CASIA-WebFace (authentic)"].accuracy["cfp_fp"] == 96.91
     assert by_name["SFace, cls-kt"].accuracy == {"lfw": 99.13}
     assert all(row.source for row in ROWS)
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    for row in ROWS:
+        figures = [f"{row.accuracy[name]:.2f}" if name in row.accuracy else "" for name in PUBLISHED]
+        mean = "" if row.average is None else f"{row.average:.2f}"
+        assert f"| {' | '.join([row.data, *figures, mean, row.source])} |" in page
 
 
 def test_nothing_to_compare_without_results() -> None:
