@@ -180,7 +180,7 @@ def naive_rgb(layer: ToRGB, x: Tensor, w: Tensor) -> Tensor:
 
 def end_to_end(network: GeneratorFile, plan: SamplePlan, folder: Path, device: torch.device, batch: int) -> None:
     with quiet(), open_workspace(folder, plan) as workspace:
-        build(workspace, Job(plan, network, device, batch))
+        build(workspace, Job(plan, network, device, batch), workers=1)
 
 
 def drain(network: GeneratorFile, plan: SamplePlan, device: torch.device, batch: int) -> None:

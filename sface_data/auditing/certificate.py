@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sface_data.auditing.consistency import contradiction
 from sface_data.auditing.plain_words import findings
-from sface_data.dataset.manifest import MANIFEST, Manifest
+from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.files import (
     atomic_write,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # reading a certificate needs none of what makes one
 CERTIFICATE = "audit/certificate.json"
 REPORT = "audit/report.html"
 SIGNATURE = "audit/certificate.sig"
+IDENTITY = "identity"  # of a data set: the subject that is no file
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
@@ -154,15 +155,14 @@ class Certificate:
 
 
 def subjects_of(directory: Path, manifest: Manifest) -> dict[str, str]:
-    """SHA-256 of the manifest and of every shard of a finished data set, from their bytes."""
-    names = [MANIFEST, *(shard.filename for shard in manifest.shards)]
-    return {name: sha256_of_file(directory / name) for name in names}
+    """Identity of a finished data set, and SHA-256 of every shard, from its bytes."""
+    digests = {shard.filename: sha256_of_file(directory / shard.filename) for shard in manifest.shards}
+    return {IDENTITY: manifest.identity} | digests
 
 
-def listed_subjects(directory: Path, manifest: Manifest) -> dict[str, str]:
+def listed_subjects(manifest: Manifest) -> dict[str, str]:
     """The same as the manifest lists them: of shards whose bytes are compared with it elsewhere."""
-    shards = {shard.filename: shard.sha256 for shard in manifest.shards}
-    return {MANIFEST: sha256_of_file(directory / MANIFEST), **shards}
+    return {IDENTITY: manifest.identity} | {shard.filename: shard.sha256 for shard in manifest.shards}
 
 
 def certify(

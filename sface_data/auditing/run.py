@@ -139,7 +139,7 @@ class PreparedAudit:
                 meanwhile, or is not as its manifest lists it.
         """
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
-        before = None if manifest is None else listed_subjects(self.release, manifest)
+        before = None if manifest is None else listed_subjects(manifest)
         drawn = manifest is not None and manifest.plan.identities is not None  # no training identity is called so
         related = not (options.unrelated_labels or drawn)
         sets = _open_sets(_paths(self.release, options), manifest, related, options.seed, display)

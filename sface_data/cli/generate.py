@@ -121,7 +121,24 @@ if TYPE_CHECKING:
 )
 @LICENCE
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
-@click.option("--overwrite", is_flag=True, help="Replace the data set of another plan that the folder holds.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace the data set of another plan that the folder holds, and shards made where images may come out "
+    "otherwise (another device or version of torch).",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 4096),
+    help="Processes that make images.  [default: one per core, or per GPU]",
+)
+@click.option(
+    "--part",
+    metavar="I/N",
+    help="Make every N-th shard from I (0 to N-1) on, beside others in the same folder; auto: as Slurm arrays or "
+    "torchrun number this process. Whichever finds all shards there finishes the data set.",
+)
 def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
     """Make a class-labelled data set of synthetic faces, as WebDataset shards.
 
@@ -140,6 +157,13 @@ def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
         _print_plan(**options)
         return
     manifest = api.generate(outdir, **options).manifest
+    if (missing := manifest.plan.num_shards - len(manifest.shards)) > 0:
+        say(
+            f"{outdir}: {len(manifest.shards):,} of {manifest.plan.num_shards:,} shards are there; {missing:,} of "
+            "other parts are missing, and the last one finishes the data set (or `sface-data merge`, if they lie "
+            "in other folders)."
+        )
+        return
     warn_of_name(outdir)
     say(
         f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
@@ -156,7 +180,9 @@ def _identities(job: "Job") -> str:
     return f"new, identity seed {asked.seed}; {job.identities.rejected:,} draws rejected as too near"
 
 
-def _print_plan(licence: str | None, overwrite: bool, **options: Any) -> None:
+def _print_plan(
+    licence: str | None, overwrite: bool, workers: int | None, part: str | None, **options: Any
+) -> None:
     from sface_data.generation.build import estimate
     from sface_data.generation.job import PlanOptions, plan_job
 

@@ -34,7 +34,7 @@ def validate(directory: Path, as_json: bool, **options: Any) -> None:
     if as_json:
         value = {
             "valid": outcome.valid,
-            "manifest_sha256": outcome.manifest_sha256,
+            "identity": outcome.identity,
             "num_shards": outcome.num_shards,
             "num_samples": outcome.num_samples,
             "problems": [{"file": p.file, "problem": p.sentence} for p in outcome.problems],
@@ -47,5 +47,5 @@ def validate(directory: Path, as_json: bool, **options: Any) -> None:
         raise CheckFailed(f"{directory}: not valid: {len(outcome.problems)} problems")
     say(
         f"{directory}: valid: {outcome.num_samples:,} samples in {outcome.num_shards:,} shards, "
-        f"manifest {outcome.manifest_sha256[:12]}"
+        f"identity {outcome.identity[:12]}"
     )

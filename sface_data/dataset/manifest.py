@@ -7,13 +7,22 @@ from typing import Any
 
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
-from sface_data.io.files import exists, pretty_json, read_json, write_text
+from sface_data.io.files import exists, pretty_json, read_json, sha256_of_json, write_text
 from sface_data.io.typed_json import decode
 
 MANIFEST = "manifest.json"
 _FORMAT = "sface-data manifest 1"
+_DERIVED = ("format", "plan_fingerprint", "identity")  # what is written and follows from the rest
 
 Environment = dict[str, Any]
+
+
+def decisive(environment: Environment) -> dict[str, Any]:
+    """What of an environment may show in the bytes of images: device, batch on a GPU, versions of libraries."""
+    found = {name: environment.get(name) for name in ("device", "batch")}
+    for where, parts in (("versions", environment), ("detector", environment.get("detector") or {})):
+        found |= {f"{where} {name}": version for name, version in (parts.get("versions") or {}).items()}
+    return {name: value for name, value in found.items() if name != "versions python"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class IdentityFiles:
 class Manifest:
     """A finished data set: the plan, its shards in order, and what made them.
 
-    Saved as `manifest.json`, written last; the SHA-256 of that file is the identity of the release.
+    Saved as `manifest.json`, written last.
 
     Attributes:
         class_centers: with truncation towards the class.
@@ -115,12 +124,19 @@ class Manifest:
             files[self.identities.relations] = self.identities.relations_sha256
         return files
 
+    @property
+    def identity(self) -> str:
+        """The identity of the release: hex SHA-256 of plan, shards and side files, whatever made them."""
+        shards = [[shard.filename, shard.num_samples, shard.num_bytes, shard.sha256] for shard in self.shards]
+        return sha256_of_json({"plan": self.plan.to_json(), "shards": shards, "files": self.side_files})
+
     def save(self, directory: Path) -> None:
         """Writes `manifest.json`, atomically."""
         value = {
             "format": _FORMAT,
             "plan": self.plan.to_json(),
             "plan_fingerprint": self.plan.fingerprint,
+            "identity": self.identity,
             "environments": list(self.environments),
             "class_centers": None if self.class_centers is None else dataclasses.asdict(self.class_centers),
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
@@ -150,7 +166,7 @@ class Manifest:
             if value["format"] != _FORMAT:
                 raise BadInput(f"{path}: its format is {value['format']!r}; this version reads {_FORMAT!r}")
             plan = SamplePlan.from_json(value["plan"])
-            fields = {name: item for name, item in value.items() if name not in ("format", "plan_fingerprint")}
+            fields = {name: item for name, item in value.items() if name not in _DERIVED}
             manifest = decode(cls, {**fields, "plan": plan})
             _check(manifest)
         except (KeyError, TypeError, AttributeError) as error:

@@ -38,18 +38,21 @@ def encode(image: Pixels, form: ImageFormat) -> bytes:
     return buffer.getvalue()
 
 
-def write_shard(
-    directory: Path, filename: str, samples: Iterable[EncodedSample], extension: str, scratch: Path
-) -> ShardInfo:
-    """Writes a tar with the members `KEY.cls`, `KEY.<extension>` and `KEY.json` of each sample, atomically.
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Samples as they stand in a tar, one after the other: how many, and their bytes."""
 
-    USTAR, time 0, owner 0, mode 0644, so that nothing but the samples shows in the bytes.
+    num_samples: int
+    data: bytes
+
+
+def write_shard(directory: Path, filename: str, samples: Iterable[Packed], scratch: Path) -> ShardInfo:
+    """Writes a tar, atomically.
 
     Args:
         directory: the folder of the data set.
         filename: the tar's path below it; its folder must exist.
         samples: what goes in, in order.
-        extension: `jpg`, `png` or `webp`.
         scratch: folder for the unfinished file, on the same file system.
 
     Raises:
@@ -58,11 +61,10 @@ def write_shard(
     num_samples = num_bytes = 0
     sha = hashlib.sha256()
     with atomic_write(directory / filename, scratch) as file:
-        for encoded in samples:
-            sample = _packed(encoded, extension)
-            sha.update(sample)
-            num_bytes += file.write(sample)
-            num_samples += 1
+        for packed in samples:
+            sha.update(packed.data)
+            num_bytes += file.write(packed.data)
+            num_samples += packed.num_samples
         blocks = 2 * tarfile.BLOCKSIZE  # two empty ones end a tar, which is then filled up to whole records
         end = bytes(blocks + -(num_bytes + blocks) % tarfile.RECORDSIZE)
         sha.update(end)
@@ -70,8 +72,14 @@ def write_shard(
     return ShardInfo(filename, num_samples, num_bytes, sha.hexdigest())
 
 
-def _packed(encoded: EncodedSample, extension: str) -> bytes:
-    """The stretch of a tar that holds one sample."""
+def pack(encoded: EncodedSample, extension: str) -> bytes:
+    """The stretch of a tar that holds one sample: the members `KEY.cls`, `KEY.<extension>` and `KEY.json`.
+
+    USTAR, time 0, owner 0, mode 0644, so that nothing but the sample shows in the bytes.
+
+    Args:
+        extension: `jpg`, `png` or `webp`.
+    """
     spec = encoded.spec
     facts = {"class_index": spec.class_index, "index": spec.index, "seed": spec.seed}
     members = (

@@ -2,32 +2,35 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo
+from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo, decisive
+from sface_data.dataset.part import Part
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
 from sface_data.io.files import (
+    atomic_write,
     exists,
     is_file,
     os_errors_as_bad_input,
     pretty_json,
     read_json,
     sha256_of_file,
-    write_text,
 )
-from sface_data.io.folders import claim_folder, differences
+from sface_data.io.folders import check_folder, claim_folder, differences
 from sface_data.io.typed_json import decode
 
 CENTERS = "class_w_avg.safetensors"
 _NAME = ".sface-data-build"
 _PLAN = "plan.json"
-
+_LOCK = "lock"
 
 FinishedShard = tuple[ShardInfo, Environment]  # whole and of this plan, and what made it
 
@@ -35,36 +38,54 @@ FinishedShard = tuple[ShardInfo, Environment]  # whole and of this plan, and wha
 class Workspace:
     """The folder of one plan. Unfinished files and records of finished shards lie in a folder of it until the end.
 
-    Make one with `open_workspace`.
+    Several parts may work in it at a time: each has a folder of its own for what is unfinished, and whatever has
+    been made is recorded for all. Make one with `open_workspace`.
     """
 
-    def __init__(self, directory: Path, plan: SamplePlan) -> None:
+    def __init__(self, directory: Path, plan: SamplePlan, part: Part = Part()) -> None:  # noqa: B008 (frozen)
         self.directory = directory
         self.plan = plan
+        self.part = part
         self.scratch = directory / _NAME
+        self.own = self.scratch / f"part-{part.index}-of-{part.count}"
 
     @property
-    def complete(self) -> bool:
-        """Whether a manifest has been written."""
-        return exists(self.directory / MANIFEST)
+    def manifest(self) -> Manifest | None:
+        """That of the finished data set, if it is finished."""
+        if not exists(self.directory / MANIFEST):
+            return None
+        found = Manifest.load(self.directory)
+        return found if found.plan == self.plan else None
 
-    def finished(self) -> dict[int, FinishedShard]:
-        """The shards that need not be made again, by number: recorded, and their bytes have the digest."""
-        if self.complete:
-            manifest = Manifest.load(self.directory)
-            listed = (manifest.aligned, manifest.identities)
-            if any(one is not None and one.sha256 != self._sha256_of(one.filename) for one in listed):
-                return {}
-            recorded = {
-                i: (shard, manifest.environments[shard.environment]) for i, shard in enumerate(manifest.shards)
-            }
-        else:
-            recorded = dict(self._records())
-        return {i: made for i, made in recorded.items() if self._is_whole(made[0])}
+    def finished(self, numbers: range | None = None) -> dict[int, FinishedShard]:
+        """The shards that need not be made again, by number: recorded, and their bytes have the digest.
+
+        Args:
+            numbers: of those that are asked for; all by default.
+        """
+        asked = range(self.plan.num_shards) if numbers is None else numbers
+        recorded = self.recorded(asked)
+        return {number: made for number, made in recorded.items() if self._is_whole(made[0])}
+
+    def recorded(self, numbers: range) -> dict[int, FinishedShard]:
+        """The shards that are said to be finished, by number; their bytes are not looked at."""
+        made_by = self._made_by()
+        read = ((number, self._record(number, made_by)) for number in numbers)
+        records = {number: made for number, made in read if made is not None}
+        manifest = self.manifest
+        if manifest is None:
+            return records
+        listed = (manifest.aligned, manifest.identities)
+        if any(one is not None and one.sha256 != self._sha256_of(one.filename) for one in listed):
+            return records
+        shards = ((number, manifest.shards[number]) for number in numbers if number < len(manifest.shards))
+        # A record is of what was made since.
+        return {number: (shard, manifest.environments[shard.environment]) for number, shard in shards} | records
 
     def has_centers(self) -> bool:
         """Whether the centres of truncation that the manifest lists are there and have the digest."""
-        kept = Manifest.load(self.directory).class_centers if self.complete else None
+        manifest = self.manifest
+        kept = None if manifest is None else manifest.class_centers
         path = self.directory / CENTERS
         return kept is not None and is_file(path) and sha256_of_file(path) == kept.sha256
 
@@ -72,8 +93,8 @@ class Workspace:
         """The faces that were found for this plan before; None if there are none, or not yet."""
         if self.plan.align is None or (sha256 := self._sha256_of(ALIGNMENT)) is None:
             return None
-        if self.complete:
-            aligned = Manifest.load(self.directory).aligned
+        if (manifest := self.manifest) is not None:
+            aligned = manifest.aligned
             if aligned is None or aligned.sha256 != sha256:
                 return None
         try:
@@ -94,26 +115,40 @@ class Workspace:
     def record(self, number: int, shard: ShardInfo, environment: Environment) -> None:
         """Notes that a shard is finished."""
         made: dict[str, Any] = {"info": dataclasses.asdict(shard), "environment": environment}
-        write_text(self._record_path(number), pretty_json({"made_by": self._made_by(), **made}))
+        self._write(self._record_path(number), {"made_by": self._made_by(), **made})
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside the block no other part begins or ends; waits for those that do.
+
+        What the last one leaves of its work is removed at the end of the block if the data set is finished then.
+        """
+        with _alone(self.directory):
+            yield
+            if self.manifest is not None:
+                self.close()
 
     def close(self) -> None:
         """Removes what only unfinished work needs."""
-        with os_errors_as_bad_input(self.scratch):
+        with os_errors_as_bad_input(self.scratch), suppress(FileNotFoundError):  # another part does the same
             shutil.rmtree(self.scratch)
 
-    def _records(self) -> Iterator[tuple[int, FinishedShard]]:
-        made_by = self._made_by()
-        for number in range(self.plan.num_shards):
-            path = self._record_path(number)
-            if not exists(path):
-                continue
-            try:
-                value = read_json(path)
-                if value["made_by"] == made_by:
-                    environment = decode(dict[str, Any], value["environment"], "environment")
-                    yield number, (decode(ShardInfo, value["info"], "info"), environment)
-            except (BadInput, KeyError, TypeError, AttributeError):
-                continue  # a record that cannot be read vouches for nothing: the shard is made again
+    def _write(self, path: Path, value: Any) -> None:
+        with atomic_write(path, self.own) as file:
+            file.write(pretty_json(value).encode())
+
+    def _record(self, number: int, made_by: dict[str, str | None]) -> FinishedShard | None:
+        path = self._record_path(number)
+        if not exists(path):
+            return None
+        try:
+            value = read_json(path)
+            if value["made_by"] != made_by:
+                return None
+            environment = decode(dict[str, Any], value["environment"], "environment")
+            return decode(ShardInfo, value["info"], "info"), environment
+        except (BadInput, KeyError, TypeError, AttributeError):
+            return None  # a record that cannot be read vouches for nothing: the shard is made again
 
     def _record_path(self, number: int) -> Path:
         return self.scratch / f"{Path(self.plan.shard_filename(number)).stem}.json"
@@ -122,19 +157,40 @@ class Workspace:
         path = self.directory / shard.filename
         return is_file(path) and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
 
+    def prepare(self, found: SamplePlan | None) -> None:
+        """Makes the folder that of this plan, and removes what this part left that was killed.
+
+        Args:
+            found: the plan that it is of.
+        """
+        if found not in (None, self.plan):
+            _clear(self.directory, found)
+        with os_errors_as_bad_input(self.directory):
+            (self.directory / "data").mkdir(exist_ok=True)
+            self.own.mkdir(parents=True, exist_ok=True)  # one that finishes removes all
+            for unfinished in self.own.glob(".*.part"):
+                unfinished.unlink()
+        if _plan_in(self.directory) != self.plan or not exists(self.scratch / _PLAN):
+            self._write(self.scratch / _PLAN, self.plan.to_json())
+
 
 @contextmanager
-def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -> Iterator[Workspace]:
-    """Claims a folder for a plan: a new or empty one, or one that holds this plan, finished or not.
+def open_workspace(
+    directory: Path,
+    plan: SamplePlan,
+    part: Part = Part(),  # noqa: B008 (frozen)
+    overwrite: bool = False,
+) -> Iterator[Workspace]:
+    """Claims a part of a folder for a plan: a new or empty one, or one that holds this plan, finished or not.
 
     Args:
         overwrite: remove the data set of another plan from the folder first, its files and nothing else.
 
     Raises:
         BadInput: if the folder holds another plan (with what differs), things that are not ours, cannot be
-            written, or is being filled by another process. Nothing in it has been touched then.
+            written, or another process is making the same part. Nothing in it has been touched then.
     """
-    workspace = Workspace(directory, plan)
+    workspace = Workspace(directory, plan, part)
 
     def held() -> SamplePlan | None:
         found = _plan_in(directory)
@@ -146,15 +202,54 @@ def open_workspace(directory: Path, plan: SamplePlan, overwrite: bool = False) -
             )
         return found
 
-    with claim_folder(directory, "a data set", held, lock=f"{_NAME}/lock") as found:
-        if found not in (None, plan):
-            _clear(directory, found)
-        write_text(workspace.scratch / _PLAN, pretty_json(plan.to_json()))
-        with os_errors_as_bad_input(directory):
-            (directory / "data").mkdir(exist_ok=True)
-            for unfinished in workspace.scratch.glob(".*.part"):
-                unfinished.unlink()
+    check_folder(directory, "a data set", held)
+    with claim_folder(directory, "a data set", held, lock=f"{_NAME}/{workspace.own.name}/{_LOCK}"):
+        with _alone(directory):
+            found = check_folder(directory, "a data set", held)
+            if found not in (None, plan):
+                _check_idle(workspace)
+            workspace.prepare(found)
         yield workspace
+
+
+def check_alike(directory: Path, shards: Iterable[FinishedShard]) -> None:
+    """Raises BadInput where shards were made in environments that may give other bytes; names what differs."""
+    first: FinishedShard | None = None
+    for shard, environment in shards:
+        if first is None:
+            first = shard, environment
+        elif decisive(environment) != decisive(first[1]):
+            raise BadInput(
+                f"{directory}: {shard.filename} was made where images may come out otherwise than "
+                f"{first[0].filename}; go on there, or make it again with --overwrite. There, and here:",
+                *differences(decisive(environment), decisive(first[1])),
+            )
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    path = directory / _NAME / _LOCK
+    with os_errors_as_bad_input(path):
+        lock = FileLock(path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_idle(workspace: Workspace) -> None:
+    """Raises BadInput if a process is making another part."""
+    for path in workspace.scratch.glob(f"part-*/{_LOCK}"):
+        if path.parent == workspace.own:
+            continue
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout as error:
+            raise BadInput(
+                f"{workspace.directory}: another process is filling this folder; wait for it"
+            ) from error
 
 
 def _plan_in(directory: Path) -> SamplePlan | None:
@@ -169,7 +264,8 @@ def _plan_in(directory: Path) -> SamplePlan | None:
 
 def _clear(directory: Path, plan: SamplePlan) -> None:
     # Until all is gone, the folder is this plan's.
-    write_text(directory / _NAME / _PLAN, pretty_json(plan.to_json()))
+    with atomic_write(directory / _NAME / _PLAN) as file:
+        file.write(pretty_json(plan.to_json()).encode())
     with os_errors_as_bad_input(directory):
         for number in range(plan.num_shards):
             (directory / plan.shard_filename(number)).unlink(missing_ok=True)

@@ -41,13 +41,17 @@ class InsightfaceDetector(Detector):
         data = read_bytes(path, MAX_ARRAYS)
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._path = path
+        self._path, self._device = path, device
         _check_network(path, load_model(path, data).graph)
         self._model = _open(path, device)
         try:
             self.landmarks(np.full((64, 64, 3), 128, np.uint8))
         except session_errors() as error:
             raise BadInput(f"{path}: fails on an image of 64 x 64 pixels ({brief(error)})") from error
+
+    def __reduce__(self) -> tuple[type["InsightfaceDetector"], tuple[Path, str]]:
+        """In another process its file is opened anew."""
+        return InsightfaceDetector, (self._path, self._device)
 
     @property
     def versions(self) -> dict[str, str]:

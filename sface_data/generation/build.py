@@ -1,33 +1,41 @@
-"""The main job: a plan, a sampler and a shard writer make a data set."""
+"""The main job: a plan, workers that make its images, and a shard writer make a data set."""
 
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
 from safetensors.torch import save
-from tqdm import tqdm
 
 from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import AlignedFaces, ClassCenters, Environment, IdentityFiles, Manifest
-from sface_data.dataset.plan import ImageFormat, format_ranges, spec_of
-from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
-from sface_data.dataset.workspace import CENTERS, FinishedShard, Workspace
-from sface_data.faces.alignment import warp
-from sface_data.faces.detector import Detector
+from sface_data.dataset.manifest import (
+    AlignedFaces,
+    ClassCenters,
+    Environment,
+    IdentityFiles,
+    Manifest,
+    ShardInfo,
+    decisive,
+)
+from sface_data.dataset.plan import format_ranges, spec_of
+from sface_data.dataset.shard_writer import Packed, encode, write_shard
+from sface_data.dataset.workspace import CENTERS, Workspace, check_alike
 from sface_data.generation.find_faces import find_faces
+from sface_data.generation.image_maker import ImageMaker, Stretch
 from sface_data.generation.job import Job
 from sface_data.generator.generator_file import GeneratorFile
-from sface_data.generator.sampler import SampleBatch, Sampler, class_center
+from sface_data.generator.sampler import Sampler, class_center
 from sface_data.io.files import atomic_write, sha256_of_file
-from sface_data.runtime.prefetch import prefetch
-from sface_data.runtime.progress import progress_bar
+from sface_data.runtime.devices import described
+from sface_data.runtime.progress import Progress, progress_bar
 from sface_data.runtime.provenance import versions
+from sface_data.runtime.workers import Workers, cores, local_workers, one_thread
 
-_BATCHES_AHEAD = 8  # batches that wait for an encoder; bounds the memory
+_BATCHES = 8  # of a stretch, which is what a worker is given at a time
+_IMAGES_PER_WORKER = 256  # at least: a process takes seconds to start
 
 
 @dataclass(frozen=True)
@@ -38,58 +46,70 @@ class Estimate:
     images: int
 
 
-def build(workspace: Workspace, job: Job) -> Manifest:
-    """Makes the shards of a plan that are not there yet.
+def build(workspace: Workspace, job: Job, workers: int | None = None, overwrite: bool = False) -> None:
+    """Makes the shards of a part of a plan that are not there yet.
 
     It can be stopped at any moment, and goes on where it was when it is called again.
 
     Args:
         workspace: the folder, opened for the plan of the job.
-
-    Returns:
-        The manifest of the finished data set, not saved yet.
+        workers: at most so many; one for each core, or GPU, by default.
+        overwrite: make shards again that were made where images may come out otherwise.
 
     Raises:
-        BadInput: if the disk is full, the generator gives values that are not finite, or a class has too few
-            images with a face.
+        BadInput: if the disk is full, the generator gives values that are not finite, a class has too few images
+            with a face, a worker was killed, or shards are there that were made where images may come out
+            otherwise.
     """
-    plan, detector = workspace.plan, job.detector
-    environment = describe_environment(job)
+    plan, environment = workspace.plan, describe_environment(job)
     if job.identities is not None:
-        job.identities.save(workspace.directory, plan, workspace.scratch)
-    faces = workspace.faces()
-    unknown = plan.align is not None and faces is None
-    done = {} if unknown else workspace.finished()
-    missing = [number for number in range(plan.num_shards) if number not in done]
-    centers = None
-    if plan.truncation.center == "class" and (missing or not workspace.has_centers()):
-        centers = _class_centers(workspace, job.network)
-    if missing:
-        sampler = Sampler(job.network.generator, plan, job.device, job.batch, centers)
-        if unknown:
-            assert detector is not None
-            with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
-                faces = find_faces(workspace, sampler, detector, bar.update)
-            done = workspace.finished()
-            missing = [number for number in missing if number not in done]
-        indices = None if faces is None else faces.indices
-        found = sum(shard.num_samples for shard, _ in done.values())
-        with (
-            progress_bar(plan.num_samples, "images", initial=found, smoothing=0.05) as bar,
-            ThreadPoolExecutor(_encoders()) as encoders,
-        ):
-            for number in missing:
-                batches = _counted(sampler.batches(plan.shard(number, indices)), bar)
-                shard = write_shard(
-                    workspace.directory,
-                    plan.shard_filename(number),
-                    encoded(batches, plan.image, encoders, faces),
-                    plan.image.format,
-                    workspace.scratch,
-                )
-                done[number] = shard, environment
-                workspace.record(number, shard, environment)
-    return replace(_manifest(workspace, done, detector), training_faces_sha256=job.network.faces_sha256)
+        job.identities.save(workspace.directory, plan, workspace.own)
+    numbers = workspace.part.of(plan.num_shards)
+    unknown = plan.align is not None and workspace.faces() is None
+    missing = list(numbers) if unknown else _missing(workspace, numbers, environment, overwrite)
+    with one_thread():
+        centers = None
+        if plan.truncation.center == "class" and (missing or not workspace.has_centers()):
+            centers = _class_centers(workspace, job.network)
+        if not missing:
+            return
+        maker = ImageMaker(job.network.generator, plan, job.device, job.batch, centers, job.detector)
+        with _workers(maker, workers, len(missing) * plan.samples_per_shard) as pool:
+            if unknown:
+                with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
+                    find_faces(workspace, pool, bar.update)
+                missing = _missing(workspace, numbers, environment, overwrite)
+            _make_shards(workspace, pool, missing, job.batch * _BATCHES, environment)
+
+
+def finished_manifest(workspace: Workspace, job: Job) -> Manifest:
+    """The manifest of what is there: of the data set if it is finished, else of the shards that are.
+
+    Raises:
+        BadInput: if its shards were made in environments that may give other bytes.
+    """
+    done = workspace.finished()
+    check_alike(workspace.directory, (done[number] for number in sorted(done)))
+    environments: list[Environment] = []
+    shards = []
+    for _, (shard, environment) in sorted(done.items()):
+        if environment not in environments:
+            environments.append(environment)
+        shards.append(replace(shard, environment=environments.index(environment)))
+    digests = {
+        name: sha256_of_file(workspace.directory / name)
+        for name in (CENTERS, ALIGNMENT, IDENTITIES, RELATIONS)
+        if (workspace.directory / name).is_file()
+    }
+    kept = aligned = drawn = None
+    if workspace.plan.truncation.center == "class":
+        kept = ClassCenters(CENTERS, digests[CENTERS])
+    if (faces := workspace.faces()) is not None and job.detector is not None:
+        aligned = AlignedFaces(ALIGNMENT, digests[ALIGNMENT], job.detector.name, faces.drawn)
+    if workspace.plan.identities is not None:
+        drawn = IdentityFiles(IDENTITIES, digests[IDENTITIES], RELATIONS, digests[RELATIONS])
+    trained_on = job.network.faces_sha256
+    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned, trained_on, drawn)
 
 
 def estimate(job: Job, images: int = 8) -> Estimate:
@@ -111,42 +131,66 @@ def estimate(job: Job, images: int = 8) -> Estimate:
 
 def describe_environment(job: Job) -> Environment:
     """What the last bit of an image may depend on, and which files generator and detector came from."""
-    device, network, detector = job.device, job.network, job.detector
-    if device.type == "cuda":
-        processor = torch.cuda.get_device_name(device)
-    else:
-        processor = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-    found: Environment = {
-        "device": processor,
-        "batch": job.batch,
-        "versions": versions(),
-        "network": {"file": network.path.name, "sha256": network.file_sha256},
-    }
+    network, detector = job.network, job.detector
+    found: Environment = {"device": described(job.device)}
+    if job.device.type == "cuda":
+        found["batch"] = job.batch  # libraries choose among routines by it, which round differently
+    found |= {"versions": versions(), "network": {"file": network.path.name, "sha256": network.file_sha256}}
     if detector is not None:
         found["detector"] = {"file": detector.name, "sha256": detector.sha256, "versions": detector.versions}
     return found
 
 
-def encoded(
-    batches: Iterable[SampleBatch], form: ImageFormat, pool: ThreadPoolExecutor, faces: FoundFaces | None = None
-) -> Iterator[EncodedSample]:
-    """The samples as records, in order, aligned if faces are given, encoded in threads while others are made."""
-    for records in prefetch(pool, lambda batch: _encode_batch(batch, form, faces), batches, _BATCHES_AHEAD):
-        yield from records
+def _missing(workspace: Workspace, numbers: range, environment: Environment, overwrite: bool) -> list[int]:
+    """The shards to make, of some; raises BadInput where they would not be like those that there are."""
+    done = workspace.finished(numbers)
+    if overwrite:
+        done = {n: made for n, made in done.items() if decisive(made[1]) == decisive(environment)}
+    missing = [number for number in numbers if number not in done]
+    if missing and not overwrite:
+        others = workspace.recorded(range(workspace.plan.num_shards))
+        new = ShardInfo(workspace.plan.shard_filename(missing[0]), 0, 0, ""), environment
+        check_alike(workspace.directory, [new, *others.values()])
+    return missing
 
 
-def _encode_batch(batch: SampleBatch, form: ImageFormat, faces: FoundFaces | None) -> list[EncodedSample]:
-    records = []
-    for spec, image in zip(batch.specs, batch.images, strict=True):
-        shown = image if faces is None else warp(image, faces.landmarks_of(spec), form.size)
-        records.append(EncodedSample(spec, encode(shown, form)))
-    return records
+def _make_shards(
+    workspace: Workspace, workers: Workers[ImageMaker], missing: list[int], size: int, environment: Environment
+) -> None:
+    """Makes some shards, from stretches of so many images; workers make those of the next one meanwhile."""
+    plan, faces = workspace.plan, workspace.faces()
+    stretches = (stretch for number in missing for stretch in _stretches(workspace, number, size, faces))
+    made = workers.map(ImageMaker.make, stretches)
+    total = sum(plan.shard_size(number) for number in workspace.part.of(plan.num_shards))
+    found = total - sum(plan.shard_size(number) for number in missing)
+    with progress_bar(total, "images", initial=found, smoothing=0.05) as bar:
+        for number in missing:
+            parts = islice(made, -(-plan.shard_size(number) // size))
+            counted = _counted(parts, bar.update)
+            filename = plan.shard_filename(number)
+            shard = write_shard(workspace.directory, filename, counted, workspace.own)
+            workspace.record(number, shard, environment)
 
 
-def _counted(batches: Iterable[SampleBatch], bar: tqdm) -> Iterator[SampleBatch]:
-    for batch in batches:
-        yield batch
-        bar.update(len(batch.specs))
+def _counted(parts: Iterator[Packed], progress: Progress) -> Iterator[Packed]:
+    for part in parts:
+        yield part
+        progress(part.num_samples)
+
+
+def _stretches(workspace: Workspace, number: int, size: int, faces: FoundFaces | None) -> Iterator[Stretch]:
+    specs = workspace.plan.shard(number, None if faces is None else faces.indices)
+    while stretch := tuple(islice(specs, size)):
+        yield Stretch(stretch, None if faces is None else [faces.landmarks_of(spec) for spec in stretch])
+
+
+def _workers(maker: ImageMaker, asked: int | None, images: int) -> AbstractContextManager[Workers[ImageMaker]]:
+    """As many as are asked for; by default one for each core, or GPU, if there is enough to do."""
+    most = cores()
+    if maker.device.type == "cuda":
+        most = torch.cuda.device_count() if str(maker.device) == "cuda" else 1
+    count = asked or min(most, max(images // _IMAGES_PER_WORKER, 1))
+    return local_workers(count, maker, "images")
 
 
 def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor:
@@ -159,33 +203,6 @@ def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor
             rows.append(class_center(network.generator, c, plan.truncation.center_samples))
             bar.update()
     centers = torch.stack(rows)
-    with atomic_write(workspace.directory / CENTERS, workspace.scratch) as file:
+    with atomic_write(workspace.directory / CENTERS, workspace.own) as file:
         file.write(save({"w_avg": centers}, {"classes": format_ranges(plan.classes)}))
     return centers
-
-
-def _manifest(workspace: Workspace, done: dict[int, FinishedShard], detector: Detector | None) -> Manifest:
-    environments: list[Environment] = []
-    shards = []
-    for _, (shard, environment) in sorted(done.items()):
-        if environment not in environments:
-            environments.append(environment)
-        shards.append(replace(shard, environment=environments.index(environment)))
-    centers = workspace.directory / CENTERS
-    kept = None
-    if workspace.plan.truncation.center == "class":
-        kept = ClassCenters(CENTERS, sha256_of_file(centers))
-    aligned = None
-    if (faces := workspace.faces()) is not None and detector is not None:
-        sha256 = sha256_of_file(workspace.directory / ALIGNMENT)
-        aligned = AlignedFaces(ALIGNMENT, sha256, detector.name, faces.drawn)
-    drawn = None
-    if workspace.plan.identities is not None:
-        digests = (sha256_of_file(workspace.directory / name) for name in (IDENTITIES, RELATIONS))
-        drawn = IdentityFiles(IDENTITIES, next(digests), RELATIONS, next(digests))
-    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned, identities=drawn)
-
-
-def _encoders() -> int:
-    """Threads that encode: a share of the cores, for on a CPU synthesis needs them more."""
-    return min(max((os.cpu_count() or 1) // 2, 1), 8)

@@ -25,6 +25,7 @@ from sface_data.generator.ops import (
     activate_,
     add_,
     blur,
+    dense,
     downsample2d,
     normalize_2nd_moment,
     scale_,
@@ -148,7 +149,7 @@ class SynthesisLayer(nn.Module):
             # the convolution stay far below 65504.
             fan_in = self.weight[0].numel()
             style = style / (style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) * fan_in**0.5)
-        demodulation = (F.linear(style.square(), constants.energy) + 1e-8).rsqrt()  # [N,O]
+        demodulation = (dense(style.square(), constants.energy) + 1e-8).rsqrt()  # [N,O]
         x = scale_(x, style)
         if self.up:
             x = F.conv_transpose2d(x, constants.weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LRELU_SLOPE = 0.2
+_FEWEST_ROWS = 8  # of a product of matrices: for fewer, libraries have other routines, which round differently
 LRELU_GAIN = 2**0.5  # keeps the second moment of a Gaussian through a leaky ReLU
 FILTER = (1.0, 3.0, 3.0, 1.0)  # the one resampling filter of the family, before it is normalised
 
@@ -43,6 +44,14 @@ def downsample2d(x: Tensor) -> Tensor:
 def normalize_2nd_moment(x: Tensor) -> Tensor:
     """Scales each row of x [N,D] to a root mean square of one."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x [N,I] times weight [O,I], plus bias [O]; where no gradient is recorded, a row does not depend on N."""
+    rows = x.shape[0]
+    if torch.is_grad_enabled() or rows >= _FEWEST_ROWS:
+        return F.linear(x, weight, bias)
+    return F.linear(F.pad(x, (0, 0, 0, _FEWEST_ROWS - rows)), weight, bias)[:rows]
 
 
 def scale_(x: Tensor, factor: Tensor, addend: Tensor | None = None) -> Tensor:
@@ -97,7 +106,7 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,in_features] -> [N,out_features]."""
-        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        x = dense(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN if self.activation else x
 
     def row(self, index: Tensor) -> Tensor:

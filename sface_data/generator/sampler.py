@@ -16,6 +16,7 @@ from sface_data.generator.networks import Generator, Noise, SynthesisLayer
 from sface_data.runtime.devices import DTYPES
 
 _CPU_ACTIVATION = 64 << 20  # bytes
+_FEWEST = 2  # images at a time: a convolution of one is computed in another way, and rounded differently
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class SampleBatch:
 
 
 def default_batch(device: torch.device, config: GeneratorConfig, size: int) -> int:
-    """64 images of so many pixels a side at a time; on a CPU fewer where activations would pass 64 MB in fp32."""
+    """64 images of so many pixels a side at a time; on a CPU fewer where activations would pass 64 MB in fp32.
+
+    At least two: see `Sampler`.
+    """
     if device.type == "cuda":
         return 64
     values = max(3 * size**2, *(channels_at(r, config) * r**2 for r in config.noise_resolutions))  # an image
-    return min(max(_CPU_ACTIVATION // (4 * values), 1), 64)
+    return min(max(_CPU_ACTIVATION // (4 * values), _FEWEST), 64)
 
 
 def check_plan(plan: SamplePlan, generator: Generator) -> None:
@@ -54,7 +58,8 @@ class Sampler:
     """Makes the images of a plan, in batches.
 
     An image depends on its class and index, the generator and the plan, and on neither the batch it is made
-    in nor the images before it, up to rounding: at most one grey level in fp32.
+    in nor the images before it: not at all on a CPU, where a single image is made twice for this, and up to
+    rounding on a GPU, at most one grey level in fp32.
 
     Args:
         generator: in evaluation mode; it is moved to the device.
@@ -92,6 +97,7 @@ class Sampler:
     @torch.inference_mode()
     def start(self, specs: Sequence[SampleSpec]) -> "PendingBatch":
         """Begins the images of one batch; a GPU goes on computing when this returns."""
+        wanted, specs = specs, [*specs, *specs][: max(len(specs), _FEWEST)]
         z = latents(specs, self.generator.config.z_dim).to(self.device, non_blocking=True)
         indices = np.array([spec.class_index for spec in specs])
         classes = torch.from_numpy(indices).to(self.device)
@@ -101,9 +107,9 @@ class Sampler:
             places = np.searchsorted(self.plan.classes, indices)
             center = self.centers[torch.from_numpy(places).to(self.device)]  # [N,w_dim]
         ws = self.generator.ws(z, classes, truncation.psi, truncation.cutoff, center)
-        images = self.generator.synthesis(ws, self._noise(specs), self.dtype)  # [N,C,R,R]
+        images = self.generator.synthesis(ws, self._noise(specs), self.dtype)[: len(wanted)]  # [N,C,R,R]
         # Faces are found and aligned in images as they are made.
-        return PendingBatch(specs, images if self.plan.align else resize(images, self.plan.image.size))
+        return PendingBatch(wanted, images if self.plan.align else resize(images, self.plan.image.size))
 
     def _noise(self, specs: Sequence[SampleSpec]) -> Noise:
         if self.plan.noise_mode != "random":

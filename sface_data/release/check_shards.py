@@ -43,8 +43,11 @@ def shard_problems(directory: Path, manifest: Manifest) -> list[Problem]:
 
 def _manifest_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
     plan = manifest.plan
-    if read_json(directory / MANIFEST).get("plan_fingerprint") != plan.fingerprint:
+    written = read_json(directory / MANIFEST)
+    if written.get("plan_fingerprint") != plan.fingerprint:
         yield Problem(MANIFEST, "the fingerprint is not that of the plan")
+    if written.get("identity") != manifest.identity:
+        yield Problem(MANIFEST, "the identity is not that of plan and shards")
     listed = [(shard.filename, shard.num_samples) for shard in manifest.shards]
     if len(listed) != plan.num_shards or listed != [
         (plan.shard_filename(i), plan.shard_size(i)) for i in range(plan.num_shards)

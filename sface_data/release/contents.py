@@ -107,19 +107,18 @@ def updated_card(card: str, facts: Facts) -> str:
 
 
 def finish(workspace: Workspace, manifest: Manifest, licence: str | None) -> None:
-    """Writes what belongs around the shards, the manifest last, and tidies up.
+    """Writes what belongs around the shards, the manifest last.
 
     Args:
         licence: one of `LICENCES`; by default the one that the folder has, else that of its generator.
     """
     directory = workspace.directory
-    changed = not workspace.complete or Manifest.load(directory) != manifest
+    changed = workspace.manifest != manifest
     if changed:
         drop_audit(directory)
     _write_texts(directory, facts_of(directory, manifest, licence), redraw=changed)
     if changed:
         manifest.save(directory)
-    workspace.close()
 
 
 @checks_arguments

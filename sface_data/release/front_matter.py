@@ -4,7 +4,6 @@ from typing import Any
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import SamplePlan
-from sface_data.io.files import sha256_of_json
 
 MANAGED = ("license", "size_categories", "configs", "dataset_info")  # other names are for people to change
 _MOST_NAMES = 50_000  # the hub refuses cards with as many names of classes
@@ -45,8 +44,7 @@ def front_matter(manifest: Manifest, licence: str) -> dict[str, Any]:
 def _description(manifest: Manifest) -> str:
     # `datasets` names its cache of a local folder by the folder's name and by what the card says, not by the
     # shards: without this, another data set in a folder of this name may be loaded in place of this one.
-    shards = sha256_of_json([shard.sha256 for shard in manifest.shards])
-    return f"plan sha256:{manifest.plan.fingerprint}, shards sha256:{shards}"
+    return f"sha256:{manifest.identity}"
 
 
 def _features(plan: SamplePlan) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
 from sface_data.auditing.policy import load_policy
 from sface_data.dataset.card import CARD, read_card
-from sface_data.dataset.manifest import MANIFEST, Manifest
+from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput, CheckFailed, shown
 from sface_data.io.files import (
     exists,
@@ -152,8 +152,8 @@ class Candidate:
             raise CheckFailed(obstacle)
         digests = {shard.filename: shard.sha256 for shard in self.manifest.shards}
         files = {name: _checked(self.directory / name, digests.get(name)) for name in names}
-        identity = sha256_of_file(self.directory / MANIFEST)
-        release = CheckedRelease(self.directory, files, f"{counts(self.manifest)}, manifest {identity[:12]}")
+        identity = self.manifest.identity
+        release = CheckedRelease(self.directory, files, f"{counts(self.manifest)}, identity {identity[:12]}")
         replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
         card = updated_card(read_card(self.directory), self._facts())
         return release, {CARD: card, DATASHEET: self._datasheet()}

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.part import Part
 from sface_data.dataset.workspace import open_workspace
-from sface_data.generation.build import build, estimate
+from sface_data.generation.build import build, estimate, finished_manifest
 from sface_data.generation.job import PlanOptions, plan_job
 from sface_data.release.contents import finish
 from sface_data.release.licences import Licence, check_licence
-from sface_data.runtime.arguments import StrPath, takes
+from sface_data.runtime.arguments import StrPath, Workers, takes
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,17 @@ class GenerateOptions(PlanOptions):
 
     Attributes:
         licence: by default the one that the folder has, else that of the generator.
-        overwrite: replace the data set of another plan that the folder holds.
+        overwrite: replace the data set of another plan that the folder holds, and shards that were made where
+            images may come out otherwise.
+        workers: processes that make images; by default one for each core, or for each GPU.
+        part: make only a part of the shards: `I/N`, I from 0 to N-1, or `auto`. Others may make theirs in the same
+            folder at the same time; the one that finds all shards there finishes the data set.
     """
 
     licence: Licence | None = None
     overwrite: bool = False
+    workers: Workers | None = None
+    part: str | None = None
 
 
 @takes(GenerateOptions)
@@ -47,13 +54,15 @@ def generate(outdir: StrPath, options: GenerateOptions) -> FaceDataset:
     """Makes a class-labelled data set of synthetic faces, as WebDataset shards.
 
     Stopped at any moment and called again with the same arguments, it makes only what is missing. Images depend
-    on the generator, seed, class and index, truncation, noise mode, precision and form, and on nothing else.
+    on the generator, seed, class and index, truncation, noise mode, precision and form, and on nothing else: not
+    on the number of workers or parts, nor on threads.
 
     Args:
         outdir: folder of the data set: new, empty, or one to go on with.
 
     Returns:
-        The data set: hand it to `load`, `validate`, `audit`, `publish`, or to whatever takes a path.
+        The data set: hand it to `load`, `validate`, `audit`, `publish`, or to whatever takes a path. While shards
+        of other parts are missing, its manifest lists those that there are.
 
     Raises:
         BadInput: for files, a folder, a device or options that cannot be used, for values that are not finite, a
@@ -65,13 +74,16 @@ def generate(outdir: StrPath, options: GenerateOptions) -> FaceDataset:
         >>> faces.path.name, faces.manifest.num_samples
         ('faces', 8)
     """
-    folder = Path(outdir)
+    folder, part = Path(outdir), Part.parse(options.part)
     job = plan_job(options)
     if options.overwrite:
         estimate(job)  # what is there goes only if the new images can be made
     else:
         check_licence(folder, options.licence)
-    with open_workspace(folder, job.plan, options.overwrite) as workspace:
-        manifest = build(workspace, job)
-        finish(workspace, manifest, options.licence)
+    with open_workspace(folder, job.plan, part, options.overwrite) as workspace:
+        build(workspace, job, options.workers, options.overwrite)
+        with workspace.alone():
+            manifest = finished_manifest(workspace, job)
+            if len(manifest.shards) == job.plan.num_shards:
+                finish(workspace, manifest, options.licence)
     return FaceDataset(folder, manifest)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sface_data.dataset.manifest import MANIFEST, Manifest
-from sface_data.io.files import sha256_of_file
+from sface_data.dataset.manifest import Manifest
 from sface_data.release.check_shards import shard_problems
 from sface_data.release.check_texts import surrounding_problems
 from sface_data.release.problems import Problem
@@ -13,9 +12,9 @@ from sface_data.runtime.arguments import StrPath, checks_arguments
 
 @dataclass(frozen=True)
 class Validation:
-    """The outcome: the identity of the release (SHA-256 of its manifest), what was read, what is wrong."""
+    """The outcome: the identity of the release, what was read, what is wrong."""
 
-    manifest_sha256: str
+    identity: str
     num_shards: int
     num_samples: int
     problems: tuple[Problem, ...]
@@ -50,5 +49,4 @@ def validate(directory: StrPath, *, public_key: StrPath | None = None) -> Valida
     folder, key = Path(directory), None if public_key is None else Path(public_key)
     manifest = Manifest.load(folder)
     problems = [*shard_problems(folder, manifest), *surrounding_problems(folder, manifest, key)]
-    sha256 = sha256_of_file(folder / MANIFEST)
-    return Validation(sha256, len(manifest.shards), manifest.num_samples, tuple(problems))
+    return Validation(manifest.identity, len(manifest.shards), manifest.num_samples, tuple(problems))

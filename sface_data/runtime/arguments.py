@@ -39,6 +39,7 @@ LARGEST_SEED = (1 << 63) - 1
 MOST = (1 << 31) - 1  # of anything that is counted
 StrPath = str | os.PathLike[str]
 Count = Annotated[int, Range(1, MOST)]
+Workers = Annotated[int, Range(1, 4096)]
 Seed = Annotated[int, Range(0, LARGEST_SEED)]
 Positive = Annotated[float, Range(0, low_open=True)]
 Align = Literal["none", "detect"]

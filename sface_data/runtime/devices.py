@@ -5,6 +5,8 @@ import torch
 from sface_data.errors import BadInput
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Of CPUs, for bf16.
+_INSTRUCTIONS = {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported, "AMX": torch.cpu._is_amx_tile_supported}
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,6 +28,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def described(device: torch.device) -> str:
+    """What computes, as far as the last bit of a result may depend on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    more = [name for name, has in _INSTRUCTIONS.items() if has()]
+    return " ".join(["cpu", torch.backends.cpu.get_cpu_capability(), *more])
+
+
 def choose_precision(name: str, device: torch.device, conv_clamp: float | None = None) -> str:
     """`auto` takes the fastest precision that the device computes natively.
 
@@ -36,5 +46,4 @@ def choose_precision(name: str, device: torch.device, conv_clamp: float | None =
         return name
     if device.type == "cuda":
         return "fp16" if conv_clamp is not None else "bf16"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"
+    return "bf16" if any(has() for has in _INSTRUCTIONS.values()) else "fp32"

@@ -2,16 +2,22 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def prefetch(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
-) -> Iterator[Result]:
+class Pool(Protocol):
+    """What can be given work: an `Executor`, or workers."""
+
+    @property
+    def submit(self) -> Callable[..., Future[Any]]:
+        """Takes a function and an item; gives the result that will be."""
+
+
+def prefetch(pool: Pool, function: Callable[..., Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
     """What `function` makes of each item, in their order, made in `pool` while earlier ones are used.
 
     Args:

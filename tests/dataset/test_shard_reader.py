@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sface_data.dataset.plan import spec_of
 from sface_data.dataset.shard_reader import ShardSample, read_member, read_shard, scan_shard
-from sface_data.dataset.shard_writer import EncodedSample, write_shard
+from sface_data.dataset.shard_writer import EncodedSample, Packed, write_shard
+from sface_data.dataset.shard_writer import pack as pack_sample
 from sface_data.errors import BadInput
 
 
@@ -35,7 +36,7 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 def shard(tmp_path: Path) -> Path:
     """Three samples, as the writer writes them."""
     records = [EncodedSample(spec_of(0, i, 0), bytes([i]) * (600 * i + 1)) for i in range(3)]
-    write_shard(tmp_path, "ours.tar", records, "jpg", tmp_path)
+    write_shard(tmp_path, "ours.tar", [Packed(1, pack_sample(record, "jpg")) for record in records], tmp_path)
     return tmp_path / "ours.tar"
 
 
@@ -182,7 +183,7 @@ def test_no_damage_ends_in_another_error(
     folder = tmp_path_factory.getbasetemp() / "damaged"
     folder.mkdir(exist_ok=True)
     records = [EncodedSample(spec_of(0, i, 0), b"image" * 100) for i in range(2)]
-    write_shard(folder, "a.tar", records, "jpg", folder)
+    write_shard(folder, "a.tar", [Packed(1, pack_sample(record, "jpg")) for record in records], folder)
     data = bytearray((folder / "a.tar").read_bytes())
     data[index] = byte
     (folder / "a.tar").write_bytes(data[:length])

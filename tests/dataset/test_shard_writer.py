@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from sface_data.dataset.plan import ImageFormat, spec_of
-from sface_data.dataset.shard_writer import EncodedSample, encode, write_shard
+from sface_data.dataset.shard_writer import EncodedSample, Packed, encode, pack, write_shard
 from sface_data.errors import BadInput
 from sface_data.io.images import decode_image
 from tests.killing import tree
@@ -25,6 +25,10 @@ from tests.killing import tree
 def records(count: int = 4) -> Iterator[EncodedSample]:
     for i in range(count):
         yield EncodedSample(spec_of(0, i % 2, i // 2), bytes([i]) * (400 + 300 * i))
+
+
+def packed(samples: Iterator[EncodedSample], extension: str = "jpg") -> Iterator[Packed]:
+    return (Packed(1, pack(sample, extension)) for sample in samples)
 
 
 @pytest.fixture
@@ -64,8 +68,9 @@ def test_quality_matters_and_the_same_image_gives_the_same_bytes(picture: np.nda
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
-    first = write_shard(tmp_path, "a.tar", records(), "jpg", tmp_path)
-    second = write_shard(tmp_path, "b.tar", records(), "jpg", tmp_path)
+    first = write_shard(tmp_path, "a.tar", packed(records()), tmp_path)
+    at_once = [Packed(4, b"".join(part.data for part in packed(records())))]
+    second = write_shard(tmp_path, "b.tar", at_once, tmp_path)
     data = (tmp_path / "a.tar").read_bytes()
     assert data == (tmp_path / "b.tar").read_bytes()
     assert first == replace(second, filename="a.tar")
@@ -74,7 +79,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_headers_hold_nothing_but_name_and_size(tmp_path: Path) -> None:
-    write_shard(tmp_path, "a.tar", records(), "png", tmp_path)
+    write_shard(tmp_path, "a.tar", packed(records(), "png"), tmp_path)
     with tarfile.open(tmp_path / "a.tar", "r:") as tar:
         members = tar.getmembers()
         assert [m.name for m in members] == [
@@ -99,7 +104,7 @@ def test_headers_hold_nothing_but_name_and_size(tmp_path: Path) -> None:
 
 def test_another_tar_writer_agrees(tmp_path: Path) -> None:
     """The members in order, packed by tarfile from scratch with every field given, are the same bytes."""
-    write_shard(tmp_path, "a.tar", records(), "jpg", tmp_path)
+    write_shard(tmp_path, "a.tar", packed(records()), tmp_path)
     buffer = io.BytesIO()
     with tarfile.open(tmp_path / "a.tar", "r:") as tar, tarfile.open(None, "w", buffer, format=0) as copy:
         for member in tar:
@@ -118,12 +123,12 @@ def test_what_fails_in_the_middle_leaves_nothing_behind(tmp_path: Path, error: B
 
     (tmp_path / "scratch").mkdir()
     with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
-        write_shard(tmp_path, "a.tar", failing(), "jpg", tmp_path / "scratch")
+        write_shard(tmp_path, "a.tar", packed(failing()), tmp_path / "scratch")
     assert [path.name for path in tmp_path.rglob("*")] == ["scratch"]
 
 
 def test_a_failure_keeps_the_shard_that_was_there(tmp_path: Path) -> None:
-    write_shard(tmp_path, "a.tar", records(), "jpg", tmp_path)
+    write_shard(tmp_path, "a.tar", packed(records()), tmp_path)
     before = (tmp_path / "a.tar").read_bytes()
 
     def failing() -> Iterator[EncodedSample]:
@@ -131,13 +136,13 @@ def test_a_failure_keeps_the_shard_that_was_there(tmp_path: Path) -> None:
         raise BadInput("broken")
 
     with pytest.raises(BadInput, match="broken"):
-        write_shard(tmp_path, "a.tar", failing(), "jpg", tmp_path)
+        write_shard(tmp_path, "a.tar", packed(failing()), tmp_path)
     assert (tmp_path / "a.tar").read_bytes() == before
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nowhere/a\.tar: cannot be written, as .*nowhere is no folder"):
-        write_shard(tmp_path, "nowhere/a.tar", records(), "jpg", tmp_path)
+        write_shard(tmp_path, "nowhere/a.tar", packed(records()), tmp_path)
 
 
 def command(golden: Path, directory: Path) -> list[object]:

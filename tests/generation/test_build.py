@@ -1,11 +1,14 @@
 """The main job: the same bytes, however often it was stopped on the way."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from sface_data.dataset.manifest import Manifest
 from tests.killing import killed_again_and_again, killed_at_random, tree
 
 Run = Callable[..., tuple[int, str, str]]
@@ -21,6 +24,17 @@ def command(golden: Path, **options: object) -> list[str]:
         **options,
     }
     return ["generate", *(f"--{name.replace('_', '-')}={value}" for name, value in given.items())]
+
+
+def finished(arguments: list[object]) -> int:
+    """Runs a command to its end: its exit code."""
+    from sface_data.cli import main
+
+    try:
+        main([str(argument) for argument in arguments], standalone_mode=False)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, golden: Path) -> None:
@@ -83,16 +97,70 @@ def test_a_finished_shard_of_another_plan_is_not_trusted(tmp_path: Path, golden:
     assert tree(part) == tree(whole)
 
 
-def test_shards_made_elsewhere_say_so(tmp_path: Path, golden: Path, run: Run) -> None:
-    folder = tmp_path / "faces"
-    run(*command(golden), "--samples-per-shard", 60, "--outdir", folder)
+def test_shards_made_elsewhere_are_not_mixed_with_those_made_here(tmp_path: Path, golden: Path, run: Run) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "faces"
+    arguments = [*command(golden), "--samples-per-shard", 60]
+    run(*arguments, "--outdir", whole)
+    shutil.copytree(whole, folder)
+    manifest = folder / "manifest.json"
+    here = json.loads(manifest.read_text())["environments"][0]["versions"]["torch"]
+    manifest.write_text(manifest.read_text().replace(f'"torch": "{here}"', '"torch": "1.0"'))
+    elsewhere = tree(folder)
     (folder / "data" / "train-000001.tar").unlink()
-    code, _, error = run(*command(golden), "--samples-per-shard", 60, "--outdir", folder, "--batch", 5)
-    assert code == 0, error
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert [environment["batch"] for environment in manifest["environments"]] == [64, 5]
-    assert [shard["environment"] for shard in manifest["shards"]] == [0, 1]
+    code, _, error = run(*arguments, "--outdir", folder)
+    assert code == 2
+    assert "data/train-000000.tar was made where images may come out otherwise than data/train-000001.tar" in error
+    assert f"versions torch: 1.0, not {here}" in error
+    assert run(*arguments, "--outdir", folder, "--overwrite")[0] == 0
+    assert tree(folder) == tree(whole)
+    # What another Python made is the same, and kept; the release is the same one.
+    (folder / "data" / "train-000001.tar").unlink()
+    python = json.loads(manifest.read_text())["environments"][0]["versions"]["python"]
+    manifest.write_text(manifest.read_text().replace(f'"python": "{python}"', '"python": "3.0"'))
+    assert run(*arguments, "--outdir", folder)[0] == 0
+    assert len(Manifest.load(folder).environments) == 2
+    assert Manifest.load(folder).identity == Manifest.load(whole).identity
+    assert Path(folder / "README.md").read_bytes() == elsewhere["README.md"]
     assert run("validate", folder)[0] == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_threads_batch_workers_and_parts_do_not_show_in_the_bytes(
+    tmp_path: Path, golden: Path, run: Run, precision: str
+) -> None:
+    arguments = [*command(golden), "--precision", precision, "--samples-per-shard", 41]
+    run(*arguments, "--outdir", tmp_path / "whole")
+    threads = torch.get_num_threads()
+    for number in (2, 4):
+        torch.set_num_threads(number)
+        assert run(*arguments, "--outdir", tmp_path / f"threads-{number}")[0] == 0
+        assert torch.get_num_threads() == number
+    torch.set_num_threads(threads)
+    for batch in (1, 2, 5):
+        assert run(*arguments, "--batch", batch, "--outdir", tmp_path / f"batch-{batch}")[0] == 0
+    assert run(*arguments, "--workers", 2, "--outdir", tmp_path / "workers")[0] == 0
+    for part in range(3):
+        code, _, error = run(*arguments, "--part", f"{part}/3", "--outdir", tmp_path / "parts")
+        assert code == 0
+        assert ("of other parts are missing" in error) == (part < 2), "the last one finishes it"
+    whole = tree(tmp_path / "whole")
+    for folder in tmp_path.iterdir():
+        assert tree(folder) == whole, folder.name
+
+
+def test_parts_and_workers_that_are_killed(tmp_path: Path, golden: Path) -> None:
+    arguments = command(golden, samples_per_class=20, samples_per_shard=16)
+    whole = tmp_path / "whole"
+
+    def part_of(outdir: Path) -> list[object]:
+        return [*arguments, "--workers", 2, "--part", "0/2", "--outdir", outdir]
+
+    folders = killed_at_random(part_of, tmp_path, tmp_path / "part", kills=4, seed=3)
+    assert finished([*arguments, "--outdir", whole]) == 0
+    for folder in [*folders, tmp_path / "part"]:
+        assert not (folder / "manifest.json").exists()
+        assert finished([*arguments, "--part", "1/2", "--outdir", folder]) == 0
+        assert tree(folder) == tree(whole)
 
 
 def test_a_snapshot_and_its_conversion_make_the_same_images(tmp_path: Path, golden: Path, run: Run) -> None:
@@ -104,26 +172,3 @@ def test_a_snapshot_and_its_conversion_make_the_same_images(tmp_path: Path, gold
     assert one["data/train-000000.tar"] == two["data/train-000000.tar"]
     manifests = [json.loads(t["manifest.json"]) for t in (one, two)]
     assert manifests[0]["plan"] == manifests[1]["plan"]
-
-
-def test_encoding_keeps_order_and_passes_errors_on(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    import numpy as np
-
-    from sface_data.dataset.plan import ImageFormat, spec_of
-    from sface_data.generation.build import encoded
-    from sface_data.generator.sampler import SampleBatch
-    from sface_data.io.images import decode_image
-
-    form = ImageFormat(8, "png", None)
-    batches = [
-        SampleBatch([spec_of(0, c, i) for i in range(3)], np.full((3, 8, 8, 3), c, np.uint8)) for c in range(40)
-    ]
-    with ThreadPoolExecutor(4) as pool:
-        records = list(encoded(batches, form, pool))
-        assert [record.spec for record in records] == [spec for batch in batches for spec in batch.specs]
-        assert all((decode_image(record.image, "it") == record.spec.class_index).all() for record in records)
-        broken = SampleBatch(batches[0].specs, np.zeros((3, 8, 8, 3), np.float64))
-        with pytest.raises(TypeError):
-            list(encoded([broken], form, pool))

@@ -80,6 +80,7 @@ def test_an_end_of_generate_that_is_stopped_anywhere(dataset: Path, tmp_path: Pa
     def finish_again(folder: Path) -> None:
         with open_workspace(folder, other.plan) as workspace:
             finish(workspace, other, "cc-by-4.0")
+            workspace.close()
 
     assert stopped_everywhere(edited(dataset, tmp_path), finish_again, step=6) > 5
 

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.plan import ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import scan_shard
 from sface_data.dataset.shard_writer import encode
+from sface_data.errors import BadInput
 from sface_data.faces.base import Face
 from sface_data.io.images import BrokenImage
 from sface_data.release.check_shards import _image_problems
@@ -44,7 +47,7 @@ def problems(run: Run, folder: Path) -> list[tuple[str, str]]:
     for file, sentence in found:
         assert f"{folder / file}: {sentence}\n" in errors
         assert str(folder) not in sentence and "\n" not in sentence
-    assert value["manifest_sha256"] == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    assert value["identity"] == Manifest.load(folder).identity
     return found
 
 
@@ -79,6 +82,20 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "
     value = json.loads((folder / name).read_text())
     change(value)
     (folder / name).write_text(json.dumps(value))
+    if name == "manifest.json":  # its digest of itself does not give anything away
+        with suppress(BadInput):
+            value["identity"] = Manifest.load(folder).identity
+        (folder / name).write_text(json.dumps(value))
+
+
+def test_the_identity_is_a_digest_of_plan_and_shards(folder: Path, run: Run) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    shards = [[s["filename"], s["num_samples"], s["num_bytes"], s["sha256"]] for s in manifest["shards"]]
+    digested = {"files": {}, "plan": manifest["plan"], "shards": shards}
+    text = json.dumps(digested, sort_keys=True, separators=(",", ":"))
+    assert manifest["identity"] == hashlib.sha256(text.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "identity": "0" * 64}))
+    assert problems(run, folder) == [("manifest.json", "the identity is not that of plan and shards")]
 
 
 def renew_card(folder: Path) -> None:
@@ -96,7 +113,7 @@ def test_a_finished_folder_is_valid(dataset: Path, run: Run) -> None:
     assert problems(run, dataset) == []
     code, output, errors = run("validate", dataset)
     assert (code, output) == (0, "")
-    assert errors.startswith(f"{dataset}: valid: 60 samples in 3 shards, manifest ")
+    assert errors.startswith(f"{dataset}: valid: 60 samples in 3 shards, identity ")
 
 
 def test_rebuilt_shards_and_a_new_card_are_valid(folder: Path, run: Run) -> None:

@@ -1,0 +1,141 @@
+"""Workers: processes that hold the same state, and work on the units of one job."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from sface_data.errors import BadInput
+from sface_data.runtime.prefetch import prefetch
+
+State = TypeVar("State")
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+_AHEAD = 2  # units for each worker; bounds the memory
+_held: Any = None  # the state, in a process that is a worker
+_number = 0  # of this worker, from 0
+
+
+class Workers(Generic[State]):
+    """What units of work are given to.
+
+    Args:
+        ahead: units that may be under way, or wait to be used.
+        submit: calls a function with the state and a unit, in the worker that is free first.
+    """
+
+    def __init__(self, ahead: int, submit: Callable[..., Future[Any]]) -> None:
+        self._ahead = ahead
+        self.submit = submit
+
+    def map(self, function: Callable[[State, Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:
+        """What a function makes of the state and each unit, in the order of the units."""
+        return prefetch(self, function, units, self._ahead)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_number() -> int:
+    """The number of the worker that this process is, from 0; 0 in a process that is none."""
+    return _number
+
+
+@contextmanager
+def local_workers(count: int, state: State, what: str) -> Iterator[Workers[State]]:
+    """Workers on this machine; one is this process itself.
+
+    On a CPU each computes with one thread, whatever the environment says: what it makes depends on neither.
+
+    Args:
+        state: what all functions get first; it is sent to each process once.
+        what: is made by the workers, in errors.
+
+    Raises:
+        BadInput: if a process was killed.
+    """
+    if count == 1:
+        with one_thread():
+            yield Workers(0, lambda function, unit: _done(function, state, unit))
+        return
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, type(state).__module__])
+    started = context.Value("i", 0)
+    pool = ProcessPoolExecutor(count, context, _begin, (pickle.dumps(state), started))
+    finished = False
+    try:
+        with _without_main():
+            pool.submit(int).result()  # all are started at the first unit
+        yield Workers(_AHEAD * count, lambda function, unit: pool.submit(_call, function, unit))
+        finished = True
+    except BrokenProcessPool as error:
+        raise BadInput(
+            f"a process that makes {what} was killed, perhaps for want of memory; what was finished is kept: run "
+            "the same command again, with fewer --workers if it happens again"
+        ) from error
+    finally:
+        pool.shutdown(wait=finished, cancel_futures=True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside the block torch computes with one thread on the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _done(function: Callable[[State, Unit], Result], state: State, unit: Unit) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(function(state, unit))
+    return future
+
+
+def _begin(state: bytes, started: Any) -> None:
+    global _held, _number
+    # The first process tells the others when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    with started.get_lock():
+        _number = started.value
+        started.value += 1
+    _held = pickle.loads(state)
+
+
+def _call(function: Callable[[Any, Unit], Result], unit: Unit) -> Result:
+    return function(_held, unit)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started inside the block do not import the program that starts them: it may have no guard."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
