@@ -1,16 +1,19 @@
 """Folders that are filled for one purpose, by one process at a time."""
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from sface_data.errors import BadInput
 from sface_data.io.files import exists, is_dir, os_errors_as_bad_input
 
 LOCK = ".lock"
+_ALONE = ".alone"  # ending of the file that stands for a lock
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}  # as of some network file systems
 Held = TypeVar("Held")
 
 
@@ -38,16 +41,35 @@ def claim_folder(
     path = folder / lock
     with os_errors_as_bad_input(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-    process = FileLock(path)
-    with os_errors_as_bad_input(path):
-        try:
-            process.acquire(timeout=0)
-        except Timeout as error:
-            raise BadInput(f"{folder}: another process is filling this folder; wait for it") from error
+    process = _locked(folder, path)
     try:
         yield check_folder(folder, kind, held, ours)  # another process may have filled it since
     finally:
         process.release()
+
+
+def _locked(folder: Path, path: Path) -> BaseFileLock:
+    """A lock that goes with its process; a file that only one can make where the file system keeps no locks."""
+    with os_errors_as_bad_input(path):
+        try:
+            return _acquired(FileLock(path), f"{folder}: another process is filling this folder; wait for it")
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        alone = path.with_name(f"{path.name}{_ALONE}")
+        return _acquired(
+            SoftFileLock(alone),
+            f"{folder}: another process is filling this folder; wait for it, or remove {alone} if there is none",
+        )
+
+
+def _acquired(lock: BaseFileLock, taken: str) -> BaseFileLock:
+    """The lock, which is ours now. Raises BadInput with a sentence if it is another's."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadInput(taken) from error
+    return lock
 
 
 def check_folder(

@@ -1,5 +1,8 @@
 """A folder is claimed for one purpose and one process, and one that is not ours stays as it is."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,41 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_a_second_process_is_kept_out_until_the_end(tmp_path: Path) -> None:
     with claim(tmp_path), pytest.raises(BadInput, match="another process is filling this folder"), claim(tmp_path):
         pass
+    with claim(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_keeps_a_second_process_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with (
+            claim(tmp_path),
+            pytest.raises(BadInput, match=r"wait for it, or remove .*\.alone if"),
+            claim(tmp_path),
+        ):
+            pass
+        assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == []
+
+
+def test_a_process_that_was_killed_where_there_are_no_locks_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    process = os.fork()
+    if process == 0:
+        with claim(tmp_path):
+            os._exit(0)
+    os.waitpid(process, 0)
+    assert list(tmp_path.glob("*.alone"))
     with claim(tmp_path):
         pass
 
