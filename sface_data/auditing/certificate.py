@@ -125,6 +125,16 @@ class Certificate:
         return findings(self.checks)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may be wrong with the judges, a sentence each."""
+        from sface_data.auditing.verdict import JUDGE
+        from sface_data.embedding.embeddings import warning_of_strangers
+
+        asked = [check for check in self.checks if check["name"] == JUDGE and "mean_nonmated" in check["facts"]]
+        told = [warning_of_strangers(check["judge"], check["facts"]["mean_nonmated"]) for check in asked]
+        return tuple(filter(None, told))
+
+    @property
     def in_words(self) -> str:
         """The verdict in a sentence or two."""
         return self.statement["predicate"]["in_words"]

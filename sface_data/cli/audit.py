@@ -104,6 +104,8 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
     say(f"{outdir / Path(CERTIFICATE).name}: {certificate.headline}. {certificate.in_words}")
     for sentence in certificate.findings:
         say(f"- {sentence}")
+    for warning in certificate.warnings:
+        say(warning)
     say(f"{outdir / Path(REPORT).name}: the report, for a browser")
     if options["compare"] is not None:
         say(f"{outdir / COMPARISON}: beside the audit in {options['compare']}")

@@ -9,8 +9,6 @@ import click
 from sface_data import api
 from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, NamedPath, SourcePath, say
 
-_COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
-
 
 @click.command()
 @click.argument("source", metavar="SOURCE", type=SourcePath(path_type=Path))
@@ -52,6 +50,7 @@ def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
       sface-data embed faces --embedder judge.onnx --outdir embeddings
     """
     from sface_data.embedding.embed import NO_FACE
+    from sface_data.embedding.embeddings import warning_of_strangers
     from sface_data.embedding.embeddings_folder import INDEX
 
     found = api.embed(source, outdir, embedder=embedder, **options)
@@ -59,11 +58,8 @@ def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
         f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
         f"{found.dimensions} dimensions",
     )
-    if found.cosine_of_strangers > _COINCIDE:
-        say(
-            f"{embedder}: different people have nearly the same vector (cosine {found.cosine_of_strangers:.2f} on "
-            "average); the network may want its images prepared in another way, or cannot tell people apart"
-        )
+    if warning := warning_of_strangers(str(embedder), found.cosine_of_strangers):
+        say(warning)
     reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
     for reason, count in reasons.items():
         say(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them")

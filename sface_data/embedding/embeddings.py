@@ -17,6 +17,22 @@ _FORMAT = "sface-data embeddings 1"
 _METADATA = b"sface_data"
 _COLUMNS = ("key", "class_name", "image_sha256", "vector")
 _UNIT = 1e-3  # how far the length of a vector may be from 1
+_COINCIDE = 0.9  # mean cosine of strangers; networks of faces have 0 to 0.4
+
+
+def warning_of_strangers(embedder: str, cosine: float) -> str:
+    """A sentence where the vectors of strangers nearly coincide; empty where they do not, or nobody knows.
+
+    Args:
+        embedder: names it.
+        cosine: mean of two faces of different people; NaN if there are none.
+    """
+    if not cosine > _COINCIDE:
+        return ""
+    return (
+        f"{embedder}: different people have nearly the same vector (cosine {cosine:.2f} on average); the network "
+        "may want its images prepared in another way, or cannot tell people apart"
+    )
 
 
 @dataclass(frozen=True)

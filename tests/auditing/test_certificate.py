@@ -138,6 +138,16 @@ def test_a_pass_says_under_which_policy_and_what_was_shown(sound: AuditResult) -
     assert certificate_of(changed, {"a": "0"}).policy_in_words == "the custom policy `strict`"
 
 
+def test_a_judge_to_whom_all_are_alike_is_warned_about(sound: AuditResult) -> None:
+    certificate = certificate_of(sound, {})
+    assert certificate.warnings == ()
+    (judge,) = [check for check in certificate.checks if check["name"] == "judge"]
+    assert abs(judge["facts"]["mean_nonmated"]) < 0.1
+    judge["facts"]["mean_nonmated"] = 0.94
+    (warning,) = certificate.warnings
+    assert warning.startswith("simulated: different people have nearly the same vector (cosine 0.94 on average)")
+
+
 def test_it_is_read_back(sound: AuditResult, tmp_path: Path) -> None:
     written = certificate_of(sound, {"b": "1", "a": "0"})
     write_certificate(tmp_path, written)

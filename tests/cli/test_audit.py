@@ -229,7 +229,7 @@ def test_judges_policies_and_shards_that_cannot_be_used(
     command = [dataset, "--training", training, *out]
     assert "holds images; name an embedder that judges them with --embedder" in refused(run, *command)
     missing = tmp_path / "missing.onnx"
-    assert f"{missing}: no such file" in refused(run, *command, "--embedder", missing)
+    assert f"{missing}: No such file" in refused(run, *command, "--embedder", missing)
     twice = refused(run, *command, "--embedder", judge, "--embedder", shutil.copy(judge, tmp_path / "copy.onnx"))
     assert "copy.onnx: the same embedder as" in twice
     assert "no such policy" in refused(run, *command, "--embedder", judge, "--policy", "strickt")

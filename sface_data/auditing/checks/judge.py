@@ -50,6 +50,7 @@ def _measured(finding: Finding, scores: SubjectScores) -> Finding:
         "eer_high": eer.high,
         "mated": scores.mated.total,
         "nonmated": scores.nonmated.total,
+        "mean_nonmated": scores.nonmated.mean,
         "fdr": fdr(scores.mated, scores.nonmated),
     }
     return replace(finding, interval=interval, blocks_pass="", facts=facts)
