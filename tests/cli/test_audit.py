@@ -267,8 +267,8 @@ def test_judges_whose_files_have_one_name_are_told_apart(
     for seed in (1, 2):
         (tmp_path / str(seed)).mkdir()
         judges += ["--embedder", embedder_file(tmp_path / str(seed) / "judge.onnx", seed=seed)]
-    out = tmp_path / "out"
-    run("audit", dataset, "--training", people["training"], *judges, "--policy", "paper", "--outdir", out)
+    faces, out = shutil.copytree(dataset, tmp_path / "faces"), tmp_path / "out"
+    run("audit", faces, "--training", people["training"], *judges, "--policy", "paper", "--outdir", out)
     found = load_certificate(out / "certificate.json")
     assert len(set(found.judges)) == 2 and {check["judge"] for check in found.checks} >= set(found.judges)
     digests = [judge["sha256"][:12] for judge in found.statement["predicate"]["judges"]]
