@@ -17,6 +17,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "preview": {"directory": "empty", "out": "a.png"},
     "write_card": {"directory": "empty"},
     "audit": {"release": "empty", "training": "empty", "outdir": "audit"},
+    "export": {"directory": "empty", "outdir": "export", "to": "rec"},
     "publish": {"directory": "empty", "repo": "org/name", "dry_run": True},
     "render": {"outdir": "rendered", "identities": 1, "images_per_identity": 1, "size": 16},
     "embed": {"source": "empty", "outdir": "embeddings", **EMBEDDER},

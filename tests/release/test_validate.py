@@ -490,7 +490,7 @@ def test_no_file_that_never_ends_is_read(folder: Path, run: Run, kind: str) -> N
         for command in (["card", folder], ["publish", folder, "--repo", "org/faces", "--dry-run"]):
             code, output, errors = run(*command)
             assert (code in (1, 2), output) == (True, "") or name in UNREAD, errors
-            assert len(errors.splitlines()) == 1
+            assert len(errors.splitlines()) == 1 or command[0] == "publish"  # which names all that is in the way
         path.rmdir() if kind == "folder" else path.unlink()
         if held is not None:
             path.write_bytes(held)
