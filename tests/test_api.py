@@ -37,7 +37,7 @@ COMMANDS = {
     "recognition export": "export_embedder",
 }
 # Options about what is printed, and not about what is done.
-PRINTING = {("generate", "dry_run")} | {(command, "as_json") for command in COMMANDS}
+PRINTING = {("generate", "dry_run"), ("audit", "plan")} | {(command, "as_json") for command in COMMANDS}
 FUNCTIONS = {name: getattr(api, name) for name in api.MODULES if inspect.isfunction(getattr(api, name))}
 
 

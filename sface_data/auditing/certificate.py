@@ -60,7 +60,9 @@ NOT_SAID = (
     "It relies on the control group being what it is said to be: people who were not in training, of a like "
     "population, photographed under like conditions.",
     "It takes labels on trust: a class of the release is the training identity of the same name, and numbers are "
-    "compared without leading zeros and `class_` (0000045, 45 and class_45 are one).",
+    "compared without leading zeros and `class_` (0000045, 45 and class_45 are one). Where labels are said to "
+    "mean nothing, it looks at the training people who are nearest, as found by the judge and as claimed by the "
+    "manifest, against what strangers have: a weaker relation shows only where labels tell of it.",
     "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
     "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
     "otherwise may hide somebody from it.",
@@ -186,7 +188,8 @@ def certify(
     Args:
         subjects: SHA-256 by name.
         judges: name, digest and dimensions of each embedder.
-        inputs: digest and counts of each set of faces, by its role; of training, `named_by_generator`.
+        inputs: digest and counts of each set of faces, by its role; of training, `named_by_generator`; `relations`
+            in words, by name.
     """
     policy = result.policy
     named = _NAMED[inputs["training"]["named_by_generator"]]
@@ -198,7 +201,14 @@ def certify(
         | {"onnxruntime": version_of("onnxruntime-gpu", "onnxruntime"), "scipy": version_of("scipy")},
         "checks": [check.to_json() for check in result.checks],
         "verdict": result.verdict,
-        "in_words": " ".join([in_words(result.verdict, result.checks, policy), named, *disclosed(result.checks)]),
+        "in_words": " ".join(
+            [
+                in_words(result.verdict, result.checks, policy),
+                _related(inputs["relations"]),
+                named,
+                *disclosed(result.checks),
+            ]
+        ),
         "not_said": list(NOT_SAID),
     }
     statement = {
@@ -212,6 +222,11 @@ def certify(
     statement["predicate"]["policy"] = shipped
     statement["predicate"][_DIGEST] = _own_digest(statement)
     return Certificate(statement, hashlib.sha256(_bytes(statement)).hexdigest())
+
+
+def _related(relations: dict[str, str]) -> str:
+    """To whom classes were related, in a sentence."""
+    return f"Each class was compared with {', and with '.join(relations.values())}."
 
 
 def in_words(verdict: "Verdict", checks: "tuple[Check, ...]", policy: "Policy") -> str:

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from sface_data.auditing.policy import Limit, Policy
-from sface_data.auditing.verdict import FALSE_ALARMS, JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, holm, overall
+from sface_data.auditing.verdict import (
+    BY_RELATION,
+    FALSE_ALARMS,
+    JUDGE,
+    JUDGE_RELEASE,
+    NOT_BY_JUDGE,
+    SEARCH,
+    holm,
+    overall,
+)
 from sface_data.errors import BadInput
 
 CONFIDENCE = 0.95  # of the intervals of a certificate
@@ -31,7 +40,7 @@ def contradiction(predicate: dict[str, Any]) -> str:
     checks = predicate["checks"]
     return (
         _wrong_policy(policy, predicate["policy"])
-        or _wrong_checks(policy, checks, [judge["name"] for judge in predicate["judges"]])
+        or _wrong_checks(policy, checks, [judge["name"] for judge in predicate["judges"]], predicate["inputs"])
         or _wrong_holm(checks)
         or next(filter(None, (_wrong_verdict(check, policy) for check in checks)), "")
         or _wrong_overall(predicate["verdict"], checks)
@@ -46,14 +55,24 @@ def _wrong_policy(policy: Policy, stated: dict[str, Any]) -> str:
     return ""
 
 
-def _wrong_checks(policy: Policy, checks: Sequence[dict[str, Any]], judges: Sequence[str]) -> str:
-    """Each check of the policy once, for each judge where judges make it, with the limit of the policy."""
-    by_judge = [name for name in policy.checks if name not in NOT_BY_JUDGE]
-    expected = Counter((judge, name) for judge in judges for name in (JUDGE, JUDGE_RELEASE, *by_judge))
-    expected.update((by, name) for name, by in NOT_BY_JUDGE.items() if name in policy.checks)
-    found = Counter((check["judge"], check["name"]) for check in checks)
+def _wrong_checks(
+    policy: Policy, checks: Sequence[dict[str, Any]], judges: Sequence[str], inputs: dict[str, Any]
+) -> str:
+    """Each check of the policy once, for each judge and relation where there are, with the limit of the policy."""
+    relations = list(inputs["relations"])
+    if not relations or inputs["labels_related"] is not (SEARCH not in relations):
+        return f"it relates classes and training people by {', '.join(relations) or 'nothing'}"
+    by_judge = [JUDGE, JUDGE_RELEASE, *(name for name in policy.checks if name not in NOT_BY_JUDGE)]
+    expected = Counter(
+        (judge, name, relation)
+        for judge in judges
+        for name in by_judge
+        for relation in (relations if name.startswith(BY_RELATION) else [""])
+    )
+    expected.update((by, name, "") for name, by in NOT_BY_JUDGE.items() if name in policy.checks)
+    found = Counter((check["judge"], check["name"], check["relation"]) for check in checks)
     for difference, words in ((expected - found, "missing"), (found - expected, "not of its policy")):
-        for judge, name in difference:
+        for judge, name, _ in difference:
             return f"the check {name!r} by {judge!r} is {words}"
     demanded = {
         **policy.checks,

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from sface_data.auditing.compare.pairs import compare, compare_and_nearest, nearest, nearest_both_ways, prepare
 from sface_data.auditing.compare.sweep import Neighbours, PreparedSet
+from sface_data.auditing.relations import Related, relate
+from sface_data.auditing.search import Search
 from sface_data.auditing.sets.judged_sets import (
     CONTROL,
     HELD_OUT,
@@ -43,11 +45,14 @@ class Nearness:
     Attributes:
         to_training: of the images of each role that there is (release, control, copies) in the training set.
         others: other images of training people.
+        search: the training people nearest to classes of the release, and to people of the control group; None by
+            pixels, which know no people.
     """
 
     sets: JudgedSets
     to_training: dict[str, Neighbours]
     others: OtherPhotos | None
+    search: Search | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Evidence(Nearness):
         held_out: of each held-out image in the release, if there are any.
         authentic: within training; `cross`: release with training; `within`: within the release.
         namesake: [classes of the release] the class of training with the same name; -1 without one.
+        related: by the name of the relation; without those that a control group is lacking for.
     """
 
     from_training: dict[str, Neighbours]
@@ -67,6 +73,7 @@ class Evidence(Nearness):
     cross: SubjectScores
     within: SubjectScores
     namesake: Indices
+    related: dict[str, Related]
 
 
 def prepare_sets(sets: JudgedSets) -> dict[str, PreparedSet]:
@@ -93,6 +100,7 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device
     if COPIES in prepared:
         near[COPIES] = nearest(prepared[COPIES], training, device=device)
     held_out = nearest(prepared[HELD_OUT], release, device=device) if HELD_OUT in prepared else None
+    scores, search = cross.subjects(seed), Search.of(sets, device)
     return Evidence(
         sets=sets,
         to_training=near,
@@ -100,9 +108,11 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device
         from_training=back,
         held_out=held_out,
         authentic=compare(training, device=device).subjects(seed),
-        cross=cross.subjects(seed),
+        cross=scores,
         within=compare(release, device=device).subjects(seed),
         namesake=namesakes(sets.release, sets.training),
+        search=search,
+        related=relate(sets, search, scores, prepared, seed),
     )
 
 
@@ -115,7 +125,7 @@ def gather_mirrored(sets: JudgedSets, device: str = "cpu") -> Nearness:
         if faces is not None:
             both = (nearest(prepare(each), training, device=device) for each in (faces, mirrored(faces)))
             near[role] = _better(*both)
-    return Nearness(sets, near, others=None)
+    return Nearness(sets, near, others=None, search=None)
 
 
 def _better(first: Neighbours, second: Neighbours) -> Neighbours:

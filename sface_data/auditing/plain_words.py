@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE
+from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, LABEL
 
 _MOST = 5  # sentences
 _WIDE = 20  # from an upper bound so many times the lower one on, only the lower says anything
@@ -207,6 +207,12 @@ def _copies(check: StoredCheck) -> str:
 
 def _linked(check: StoredCheck) -> str:
     facts = check["facts"]
+    if check["relation"] != LABEL:
+        return (
+            f"Of {_many(facts['probes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['linked'])} "
+            "traced to the training person nearest to it, as near as only 1 in 1,000 strangers is to somebody; by "
+            f"chance it would be {about(facts['chance'] * facts['probes'])}."
+        )
     return (
         f"Of {_many(facts['probes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['linked'])} traced to "
         f"the training person of the same label as the nearest of {facts['training_people']:,}; by chance it "
@@ -216,6 +222,12 @@ def _linked(check: StoredCheck) -> str:
 
 def _told_apart(check: StoredCheck) -> str:
     value = finite(check["statistic"]["value"])
+    if check["relation"] != LABEL:
+        return (
+            "Whether a face is a synthetic class or a stranger can be told from how near it is to the training "
+            f"person nearest to it with an equal error rate of {percent(0.5 - value)}; 50 % would be guessing, "
+            "and more means that synthetic classes are farther from training people than strangers are."
+        )
     return (
         "Whether a synthetic image and a photograph carry the same label can be told from the faces with an equal "
         f"error rate of {percent(0.5 - value)}; 50 % would be guessing."
@@ -227,6 +239,11 @@ def _matching(check: StoredCheck) -> str:
     many = f"at least {_times(low)}" if low > 1 else f"{_times(value)} (which may be chance)"
     if value <= 1:
         return ""
+    if check["relation"] != LABEL:
+        return (
+            "At a threshold that 1 in 1,000 strangers pass, a synthetic image matches the training person nearest "
+            f"to its class {many} as often as images of strangers match theirs."
+        )
     return (
         f"At a threshold that 1 in 1,000 strangers pass, a synthetic image matches the person of its label {many} "
         "as often as others."
@@ -312,7 +329,11 @@ def people_at_risk(checks: Sequence[StoredCheck]) -> tuple[AtRisk, ...]:
         rows.append(AtRisk(what, facts["matched"], facts["training_people"], about(by_chance(facts))))
     if linked is not None:
         facts = linked["facts"]
-        what = "are found from the class that carries their label"
+        what = (
+            "are found from the class that carries their label"
+            if linked["relation"] == LABEL
+            else "are as near to a class as only 1 in 1,000 strangers is to somebody"
+        )
         chance = about(facts["chance"] * facts["probes"])
         rows.append(AtRisk(what, facts["linked"], facts["probes"], chance))
     return tuple(rows)

@@ -21,13 +21,17 @@ from sface_data.auditing.certificate import (
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.outcome import Outcome
+from sface_data.auditing.planning import AuditSize
 from sface_data.auditing.policy import Policy, load_policy
+from sface_data.auditing.relations import IN_WORDS
 from sface_data.auditing.report.compare import COMPARISON, write_comparison
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
-from sface_data.auditing.sets.face_set import open_face_set
+from sface_data.auditing.sets.face_set import FaceSet, open_face_set
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
 from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
+from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
+from sface_data.dataset.drawn_identities import read_relations
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings_folder import is_embeddings
@@ -66,7 +70,8 @@ class AuditOptions:
         policy: what must be shown: `strict`, `paper` (only what the paper on SFace reports), or a TOML file.
         seed: of all random choices.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        unrelated_labels: the classes of the release are not meant to be training identities of the same names.
+        unrelated_labels: the classes of the release are not meant to be training identities of the same names:
+            each is compared with the training person who is nearest, and with a namesake if there is one.
         show_pairs: also write `pairs.html`, the report with the closest pairs, photographs of people from
             training.
         sign: sign the certificate with this Ed25519 key (PEM).
@@ -126,6 +131,27 @@ class PreparedAudit:
             Path(options.outdir).mkdir(parents=True, exist_ok=True)
         return cls(release, options, manifest, policy, key, tuple(embedders))
 
+    @property
+    def related(self) -> bool:
+        """Whether classes of the release are meant to be training identities of the same names."""
+        drawn = self.manifest is not None and self.manifest.plan.identities is not None  # called otherwise
+        return not (self.options.unrelated_labels or drawn)
+
+    def size(self) -> AuditSize:
+        """How much there is to compare; no image is embedded.
+
+        Raises:
+            BadInput: for faces that cannot be read.
+        """
+        counts: dict[str, tuple[int, int]] = {CONTROL: (0, 0)}
+        for role, path in _paths(self.release, self.options).items():
+            faces = open_face_set(path, None, self.manifest if role == RELEASE else None)
+            classes = len(faces.class_names)
+            counts[role] = (classes, len(faces) // classes)
+        relations = (LABEL,) if self.related else (SEARCH,) if self.options.unrelated_labels else (CLAIM, SEARCH)
+        sides = (*counts[RELEASE], *counts[TRAINING], *counts[CONTROL])
+        return AuditSize(*sides, relations, len(self.embedders))
+
     def run(self, display: Display = no_display) -> Outcome:
         """Audits the release, and writes certificate and report.
 
@@ -140,9 +166,11 @@ class PreparedAudit:
         """
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
         before = None if manifest is None else listed_subjects(manifest)
-        drawn = manifest is not None and manifest.plan.identities is not None  # no training identity is called so
-        related = not (options.unrelated_labels or drawn)
-        sets = _open_sets(_paths(self.release, options), manifest, related, options.seed, display)
+        drawn = manifest is not None and manifest.plan.identities is not None
+        claims = read_relations(self.release, manifest) if manifest is not None and drawn else None
+        opened = _open_sets(_paths(self.release, options), manifest, display)
+        sets = AuditSets(opened, self.related, options.seed, claims)
+        sets.check()
         by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
         judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
         with display("comparing", 0):
@@ -150,7 +178,7 @@ class PreparedAudit:
         subjects = {FACES: sets.by_role[RELEASE].sha256}
         if manifest is not None and (subjects := subjects_of(self.release, manifest)) != before:
             raise BadInput(f"{self.release}: was changed while it was audited; run the same command again")
-        facts = _described_sets(sets, manifest)
+        facts = _described_sets(sets, manifest, judges[0].relations)
         outcome = Outcome(certify(result, subjects, [_described(each) for each in judges], facts), result, sets)
         write_certificate(outdir, outcome.certificate, self.key)
         _write_reports(outdir, outcome, options.show_pairs)
@@ -187,16 +215,12 @@ def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: st
     return embedders
 
 
-def _open_sets(
-    paths: Mapping[str, Path], manifest: Manifest | None, labels_related: bool, seed: int, display: Display
-) -> AuditSets:
+def _open_sets(paths: Mapping[str, Path], manifest: Manifest | None, display: Display) -> dict[str, FaceSet]:
     opened = {}
     for role, path in paths.items():
         with display(f"reading {role}", 0) as progress:
             opened[role] = open_face_set(path, progress, manifest if role == RELEASE else None)
-    sets = AuditSets(opened, labels_related, seed)
-    sets.check()
-    return sets
+    return opened
 
 
 def _embedded(
@@ -230,10 +254,14 @@ def _described(sets: JudgedSets) -> dict[str, Any]:
     }
 
 
-def _described_sets(sets: AuditSets, manifest: Manifest | None) -> dict[str, Any]:
-    """What the certificate says of the sets, and what a finished data set says of its alignment and generator."""
+def _described_sets(sets: AuditSets, manifest: Manifest | None, relations: Sequence[str]) -> dict[str, Any]:
+    """What the certificate says of the sets, and what a finished data set says of its alignment and generator.
+
+    Args:
+        relations: by which classes and training people were compared.
+    """
     align = None if manifest is None else manifest.plan.align
-    facts = sets.described()
+    facts = sets.described() | {"relations": {name: IN_WORDS[name] for name in relations}}
     facts[RELEASE]["plan_detector_sha256"] = None if align is None else align.detector_sha256
     facts[TRAINING]["named_by_generator"] = _named_by_generator(sets, manifest)
     return facts

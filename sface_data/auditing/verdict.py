@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # reading a certificate needs no statistics
 Verdict = Literal["pass", "fail", "inconclusive"]
 FALSE_ALARMS = 0.05  # of the whole family of checks, over all judges
 JUDGE, JUDGE_RELEASE = "judge", "judge-release"  # whether a judge sees, in training and in the release
+LABEL, CLAIM, SEARCH = "label", "claim", "search"  # what relates a class to training people
+BY_RELATION = ("same-label-", "linkage-")  # checks that are made for each of those
 NOT_BY_JUDGE = {"near-duplicates-pixels": "pixels", "identical-files": "files"}  # who makes these checks
 
 
@@ -19,7 +21,7 @@ class Finding:
     """What was measured for one claim, before all claims are judged together.
 
     Attributes:
-        name: which check of the policy this is; unique per judge.
+        name: which check of the policy this is; unique per judge and relation.
         judge: name of the embedder, or `pixels`, or `files`.
         claim: what a pass says, in words.
         measure: what the statistic is, in words.
@@ -30,6 +32,7 @@ class Finding:
         invalid_because: why the judge's word counts for nothing, whatever was measured.
         note: what else may have made it so, whatever the verdict; empty if nothing is known.
         facts: figures behind it: thresholds, counts.
+        relation: what relates classes to training people, see `auditing.relations`; empty where nothing does.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Finding:
     invalid_because: str = ""
     note: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    relation: str = ""
 
     def invalid(self, reason: str) -> "Finding":
         """The same, counting for nothing."""
@@ -73,6 +77,7 @@ class Check:
         return {
             "name": finding.name,
             "judge": finding.judge,
+            "relation": finding.relation,
             "claim": finding.claim,
             "measure": finding.measure,
             "limit": finding.limit,

@@ -12,12 +12,12 @@ Intervals are symmetric in log odds, with quantiles of t: percentile intervals o
 little. Shares at a threshold have their intervals from `clustered`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sface_data.biometrics.intervals import FEW_SUBJECTS, RULE_OF_3, Interval, logit_t, rule_of_three
 from sface_data.biometrics.rates import ErrorRates, equal_error_rates
@@ -39,7 +39,8 @@ class SubjectScores:
         mated, nonmated: all scores in fine bins: every value comes from these.
         mated_by_subject: int64 [U,bins], mated comparisons of each subject.
         nonmated_by_subject: int64 [U,bins], non-mated comparisons that each subject takes part in, so that each
-            is counted twice.
+            is counted twice; once where `sides` is 1.
+        sides: how many subjects a non-mated comparison is counted for.
         independent_pairs: the largest number of non-mated comparisons of which no two share a subject.
         replicates, seed: of the bootstrap. Values and intervals are a function of the fields alone.
 
@@ -54,6 +55,24 @@ class SubjectScores:
     independent_pairs: int
     replicates: int = REPLICATES
     seed: int = 0
+    sides: int = 2
+
+    @classmethod
+    def apart(
+        cls, mated: Iterable[ArrayLike], nonmated: Iterable[ArrayLike], seed: int, replicates: int = REPLICATES
+    ) -> "SubjectScores":
+        """Of subjects of which some have mated scores only and the others non-mated ones only.
+
+        Args:
+            mated, nonmated: all scores of each subject, for those of either kind; none for a subject without.
+        """
+        rows = [[ScoreHistogram.from_scores(scores) for scores in side] for side in (mated, nonmated)]
+        counts = [np.stack([one.coarser(SUBJECT_BINS) for one in side]) for side in rows]
+        own, others = (np.zeros((len(rows[0]) + len(rows[1]), SUBJECT_BINS), np.int64) for _ in rows)
+        own[: len(rows[0])], others[len(rows[0]) :] = counts
+        mated_scores, nonmated_scores = (sum(side, ScoreHistogram.empty()) for side in rows)
+        pairs = min(map(len, rows))
+        return cls(mated_scores, nonmated_scores, own, others, pairs, replicates, seed, sides=1)
 
     @cached_property
     def error_rates(self) -> ErrorRates:
@@ -79,7 +98,7 @@ class SubjectScores:
         # RandomState: its numbers are the same in every version of numpy
         draws = np.random.RandomState(self.seed).randint(units, size=(self.replicates, units))
         weights = np.stack([np.bincount(row, minlength=units) for row in draws])
-        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject)
+        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject, self.sides)
 
     @cached_property
     def _jackknife(self) -> "_Replicates | None":
@@ -88,7 +107,7 @@ class SubjectScores:
             return None
         weights = np.ones((len(self._present), len(self.mated_by_subject)), np.int64)
         weights[np.arange(len(self._present)), self._present] = 0
-        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject)
+        return _Replicates(weights, self.mated_by_subject, self.nonmated_by_subject, self.sides)
 
     def _spread(self, statistic: "Statistic") -> tuple[float, float]:
         """Standard error of a statistic, and its degrees of freedom.
@@ -121,7 +140,9 @@ class SubjectScores:
 class _Replicates:
     """EER and AUC of any number of weightings of the subjects, by the projection, from the coarse bins."""
 
-    def __init__(self, weights: Histograms, mated_by_subject: Histograms, nonmated_by_subject: Histograms) -> None:
+    def __init__(
+        self, weights: Histograms, mated_by_subject: Histograms, nonmated_by_subject: Histograms, sides: int
+    ) -> None:
         # whole numbers below 2**53: exact in any order of summation
         factors = weights.astype(np.float64)
         mated = factors @ mated_by_subject.astype(np.float64)
@@ -130,7 +151,7 @@ class _Replicates:
         mated, nonmated = (part[kept] / part[kept].sum(axis=1, keepdims=True) for part in (mated, nonmated))
         everyone = nonmated_by_subject.sum(axis=0)
         self.mated = mated  # [B,bins] shares
-        self.nonmated = 2 * nonmated - everyone / everyone.sum()  # may be below 0 in a bin
+        self.nonmated = sides * nonmated - (sides - 1) * everyone / everyone.sum()  # may be below 0 in a bin
 
     @cached_property
     def eer(self) -> NDArray[np.float64]:

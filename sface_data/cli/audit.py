@@ -79,7 +79,12 @@ from sface_data.errors import CheckFailed
     type=NamedPath(path_type=Path),
     help="Folder of another audit, OTHER: also write AUDIT/comparison.html, both side by side.",
 )
-def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None:
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Say which checks sets of these sizes, and of others, are too small to pass; embed nothing.",
+)
+def audit(release: Path, outdir: Path, show_pairs: bool, plan: bool, **options: Any) -> None:
     """Ask whether images of a data set lead to the people its generator was trained on, and certify the answer.
 
     DIR is a folder made by `generate`, or any other SOURCE. A SOURCE is a folder per identity, WebDataset shards,
@@ -100,6 +105,9 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
     from sface_data.auditing.report.compare import COMPARISON
     from sface_data.auditing.report.page import PAIRS
 
+    if plan:
+        _print_plan(release, outdir=outdir, show_pairs=show_pairs, **options)
+        return
     certificate = api.audit(release, outdir=outdir, show_pairs=show_pairs, **options)
     say(f"{outdir / Path(CERTIFICATE).name}: {certificate.headline}. {certificate.in_words}")
     for sentence in certificate.findings:
@@ -115,3 +123,15 @@ def audit(release: Path, outdir: Path, show_pairs: bool, **options: Any) -> None
     if certificate.verdict != "pass":
         raise CheckFailed(f"{release}: the verdict is {certificate.verdict}")
     say(f"{release}: the verdict is pass")
+
+
+def _print_plan(release: Path, **options: Any) -> None:
+    """A line for each size of release and control group, with the checks that it blocks."""
+    from sface_data.auditing.planning import table
+    from sface_data.auditing.run import AuditOptions, PreparedAudit
+
+    prepared = PreparedAudit.of(release, AuditOptions(**options))
+    click.echo(f"{'release':>15}  {'control':>15}  likely to stay inconclusive under {prepared.policy.name}")
+    for size, blocked in table(prepared.policy, prepared.size()):
+        release_size, control = f"{size.classes:,} x {size.images}", f"{size.strangers:,} x {size.pictures}"
+        click.echo(f"{release_size:>15}  {control:>15}  {', '.join(blocked) or 'nothing: it can pass'}")

@@ -1,6 +1,7 @@
 """Identities that are no class of the generator: their embeddings, and which classes they are near to."""
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.plan import SamplePlan
-from sface_data.io.files import atomic_write, write_text
+from sface_data.errors import BadInput
+from sface_data.io.files import atomic_write, read_bytes, write_text
 
 IDENTITIES = "identities.safetensors"
 RELATIONS = "identities.csv"
@@ -51,3 +54,28 @@ class DrawnIdentities:
         for c, (nearest, cosine, parents) in enumerate(zip(self.nearest, self.cosines, self.parents, strict=True)):
             writer.writerow((c, plan.class_name(c), nearest, f"{cosine:.4f}", " ".join(map(str, parents))))
         return table.getvalue()
+
+
+def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """By class of a finished data set the training classes to which its table says that it is related.
+
+    They are the parents of a mixture, else the nearest one.
+
+    Raises:
+        BadInput: if there is no table, or not the one that the manifest lists.
+    """
+    path = directory / RELATIONS
+    listed = manifest.identities
+    data = read_bytes(path)
+    if listed is None or hashlib.sha256(data).hexdigest() != listed.relations_sha256:
+        raise BadInput(f"{path}: not the table that {MANIFEST} lists; generate the data set again")
+    rows = csv.DictReader(io.StringIO(data.decode()))
+    try:
+        return {row["class_name"]: _related(row) for row in rows}
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        raise BadInput(f"{path}: no table of new identities ({error!r}); generate the data set again") from error
+
+
+def _related(row: dict[str, str]) -> tuple[str, ...]:
+    classes = row["parents"].split() or [row["nearest_training_class"]]
+    return tuple(f"class_{int(index):06d}" for index in classes)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sface_data.auditing.policy import Policy
-from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, NOT_BY_JUDGE, Verdict
+from sface_data.auditing.verdict import BY_RELATION, JUDGE, JUDGE_RELEASE, LABEL, NOT_BY_JUDGE, Verdict
 
 # What the sentences of a certificate speak of.
 _FACTS: dict[str, dict[str, Any]] = {
@@ -39,6 +39,7 @@ def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> lis
             {
                 "name": name,
                 "judge": by,
+                "relation": LABEL if name.startswith(BY_RELATION) else "",
                 "claim": "",
                 "measure": "",
                 "limit": limit,

@@ -41,13 +41,17 @@ from sface_data.release.contents import adopt_audit
 from sface_data.release.validate import validate
 from tests.auditing.forged import made_up_checks
 
+LABELS = {"labels_related": True, "relations": {"label": "the training person of the same name"}}
 TRAINING = {"sha256": "0" * 64, "faces": 300, "classes": 50, "form": "embeddings", "named_by_generator": "none"}
 
 
 def certificate_of(result: AuditResult, subjects: dict[str, str]) -> Certificate:
     """Of an audit with one judge, who is called `simulated`."""
     return certify(
-        result, subjects, [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}], {"training": TRAINING}
+        result,
+        subjects,
+        [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}],
+        {"training": TRAINING, **LABELS},
     )
 
 

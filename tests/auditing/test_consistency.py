@@ -17,6 +17,7 @@ def predicate_of(verdict: Any, policy: str = "strict") -> dict[str, Any]:
     demanded = load_policy(policy)
     return {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
+        "inputs": {"labels_related": True, "relations": {"label": "the training person of the same name"}},
         "judges": [{"name": "judge.onnx"}],
         "checks": made_up_checks(demanded, "judge.onnx", verdict),
         "verdict": verdict,
@@ -50,6 +51,12 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "without the judge": (lambda p: p["checks"].pop(0), "the check 'judge' by 'judge.onnx' is missing"),
     "one judge of two": (lambda p: p["judges"].append({"name": "second.onnx"}), "by 'second.onnx' is missing"),
     "twice": (lambda p: p["checks"].append(check(p, "exposure")), "is not of its policy"),
+    "without a relation": (
+        lambda p: p["inputs"]["relations"].clear(),
+        "it relates classes and training people by",
+    ),
+    "labels that mean nothing": (lambda p: p["inputs"].update(labels_related=False), "by label"),
+    "one relation of two": (lambda p: p["inputs"]["relations"].update(claim=""), "is missing"),
     "another check": (lambda p: p["checks"].append({**check(p, "exposure"), "name": "x"}), "'x' by"),
     "another limit": (lambda p: check(p, "exposure").update(limit=0.5), "another limit than in its policy"),
     "not needed": (lambda p: check(p, "exposure").update(needed=False), "another limit than in its policy"),

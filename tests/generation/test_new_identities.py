@@ -10,8 +10,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from sface_data.auditing.run import AuditOptions, PreparedAudit
+from sface_data.dataset.drawn_identities import read_relations
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
+from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_file
 from sface_data.release.generate import generate
 
@@ -126,10 +128,27 @@ def test_a_folder_that_holds_trained_classes(dataset: Path, golden: Path, run: R
     assert "identities" not in json.loads(before)
 
 
-def test_the_audit_takes_no_drawn_label_for_a_training_person(
+def test_the_audit_looks_at_the_people_whom_the_manifest_names(
     new: Path, golden: Path, dataset: Path, embedder_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     judge = embedder_file(tmp_path / "judge.onnx")
     options = AuditOptions(training=dataset, outdir=tmp_path / "audit", embedder=[judge], policy="paper")
-    outcome = PreparedAudit.of(new, options).run()
-    assert not outcome.sets.labels_related and outcome.certificate.verdict != "pass"
+    certificate = PreparedAudit.of(new, options).run().certificate
+    assert certificate.verdict != "pass"
+    assert [check["relation"] for check in certificate.checks if check["name"] == "same-label-auc"] == [
+        "claim",
+        "search",
+    ]
+    assert "the training person whom the manifest names as nearest" in certificate.in_words
+
+
+def test_the_table_of_relations_is_read_as_the_manifest_lists_it(new: Path, golden: Path, tmp_path: Path) -> None:
+    claims = read_relations(new, Manifest.load(new))
+    rows = list(csv.DictReader((new / "identities.csv").open()))
+    assert claims["new_000003"] == (f"class_{int(rows[3]['nearest_training_class']):06d}",) and len(claims) == 24
+    mixed = make(tmp_path / "mixed", golden, new_identities=3, mix=2)
+    assert all(len(parents) == 2 for parents in read_relations(tmp_path / "mixed", mixed).values())
+    with (tmp_path / "mixed" / "identities.csv").open("a") as file:
+        file.write("3,new_000003,1,0.5,\n")
+    with pytest.raises(BadInput, match=r"not the table that manifest\.json lists"):
+        read_relations(tmp_path / "mixed", mixed)

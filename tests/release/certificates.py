@@ -23,6 +23,7 @@ def certify(
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
+        "inputs": {"labels_related": True, "relations": {"label": "the training person of the same name"}},
         "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2}],
         "checks": made_up_checks(demanded, judge, verdict),
         "verdict": verdict,

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.neighbours import (
-    NO_CONTROL,
     RARELY,
     compared_in_bulk,
     planted_pools,
     threshold_at_fpir,
 )
 from sface_data.auditing.checks.positive_control import Planting, missed, plant_images
+from sface_data.auditing.checks.related import NO_CONTROL
 from sface_data.auditing.compare.sweep import Neighbours
 from sface_data.auditing.evidence import COPIES
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, Indices

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from sface_data.auditing.compare.sweep import PreparedSet
 from sface_data.auditing.evidence import Evidence, Nearness
 from sface_data.auditing.policy import Policy
+from sface_data.auditing.search import Search
 from sface_data.auditing.verdict import FALSE_ALARMS, Finding
 
 TRIALS = 20  # of the positive control
@@ -44,6 +45,12 @@ class CheckContext:
         assert isinstance(self.nearness, Evidence)
         return self.nearness
 
+    @property
+    def search(self) -> Search:
+        """The training people nearest to classes, by the judge."""
+        assert self.nearness.search is not None
+        return self.nearness.search
+
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of one check under one judge, whatever other checks there are."""
         text = f"{self.seed} {self.nearness.sets.release.embedder_sha256} {name}"
@@ -59,16 +66,30 @@ class CheckKind(ABC):
         claim: what a pass says, in words.
         measure: what the statistic is, in words.
         among_all: whether a nearest training image is looked for, so that each must have been seen by the judge.
+        by_relation: whether it is made for each relation between classes and training people.
     """
 
     name: str
     claim: str
     measure: str
     among_all: ClassVar[bool] = False
+    by_relation: ClassVar[bool] = False
 
-    def find(self, context: CheckContext) -> Finding:
-        """What one judge's comparisons say."""
-        return self.measured(context, self.unmeasured(context.nearness.sets.judge, context.policy))
+    def find(self, context: CheckContext) -> list[Finding]:
+        """What one judge's comparisons say: one finding, or one for each relation."""
+        sets = context.nearness.sets
+        finding = self.unmeasured(sets.judge, context.policy)
+        if not self.by_relation:
+            return [self.measured(context, finding)]
+        found = []
+        for relation in sets.relations:
+            claim, measure = self.words(relation)
+            found.append(self.measured(context, replace(finding, relation=relation, claim=claim, measure=measure)))
+        return found
+
+    def words(self, relation: str) -> tuple[str, str]:
+        """Claim and measure, for a relation."""
+        return self.claim, self.measure
 
     def unmeasured(self, judge: str, policy: Policy, reason: str = "") -> Finding:
         """The finding before anything is measured, or where nothing can be."""

@@ -1,6 +1,12 @@
-"""Linkage: can the training person of a class be found from its images, among all training people?"""
+"""Linkage: can the training person of a class be found from its images, among all training people?
 
-from collections.abc import Iterator
+Of the same name, where labels are those of training people: by chance, as shuffled labels find one. Where the
+person was selected for being near, see `relations`, the nearest one is found by construction. What counts then is
+what open sets are identified by: the person must be among the nearest and as near as only 0.1 % of strangers, or
+of their images, find anybody.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -8,14 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
+from sface_data.auditing.checks.neighbours import RARELY, threshold_at_fpir
 from sface_data.auditing.checks.positive_control import Planting, missed, plant_classes
-from sface_data.auditing.checks.same_label import NO_LABELS, NO_NAMESAKES
+from sface_data.auditing.checks.related import unrelated, unseen, whom
 from sface_data.auditing.compare.pairs import nearest, prepare
-from sface_data.auditing.compare.sweep import PreparedSet
-from sface_data.auditing.sets.judged_sets import RELEASE, Indices, class_means, derived, unit
-from sface_data.auditing.verdict import Finding
-from sface_data.biometrics.clustered import Bounds, ClusteredShare, clustered_share, interval_of, p_above
-from sface_data.embedding.embeddings import EmbeddingSet
+from sface_data.auditing.compare.sweep import Neighbours
+from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, Indices, class_means, derived, unit
+from sface_data.auditing.verdict import LABEL, Finding
+from sface_data.biometrics.clustered import (
+    Bounds,
+    ClusteredShare,
+    clustered_share,
+    excess_risk,
+    interval_of,
+    p_above,
+)
 
 PERMUTATIONS = 9_999
 RANKS = (1, 5, 10)
@@ -28,21 +41,17 @@ class Links:
     """For each probe, an image or the mean of a class, the training people nearest to it by the mean of theirs.
 
     Attributes:
-        nearest: int64 [N,R] training people, best first.
-        probe_class: [N] the class of the release.
-        namesake: [classes] the training person of the same name, or -1.
-        planted_rank: [K] at which rank other images of training people find them (0 is the first).
+        found: of each probe the rows of the gallery, see `search`, and similarities.
+        probe_class: [N] the class of the release, or of the control group.
     """
 
-    nearest: Indices
+    found: Neighbours
     probe_class: Indices
-    namesake: Indices
-    planted_rank: Indices
 
 
 @dataclass(frozen=True)
 class Linkage(CheckKind):
-    """Excess of probes that have the training person of their label among the `rank` nearest, over chance.
+    """Excess of probes that have their person among the `rank` nearest, over chance.
 
     Attributes:
         by_class: probes are the means of classes, not images.
@@ -50,30 +59,46 @@ class Linkage(CheckKind):
 
     by_class: bool
     rank: int
+    by_relation = True
+
+    def words(self, relation: str) -> tuple[str, str]:
+        if relation == LABEL:
+            return super().words(relation)
+        probe, near = _in_words(self.by_class, self.rank)
+        of = "classes" if self.by_class else "images"
+        return (
+            f"Strangers are as often as near to somebody as {probe} is to {whom(relation)}, {near}",
+            f"share of {of} linked at rank {self.rank}, as near as 0.1 % of strangers, beyond theirs",
+        )
 
     def measured(self, context: CheckContext, finding: Finding) -> Finding:
-        evidence = context.evidence
-        present = np.unique(evidence.sets.release.class_index)
-        people = len(np.unique(evidence.sets.training.class_index))
-        if not evidence.sets.labels_related:
-            return finding.unable_to_pass(NO_LABELS)
-        if (evidence.namesake[present] >= 0).sum() < 2:
-            return finding.unable_to_pass(NO_NAMESAKES)
+        people = len(context.search.gallery)
+        reason = unrelated(context, finding.relation)
+        if reason:
+            return finding.unable_to_pass(reason)
         if people < 2 * self.rank:
             return finding.unable_to_pass(f"rank {self.rank} says nothing among {people} training people")
-        link = links(context, self.by_class)
-        own = link.namesake[link.probe_class]
+        if finding.relation == LABEL:
+            return self._by_label(context, finding)
+        return self._beyond_strangers(context, finding)
+
+    def _by_label(self, context: CheckContext, finding: Finding) -> Finding:
+        """Of the people of the same names, over chance and shuffled labels."""
+        evidence = context.evidence
+        link = links(context, RELEASE, self.by_class)
+        own = evidence.namesake[link.probe_class]
         kept = own >= 0  # a class without namesake has nobody to be linked to
-        near, classes = link.nearest[kept, : self.rank], link.probe_class[kept]
-        hit = (near == own[kept, None]).any(axis=1)
-        sizes = np.bincount(classes, minlength=len(link.namesake))
-        hits = np.bincount(classes[hit], minlength=len(sizes))
-        shuffled = _shuffled(near, classes, link.namesake, context.seed)
-        share = clustered_share(hits, sizes)
+        near = context.search.gallery.class_index[link.found.indices[kept, : self.rank]]
+        classes = link.probe_class[kept]
+        counts = _counts((near == own[kept, None]).any(axis=1), classes, len(evidence.namesake))
+        shuffled = _shuffled(near, classes, evidence.namesake, context.seed)
+        share = clustered_share(*counts)
         value, bounds = _beyond(share, shuffled.chance)
         p_shuffled = shuffled.p_value(share.hits)
-        found = link.planted_rank < self.rank
-        plantings = _planted(context, finding, found, (hits, sizes), shuffled.chance)
+        ranks, _ = planted_links(context, self.by_class)
+        plantings = _planted(
+            context, finding, ranks < self.rank, counts, lambda share: _beyond(share, shuffled.chance)[1]
+        )
         return replace(
             finding,
             interval=interval_of(
@@ -87,7 +112,7 @@ class Linkage(CheckKind):
                 "linked": share.hits,
                 "share": share.value,
                 "chance": shuffled.chance,
-                "training_people": people,
+                "training_people": len(context.search.gallery),
                 "p_of_shuffled_labels": p_shuffled,
                 "shuffles": len(shuffled.hits),
                 "shuffled_linked": shuffled.quantiles(),
@@ -95,35 +120,94 @@ class Linkage(CheckKind):
             },
         )
 
+    def _beyond_strangers(self, context: CheckContext, finding: Finding) -> Finding:
+        """Of people who were selected, over what strangers have with those selected for them."""
+        related, search = context.evidence.related[finding.relation], context.search
+        assert related.people is not None and related.strangers is not None
+        threshold = threshold_at_fpir(links(context, CONTROL, self.by_class).found.score, RARELY)
+        counts = {}
+        for role, people in ((RELEASE, related.people), (CONTROL, related.strangers)):
+            link, classes = links(context, role, self.by_class), search.by_role[role].classes
+            own = people[np.searchsorted(classes, link.probe_class)]  # [N,K]
+            near = (link.found.indices[:, : self.rank, None] == own[:, None]).any(axis=2)
+            hit = (near & (link.found.scores[:, : self.rank] >= threshold)).any(axis=1)
+            kept = (own >= 0).any(axis=1)
+            counts[role] = _counts(hit[kept], link.probe_class[kept], int(classes.max()) + 1)
+        share, control = (clustered_share(*counts[role]) for role in (RELEASE, CONTROL))
+        value, bounds = excess_risk(share, control)
+        ranks, scores = planted_links(context, self.by_class)
+        found = (ranks < self.rank) & (scores >= threshold)
+        plantings = _planted(
+            context, finding, found, counts[RELEASE], lambda share: excess_risk(share, control)[1]
+        )
+        method = f"MOVER of Korn-Graubard over {share.clusters:,} classes and {control.clusters:,} people"
+        return replace(
+            finding,
+            interval=interval_of(value, bounds, method, share.n, min(share.hits, control.hits)),
+            p_value=p_above(value, bounds, finding.limit),
+            blocks_pass=unseen(context, finding.relation) or missed(plantings),
+            facts={
+                "threshold": threshold,
+                "probes": share.n,
+                "linked": share.hits,
+                "share": share.value,
+                "chance": control.value,
+                "strangers": control.n,
+                "linked_strangers": control.hits,
+                "training_people": len(search.gallery),
+                "shuffled_linked": [],
+                "planted": [planting.to_json() for planting in plantings],
+            },
+        )
 
-def links(context: CheckContext, by_class: bool) -> Links:
-    """Where every image, or the mean of every class, finds its training person among the means of all.
 
-    Each is looked for once for each judge.
+def links(context: CheckContext, role: str, by_class: bool) -> Links:
+    """Whom the images of a set, or the means of its classes, find among the means of all training people.
+
+    Where there was a search, the images are those of second halves, and the means theirs. Each is looked for once
+    for each judge.
     """
-    name = "class links" if by_class else "image links"
+    name = f"links of {role} by {'class' if by_class else 'image'}"
     if name not in context.kept:
-        context.kept[name] = _links(context, by_class)
+        context.kept[name] = _links(context, role, by_class)
     found: Links = context.kept[name]
     return found
 
 
-def _links(context: CheckContext, by_class: bool) -> Links:
-    sets = context.evidence.sets
-    means = class_means(sets.training)
-    people = prepare(means)
-    probes, probe_class = context.prepared[RELEASE], sets.release.class_index
-    if by_class:
-        classes = class_means(sets.release)
-        probes, probe_class = prepare(classes), classes.class_index
-    found = nearest(probes, people, max(RANKS), device=context.device)
-    planted = _planted_ranks(context, means, people, by_class)
-    return Links(means.class_index[found.indices], probe_class, context.evidence.namesake, planted)
+def _links(context: CheckContext, role: str, by_class: bool) -> Links:
+    search, sets = context.search, context.evidence.sets
+    faces = sets.release if role == RELEASE else sets.control
+    assert faces is not None
+    if LABEL in sets.relations and role == RELEASE:  # all images: nobody was chosen by half of them
+        probes, probe_class = context.prepared[role], faces.class_index
+        if by_class:
+            classes = class_means(faces)
+            probes, probe_class = prepare(classes), classes.class_index
+    else:
+        searched = search.by_role[role]
+        probe_class, vectors = searched.classes, searched.second
+        if not by_class:
+            rows = np.sort(searched.rows.ravel())
+            probe_class, vectors = faces.class_index[rows], faces.vectors[rows]
+        probes = prepare(derived(vectors, probe_class, faces))
+    return Links(nearest(probes, search.prepared, max(RANKS), device=context.device), probe_class)
 
 
-def _planted_ranks(context: CheckContext, means: EmbeddingSet, people: PreparedSet, by_class: bool) -> Indices:
-    """At which rank training people are found from half of their images, or one, by the mean of the others."""
-    training = context.evidence.sets.training
+def planted_links(context: CheckContext, by_class: bool) -> tuple[Indices, NDArray[np.float64]]:
+    """At which rank training people are found from half of their images, or one, by the mean of the others.
+
+    Returns:
+        int64 [K], 0 for the first, and their similarities [K].
+    """
+    name = f"planted links by {'class' if by_class else 'image'}"
+    if name not in context.kept:
+        context.kept[name] = _planted_links(context, by_class)
+    found: tuple[Indices, NDArray[np.float64]] = context.kept[name]
+    return found
+
+
+def _planted_links(context: CheckContext, by_class: bool) -> tuple[Indices, NDArray[np.float64]]:
+    training, search = context.evidence.sets.training, context.search
     rng = np.random.default_rng(context.seed)
     sizes = np.bincount(training.class_index, minlength=len(training.class_names))
     chosen = np.flatnonzero(sizes > 1)
@@ -136,13 +220,19 @@ def _planted_ranks(context: CheckContext, means: EmbeddingSet, people: PreparedS
         probes.append(vectors[:count].sum(axis=0, dtype=np.float64))
         rests.append(vectors[count:].sum(axis=0, dtype=np.float64))
     if not probes:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0)
     seen, own = unit(np.stack(probes)), unit(np.stack(rests))
-    found = nearest(prepare(derived(seen, chosen, training)), people, max(RANKS) + 1, device=context.device)
-    others = means.class_index[found.indices] != chosen[:, None]
+    depth = max(RANKS) + 1
+    found = nearest(prepare(derived(seen, chosen, training)), search.prepared, depth, device=context.device)
+    others = search.gallery.class_index[found.indices] != chosen[:, None]
     score = np.einsum("nd,nd->n", seen, own)
     ranks: Indices = ((found.scores >= score[:, None]) & others).sum(axis=1)
-    return ranks
+    return ranks, score
+
+
+def _counts(hit: NDArray[np.bool_], classes: Indices, number: int) -> tuple[Indices, Indices]:
+    """Linked and all probes of each class."""
+    return np.bincount(classes[hit], minlength=number), np.bincount(classes, minlength=number)
 
 
 def _planted(
@@ -150,13 +240,14 @@ def _planted(
     finding: Finding,
     found: NDArray[np.bool_],
     counts: tuple[Indices, Indices],
-    chance: float,
+    bounds_of: Callable[[ClusteredShare], Bounds],
 ) -> list[Planting]:
     """What the check says when classes are found as other photographs of training people are.
 
     Args:
         found: [K] whether each of those is.
         counts: linked and all probes of each class.
+        bounds_of: of the statistic, by the share that is linked.
     """
     hits, sizes = counts
     taking_part = np.flatnonzero(sizes)
@@ -164,7 +255,7 @@ def _planted(
     def with_planted(chosen: Indices, rng: np.random.Generator) -> Bounds:
         changed, classes = hits.copy(), taking_part[chosen]
         changed[classes] = rng.binomial(sizes[classes], found.mean())
-        return _beyond(clustered_share(changed, sizes), chance)[1]
+        return bounds_of(clustered_share(changed, sizes))
 
     return plant_classes(context, finding, found, len(taking_part), with_planted)
 
@@ -232,9 +323,16 @@ def _beyond(share: ClusteredShare, chance: float) -> tuple[float, Bounds]:
     return (share.value - chance) / (1 - chance), bounds
 
 
+def _in_words(by_class: bool, rank: int) -> tuple[str, str]:
+    """The probe, and how near it must find the person."""
+    return (
+        "the mean of a class" if by_class else "an image",
+        "the nearest" if rank == 1 else f"among the {rank} nearest",
+    )
+
+
 def _kind(by_class: bool, rank: int) -> Linkage:
-    probe = "the mean of a class" if by_class else "an image"
-    near = "the nearest" if rank == 1 else f"among the {rank} nearest"
+    probe, near = _in_words(by_class, rank)
     return Linkage(
         f"linkage-{'class' if by_class else 'image'}-rank-{rank}",
         f"The training person of its label is {near} to {probe} no more often than by chance",

@@ -1,9 +1,6 @@
 """The worst case, whatever the labels say: is a class of the release a training person under another name?
 
-For each class the training person nearest to one half of its images is chosen, and looked at with the other half:
-what is chosen by the noise of the first half is not confirmed by the second. The same is done with the people of
-the control group, who have a nearest training person as well, with as many images each: a mean of more images has
-less noise, and would be nearer for that alone. What counts is the share of classes beyond that of control people.
+What counts is the share of classes whose nearest training person is nearer than strangers find one, see `search`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
-from sface_data.auditing.checks.neighbours import NO_CONTROL, threshold_at_fpir
+from sface_data.auditing.checks.neighbours import threshold_at_fpir
 from sface_data.auditing.checks.positive_control import missed, plant_classes
-from sface_data.auditing.compare.pairs import nearest, prepare
-from sface_data.auditing.sets.judged_sets import Indices, class_means, derived, unit
+from sface_data.auditing.checks.related import NO_CONTROL, TOO_FEW
+from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, TRAINING, Indices
 from sface_data.auditing.verdict import Finding
 from sface_data.biometrics.clustered import Bounds, clustered_share, excess_risk, interval_of, p_above
-from sface_data.embedding.embeddings import EmbeddingSet
-
-TOO_FEW = "fewer than two classes of the release, of the control group or of training have two images"
 
 
 @dataclass(frozen=True)
@@ -34,16 +28,10 @@ class NearestPerson(CheckKind):
         sets = context.nearness.sets
         if sets.control is None:
             return finding.unable_to_pass(NO_CONTROL)
-        images = min(_usual_size(faces) for faces in (sets.release, sets.control))
-        halves = [_halves(faces, images // 2) for faces in (sets.release, sets.control, sets.training)]
-        if min(len(first) for first, _ in halves) < 2:
+        search = context.nearness.search
+        if search is None or not search.by_role:
             return finding.unable_to_pass(TOO_FEW)
-        people = class_means(sets.training)
-        gallery = prepare(people)
-        found_by = (nearest(prepare(first), gallery, device=context.device).index for first, _ in halves)
-        release, control, planted = (
-            _confirmed(second, people.vectors[index]) for (_, second), index in zip(halves, found_by, strict=True)
-        )
+        release, control, planted = (search.similarity(role) for role in (RELEASE, CONTROL, TRAINING))
         threshold = threshold_at_fpir(control, self.rate)
         strangers = clustered_share(*_counts(control >= threshold))
         hit, found = release >= threshold, planted >= threshold
@@ -65,7 +53,7 @@ class NearestPerson(CheckKind):
             blocks_pass=missed(plantings),
             facts={
                 "threshold": threshold,
-                "images_of_a_half": images // 2,
+                "images_of_a_half": search.by_role[RELEASE].rows.shape[1],
                 "classes": len(hit),
                 "near_classes": int(hit.sum()),
                 "control_people": len(control),
@@ -73,31 +61,6 @@ class NearestPerson(CheckKind):
                 "planted": [planting.to_json() for planting in plantings],
             },
         )
-
-
-def _usual_size(faces: EmbeddingSet) -> int:
-    """How many images at least nine in ten classes have."""
-    sizes = np.bincount(faces.class_index)
-    return int(np.quantile(sizes[sizes > 0], 0.1, method="lower"))
-
-
-def _halves(faces: EmbeddingSet, images: int) -> tuple[EmbeddingSet, NDArray[np.float32]]:
-    """Means of the first `images` of each class, and of as many after them [C,D]; without classes of fewer."""
-    images = max(images, 1)
-    order = np.argsort(faces.class_index, kind="stable")
-    sizes = np.bincount(faces.class_index)
-    starts = np.cumsum(sizes) - sizes
-    chosen = np.flatnonzero(sizes >= 2 * images)
-    rows = order[starts[chosen, None] + np.arange(2 * images)]  # [C,2*images]
-    first, second = (
-        unit(faces.vectors[half].sum(axis=1, dtype=np.float64)) for half in (rows[:, :images], rows[:, images:])
-    )
-    return derived(first, chosen, faces), second
-
-
-def _confirmed(second: NDArray[np.float32], people: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarity [C] of the second halves to the people [C,D] who are nearest to the first ones."""
-    return np.asarray(np.einsum("cd,cd->c", second, people), np.float32)
 
 
 def _counts(hit: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

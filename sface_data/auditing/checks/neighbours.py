@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.positive_control import missed, plant_images
+from sface_data.auditing.checks.related import NO_CONTROL
 from sface_data.auditing.evidence import COPIES
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, Indices
 from sface_data.auditing.verdict import Finding
 from sface_data.biometrics.clustered import Bounds, excess_risk, interval_of, p_above, share_by_class
 from sface_data.biometrics.extremes import gumbel_tail
 
-NO_CONTROL = "no control group was given, so nobody can say how near strangers come to the training images"
 NO_COPIES = "no training image could be altered to see how near a copy is"
 RARELY = 1e-3  # the FPIR at which a near-duplicate or a person who is shown would be a rare accident
 _ACCIDENT = 1e-3  # images that may come as near by chance, in the whole release

@@ -77,7 +77,8 @@ def run_checks(
         BadInput: if the control group holds training people, people of the release, or images many times.
     """
     kinds = [kind for kind in JUDGED if kind.name in policy.checks]
-    level = bonferroni_level(len(kinds) * len(judges) + len(policy.checks) - len(kinds))
+    of_each = sum(len(judges[0].relations) if kind.by_relation else 1 for kind in kinds)
+    level = bonferroni_level(of_each * len(judges) + len(policy.checks) - len(kinds))
     findings: list[Finding] = []
     evidence: list[Evidence] = []
     nearness = None
@@ -90,9 +91,9 @@ def run_checks(
             findings.append(PIXEL_DUPLICATES.unmeasured(NOT_BY_JUDGE[PIXEL_DUPLICATES.name], policy, NO_PIXELS))
         else:
             nearness = gather_mirrored(pixels, device)
-            findings.append(PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials)))
+            findings += PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials))
     if IDENTICAL_FILES.name in policy.checks:
-        findings.append(IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level)))
+        findings += IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level))
     checks = decide(findings, policy.needed | {JUDGE, JUDGE_RELEASE})
     return AuditResult(policy, seed, checks, tuple(evidence), nearness)
 
@@ -121,10 +122,9 @@ def _judged(context: CheckContext, kinds: Sequence[CheckKind]) -> list[Finding]:
     missing = _missing(left_out)
     found = [first, release.invalid(blind) if blind else release]
     for kind in kinds:
-        finding = kind.find(context)
-        if kind.among_all:
-            finding = finding.unable_to_pass(missing)
-        found.append(finding.invalid(blind) if blind else finding.unable_to_pass(doubt))
+        for finding in kind.find(context):
+            among = finding.unable_to_pass(missing if kind.among_all else "")
+            found.append(among.invalid(blind) if blind else among.unable_to_pass(doubt))
     return found
 
 

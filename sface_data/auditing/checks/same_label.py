@@ -1,4 +1,11 @@
-"""Same label: is a class of the release related to the training person of the same name?"""
+"""Same label: is a class of the release nearer to a training person to whom it is related than chance has it?
+
+Related is the person of the same name, where labels are those of training people, or one who was selected, see
+`relations`. For labels, chance is what the images of other labels do. For people who were selected, it is what
+strangers do with the people who are selected for them: the bulk is judged by means of classes, of which each class
+and each stranger has one, for what can be known of a class is in all of its images; the tail by single images, at
+the thresholds that a system of recognition would have.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,8 +15,9 @@ from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.positive_control import Planting, missed, plant_classes
+from sface_data.auditing.checks.related import unrelated, unseen, whom
 from sface_data.auditing.sets.judged_sets import Indices
-from sface_data.auditing.verdict import Finding
+from sface_data.auditing.verdict import LABEL, Finding
 from sface_data.biometrics.clustered import (
     Bounds,
     ClusteredShare,
@@ -23,8 +31,6 @@ from sface_data.biometrics.intervals import FEW_ERRORS, Interval
 from sface_data.biometrics.rates import fdr, threshold_at_fmr
 from sface_data.biometrics.subjects import SubjectScores
 
-NO_LABELS = "the labels of the release are said not to be those of training identities"
-NO_NAMESAKES = "too few classes share a name with a training identity"
 _ENOUGH = 300  # matches that tell how alike those of a class are; 100 tell too little where few classes have most
 
 
@@ -33,12 +39,22 @@ class Separability(CheckKind):
     """AUC, or 50 % minus EER, of same-label against different-label comparisons of release with training."""
 
     by_auc: bool
+    by_relation = True
+
+    def words(self, relation: str) -> tuple[str, str]:
+        if relation == LABEL:
+            return super().words(relation)
+        of = "classes with that person against strangers with theirs, by means of images"
+        return (
+            f"On the whole, classes are no nearer to {whom(relation)} than strangers are to theirs",
+            f"AUC of {of}; 0.5 without relation" if self.by_auc else f"50 % minus the EER of {of}",
+        )
 
     def measured(self, context: CheckContext, finding: Finding) -> Finding:
-        cross = context.evidence.cross
-        reason = unrelated(context)
+        reason = unrelated(context, finding.relation)
         if reason:
             return finding.unable_to_pass(reason)
+        cross = context.evidence.related[finding.relation].whole
         found = cross.auc() if self.by_auc else cross.eer()
         units = int((cross.mated_by_subject.sum(axis=1) > 0).sum())
         value, bounds = found.value, logit_bounds(found.value, found.low, found.high, units)
@@ -49,6 +65,7 @@ class Separability(CheckKind):
             finding,
             interval=Interval(value, low, high, found.method, found.n, flags=found.flags),
             p_value=p_above(value, bounds, finding.limit),
+            blocks_pass=unseen(context, finding.relation),
             facts={
                 "same_label": cross.mated.total,
                 "different_label": cross.nonmated.total,
@@ -63,18 +80,28 @@ class MatchRatio(CheckKind):
     """How many times more often same-label comparisons match than different-label ones, at one threshold."""
 
     fmr: float
+    by_relation = True
+
+    def words(self, relation: str) -> tuple[str, str]:
+        if relation == LABEL:
+            return super().words(relation)
+        percent = f"{100 * self.fmr:g} %"
+        return (
+            f"Images match {whom(relation)} hardly more than strangers match theirs, at FMR {percent}",
+            "TMR of classes with that person over that of strangers with theirs; 1 without relation",
+        )
 
     def measured(self, context: CheckContext, finding: Finding) -> Finding:
-        cross, authentic = context.evidence.cross, context.evidence.authentic
-        reason = unrelated(context)
+        reason = unrelated(context, finding.relation)
         if reason:
             return finding.unable_to_pass(reason)
+        cross, authentic = context.evidence.related[finding.relation].images, context.evidence.authentic
         bins = cross.mated_by_subject.shape[1]
         # At an edge of the coarse bins, at which the matches of every subject are known exactly.
         edge = _edge(threshold_at_fmr(authentic.nonmated, self.fmr), bins)
         if edge >= bins:
             return finding.unable_to_pass(f"no threshold has an FMR of {self.fmr:g} or less")
-        different = _matches(cross.nonmated_by_subject, edge, sides=2)
+        different = _matches(cross.nonmated_by_subject, edge, sides=cross.sides)
         same = _matches(cross.mated_by_subject, edge)
         if not same.hits and not different.hits:
             reason = "no comparison of release and training reaches the threshold of this FMR"
@@ -100,7 +127,7 @@ class MatchRatio(CheckKind):
             finding,
             interval=interval_of(value, bounds, method, same.n, min(same.hits, different.hits)),
             p_value=p_above(value, bounds, finding.limit),
-            blocks_pass=missed(plantings),
+            blocks_pass=unseen(context, finding.relation) or missed(plantings),
             facts=facts,
         )
 
@@ -109,7 +136,7 @@ class MatchRatio(CheckKind):
     ) -> list[Planting]:
         """What the check says when classes of the release match like photographs of training people."""
         authentic: SubjectScores = context.evidence.authentic
-        by_class = context.evidence.cross.mated_by_subject
+        by_class = context.evidence.related[finding.relation].images.mated_by_subject
         hits, often, sizes = (_tails(by_class, each) for each in (edge, _often(by_class, edge), 0))
         own = _tails(authentic.mated_by_subject, 0)
         pool = (_tails(authentic.mated_by_subject, edge) / np.maximum(own, 1))[own > 0]
@@ -124,18 +151,10 @@ class MatchRatio(CheckKind):
                 changed_often = changed
             return ratio(clustered_share(changed, sizes, changed_often), different)[1]
 
-        return plant_classes(context, finding, pool, len(taking_part), with_planted)
+        def most(share: float) -> float:  # strangers may match their nearest person often
+            return 1 - share + share / max(different.value, 1e-12)
 
-
-def unrelated(context: CheckContext) -> str:
-    """Why nothing can be said of labels; empty if something can."""
-    evidence = context.evidence
-    if not evidence.sets.labels_related:
-        return NO_LABELS
-    present = np.unique(evidence.sets.release.class_index)
-    if (evidence.namesake[present] >= 0).sum() < 2 or not evidence.cross.nonmated.total:
-        return NO_NAMESAKES
-    return ""
+        return plant_classes(context, finding, pool, len(taking_part), with_planted, most)
 
 
 def _matches(by_subject: NDArray[np.int64], edge: int, sides: int = 1) -> ClusteredShare:

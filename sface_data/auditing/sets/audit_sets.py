@@ -1,17 +1,29 @@
 """All faces of an audit, checked against each other, and under every judge."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sface_data.auditing.sets.altered_copies import AlteredSource, simulated_copies
 from sface_data.auditing.sets.contamination import check_digests
 from sface_data.auditing.sets.face_set import FaceSet, ImageSet
-from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, AlteredCopies, JudgedSets
+from sface_data.auditing.sets.judged_sets import (
+    CONTROL,
+    HELD_OUT,
+    RELEASE,
+    TRAINING,
+    AlteredCopies,
+    Indices,
+    JudgedSets,
+)
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
 from sface_data.errors import BadInput
+from sface_data.faces.base import canonical_class
 from sface_data.runtime.progress import Progress
 
 
@@ -23,11 +35,13 @@ class AuditSets:
         by_role: release and training, control and held-out if they were given.
         labels_related: whether classes of the release are meant to be the training classes of the same names.
         seed: of what is altered.
+        claims: by class of the release the training classes to which its manifest says that it is related.
     """
 
     by_role: dict[str, FaceSet]
     labels_related: bool
     seed: int
+    claims: Mapping[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         assert {RELEASE, TRAINING} <= self.by_role.keys()
@@ -69,6 +83,7 @@ class AuditSets:
             copies=self._copies(found[TRAINING], embedder, cache, progress),
             labels_related=self.labels_related,
             names=paths,
+            claimed=self._claimed(found[RELEASE], found[TRAINING]),
         )
 
     def described(self) -> dict[str, Any]:
@@ -76,6 +91,14 @@ class AuditSets:
         return {role: faces.described() for role, faces in self.by_role.items()} | {
             "labels_related": self.labels_related
         }
+
+    def _claimed(self, release: EmbeddingSet, training: EmbeddingSet) -> Indices | None:
+        """See `JudgedSets.claimed`."""
+        if self.claims is None:
+            return None
+        class_of = {canonical_class(name): index for index, name in enumerate(training.class_names)}
+        rows = [self.claims[name] for name in release.class_names]
+        return np.array([[class_of.get(canonical_class(name), -1) for name in row] for row in rows], np.int64)
 
     def check(self) -> None:
         """Looks for what would make the audit meaningless, by names and digests.

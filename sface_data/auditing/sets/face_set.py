@@ -163,4 +163,6 @@ def _shards_of(path: Path, manifest: Manifest) -> Source:
         raise BadInput(
             f"{path}: its shards hold {len(source):,} faces, not {manifest.num_samples:,} as its manifest says"
         )
+    if manifest.plan.identities is not None:  # their numbers are none of training classes
+        source.class_names = tuple(manifest.plan.class_name(int(name)) for name in source.class_names)
     return source

@@ -1,10 +1,12 @@
 """The sets of faces of an audit as one judge sees them, and what is done with sets of embeddings."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.errors import BadInput
 from sface_data.faces.base import canonical_class
@@ -44,6 +46,8 @@ class JudgedSets:
         held_out: images of training people that were not in training; None if there are none.
         copies: altered training images, for the positive control.
         labels_related: whether a class of the release is meant to be the training class of the same name.
+        claimed: int64 [classes of the release,K] training classes to which the manifest says that each is related;
+            -1 for one that is not there. None where it says nothing.
         names: what errors call the sets, by role.
     """
 
@@ -55,6 +59,18 @@ class JudgedSets:
     copies: AlteredCopies | None
     labels_related: bool
     names: dict[str, str] = field(default_factory=dict)
+    claimed: Indices | None = None
+
+    @cached_property
+    def relations(self) -> tuple[str, ...]:
+        """By which relations classes and training people are compared: see `auditing.relations`.
+
+        Names that are those of training people are looked at whatever they are said to mean.
+        """
+        named = namesakes(self.release, self.training)[np.unique(self.release.class_index)]
+        found = [LABEL] if self.labels_related or (named >= 0).sum() > 1 else []
+        found += [] if self.claimed is None else [CLAIM]
+        return tuple(found if self.labels_related else [*found, SEARCH])
 
     def name(self, role: str) -> str:
         """What errors call a set."""

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from sface_data.auditing.checks.kind import CheckContext
-from sface_data.auditing.checks.nearest_person import CHECKS, TOO_FEW
+from sface_data.auditing.checks.nearest_person import CHECKS
+from sface_data.auditing.checks.related import TOO_FEW
 from sface_data.auditing.evidence import Nearness
 from sface_data.auditing.policy import Limit, load_policy
+from sface_data.auditing.search import Search
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.auditing.verdict import Finding
@@ -20,7 +22,8 @@ ALPHA = 0.05
 def found(sets: JudgedSets, limit: float = 0.0) -> Finding:
     policy = load_policy("strict")
     policy = dataclasses.replace(policy, checks={**policy.checks, "nearest-person": Limit(limit, True)})
-    return CHECKS[0].find(CheckContext(Nearness(sets, {}, None), policy, seed=0, level=ALPHA, trials=5))
+    nearness = Nearness(sets, {}, None, Search.of(sets, "cpu"))
+    return CHECKS[0].find(CheckContext(nearness, policy, seed=0, level=ALPHA, trials=5))[0]
 
 
 def renamed(sets: JudgedSets, people: int, seed: int) -> JudgedSets:

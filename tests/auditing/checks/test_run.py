@@ -11,9 +11,9 @@ import pytest
 
 from sface_data.auditing.certificate import disclosed
 from sface_data.auditing.checks.files import IDENTICAL_FILES
-from sface_data.auditing.checks.neighbours import NO_CONTROL, PIXEL_DUPLICATES, compared_in_bulk, threshold_at_fpir
+from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES, compared_in_bulk, threshold_at_fpir
+from sface_data.auditing.checks.related import NO_CONTROL
 from sface_data.auditing.checks.run import JUDGED, NO_PIXELS, AuditResult, run_checks
-from sface_data.auditing.checks.same_label import NO_LABELS
 from sface_data.auditing.policy import CHECKS, Limit, Policy, load_policy
 from sface_data.auditing.sets.judged_sets import AlteredCopies, JudgedSets, derived, subset, unit
 from sface_data.auditing.simulation import Leak, World, simulate
@@ -144,14 +144,6 @@ def test_without_a_control_group_its_checks_cannot_pass(small_sets: JudgedSets) 
         assert (found[name].verdict, found[name].reason) == ("inconclusive", NO_CONTROL)
     assert found["near-duplicates-pixels"].reason == NO_PIXELS
     assert found["membership-auc"].verdict == "inconclusive"
-
-
-def test_labels_that_mean_nothing_are_not_judged(small_sets: JudgedSets) -> None:
-    sets = dataclasses.replace(small_sets, labels_related=False)
-    found = by_name(run_checks([sets], None, load_policy("strict"), trials=2))
-    labelled = [check for name, check in found.items() if name.startswith(("same-label", "linkage"))]
-    assert len(labelled) == 11
-    assert all(check.verdict == "inconclusive" and check.reason == NO_LABELS for check in labelled)
 
 
 def test_a_pass_needs_to_find_what_is_planted(small_sets: JudgedSets) -> None:
