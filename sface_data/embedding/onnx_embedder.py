@@ -21,9 +21,9 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 class OnnxEmbedder:
     """An embedder in an ONNX file, run by ONNX Runtime.
 
-    Images go in as RGB [N,3,R,R], and as (x - 127.5) / 127.5; or as `onnx_input.preparation` finds, where the
-    network prepares them itself or its metadata say something else. Of several outputs the one [N,D] with D above
-    1 is the vector (others are its length, or a quality); sides of 1 after D do not count.
+    Images go in as RGB [N,3,R,R] or [N,R,R,3], and as (x - 127.5) / 127.5; or as `onnx_input.preparation` finds,
+    where the network prepares them itself or its metadata say something else. Of several outputs the one [N,D] with
+    D above 1 is the vector (others are its length, or a quality); sides of 1 after D do not count.
 
     Args:
         path: the file; all weights must be in it.
@@ -44,17 +44,18 @@ class OnnxEmbedder:
         if len(inputs) != 1:
             raise BadInput(f"{path}: not an embedder of faces: {len(inputs)} inputs, where it should have one")
         shape = inputs[0].shape
-        if not _is_of_images(shape) or inputs[0].type not in _TYPES:
+        sides = _sides_of_images(shape)
+        if sides is None or inputs[0].type not in _TYPES:
             raise BadInput(
                 f"{path}: not an embedder of faces: its input is {inputs[0].type} {_shape(shape)}, where it "
-                "should be tensor(float) [N,3,R,R]"
+                "should be tensor(float) [N,3,R,R] or [N,R,R,3]"
             )
         self._input = inputs[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._type = _TYPES[inputs[0].type]
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None  # images in every run
-        sides = [side for side in shape[2:] if isinstance(side, int) and side > 0]
-        self.size = sides[0] if sides else _USUAL_SIZE
+        self._colours_last = shape[1] != 3 and shape[3] == 3
+        self.size = next((side for side in sides if isinstance(side, int) and side > 0), _USUAL_SIZE)
         self.dimensions = self._probe()
 
     @property
@@ -74,11 +75,12 @@ class OnnxEmbedder:
         return self._run(self._values(planes)).astype(np.float32, copy=False)
 
     def _values(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """What the network takes: [N,3,R,R]."""
-        return self._prepare(planes).astype(self._type, copy=False)
+        """What the network takes: [N,3,R,R], or [N,R,R,3]."""
+        values = self._prepare(planes).astype(self._type, copy=False)
+        return np.ascontiguousarray(values.transpose(0, 2, 3, 1)) if self._colours_last else values
 
     def _run(self, values: NDArray[Any]) -> NDArray[Any]:
-        """What the network makes of [N,3,R,R]: [N,D]."""
+        """What the network makes of its input: [N,D]."""
         return _flat(self._run_all(values)[0])
 
     def _run_all(self, values: NDArray[Any]) -> list[NDArray[Any]]:
@@ -114,12 +116,14 @@ class OnnxEmbedder:
         return _flat(made[vectors[0]]).shape[1]
 
 
-def _is_of_images(shape: Sequence[Any]) -> bool:
-    """Whether a shape can be [N,3,R,R]; sides that are free have names or none."""
-    if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
-        return False
-    sides = {side for side in shape[2:] if isinstance(side, int)}
-    return len(sides) < 2
+def _sides_of_images(shape: Sequence[Any]) -> Sequence[Any] | None:
+    """R, R of a shape that can be [N,3,R,R], else [N,R,R,3]; free ones are no numbers. None if it is neither."""
+    if len(shape) != 4:
+        return None
+    last = shape[1] != 3 and shape[3] == 3
+    colours, sides = (shape[3], shape[1:3]) if last else (shape[1], shape[2:])
+    fits = colours == 3 or not isinstance(colours, int)
+    return sides if fits and len({side for side in sides if isinstance(side, int)}) < 2 else None
 
 
 def _is_of_vectors(output: NDArray[Any], count: int) -> bool:

@@ -86,6 +86,21 @@ def test_a_network_that_takes_so_many_images_takes_any_number(
     np.testing.assert_allclose(fixed.embed(IMAGES), free.embed(IMAGES), atol=1e-6)
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_network_of_colours_last_gives_the_same_vectors(tmp_path: Path, embedder_file: Make, raw: bool) -> None:
+    """As Keras exports them: the input [N,R,R,3] is turned first."""
+    plain = embedder_file(tmp_path / "plain.onnx", raw=raw)
+    model = onnx.load(plain)
+    for node in model.graph.node:
+        node.input[:] = ["turned" if name == "image" else name for name in node.input]
+    model.graph.node.insert(0, helper.make_node("Transpose", ["image"], ["turned"], perm=[0, 3, 1, 2]))
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 112, 112, 3]))
+    onnx.save(model, tmp_path / "last.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3)).astype(np.uint8)
+    expected = open_embedder(plain).embed(images)
+    np.testing.assert_allclose(open_embedder(tmp_path / "last.onnx").embed(images), expected, atol=1e-6)
+
+
 def test_half_precision(tmp_path: Path, embedder_file: Make) -> None:
     half = OnnxEmbedder(embedder_file(tmp_path / "half.onnx", half=True), "cpu")
     whole = OnnxEmbedder(embedder_file(tmp_path / "whole.onnx"), "cpu")
@@ -153,7 +168,7 @@ COPY = helper.make_node("Identity", ["x"], ["z"])
         ({"x": FACES, "w": FACES}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, "2 inputs, where"),
         ({"x": FACES}, {"y": ["N", 768], "z": ["N", 768]}, [FLAT, TWICE], TensorProto.FLOAT, r"2,768\], float32"),
         ({"x": ["N", 768]}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, r"\[N,768\], where it should"),
-        ({"x": ["N", 16, 16, 3]}, {"y": ["N", 768]}, [FLAT], TensorProto.FLOAT, r"\[N,3,R,R\]"),
+        ({"x": ["N", 16, 24, 3]}, {"y": ["N", 1152]}, [FLAT], TensorProto.FLOAT, r"or \[N,R,R,3\]"),
         ({"x": ["N", 3, 16, 24]}, {"y": ["N", 1152]}, [FLAT], TensorProto.FLOAT, r"\[N,3,R,R\]"),
         ({"x": FACES}, {"y": ["N", 768]}, [FLAT], TensorProto.UINT8, r"tensor\(uint8\)"),
         ({"x": FACES}, {"z": FACES}, [COPY], TensorProto.FLOAT, r"it makes float32 \[2,3,16,16\] of 2 images"),
