@@ -22,8 +22,8 @@ class OnnxEmbedder:
     """An embedder in an ONNX file, run by ONNX Runtime.
 
     Images go in as RGB [N,3,R,R] or [N,R,R,3], and as (x - 127.5) / 127.5; or as `onnx_input.preparation` finds,
-    where the network prepares them itself or its metadata say something else. Of several outputs the one [N,D] with
-    D above 1 is the vector (others are its length, or a quality); sides of 1 after D do not count.
+    where the network prepares them itself or its metadata say something else. Of several outputs the one [N,D]
+    with D above 1 is the vector (others are its length, or a quality); sides of 1 after D do not count.
 
     Args:
         path: the file; all weights must be in it.
