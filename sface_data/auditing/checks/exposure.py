@@ -10,7 +10,9 @@ from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.neighbours import (
     RARELY,
     compared_in_bulk,
+    own_threshold,
     planted_pools,
+    scores_of,
     threshold_at_fpir,
 )
 from sface_data.auditing.checks.positive_control import Planting, missed, plant_images
@@ -36,7 +38,8 @@ class Exposure(CheckKind):
         near = evidence.to_training
         threshold = threshold_at_fpir(near[CONTROL].score, RARELY)
         people, subject = np.unique(sets.training.class_index, return_inverse=True)
-        shown, attack = _shown(subject, evidence.from_training[RELEASE], threshold, sets.release)
+        own = own_threshold(threshold, *scores_of(near))
+        shown, attack = _shown(subject, evidence.from_training[RELEASE], own, sets.release)
         _, control = _shown(subject, evidence.from_training[CONTROL], threshold, sets.control)
         trials = len(sets.release) / len(sets.control)
         value, bounds = excess_risk(attack, control, trials)
@@ -46,7 +49,7 @@ class Exposure(CheckKind):
             changed[np.searchsorted(people, planted)] = True
             return excess_risk(replace(attack, hits=int(changed.sum())), control, trials)[1]
 
-        plantings = _planted(context, finding, threshold, len(people), with_shown)
+        plantings = _planted(context, finding, own, len(people), with_shown)
         bulk, note = compared_in_bulk(near[RELEASE].score, near[CONTROL].score)
         method = "MOVER of Korn-Graubard over training people"
         return replace(
@@ -57,6 +60,7 @@ class Exposure(CheckKind):
             note=note,
             facts={
                 "threshold": threshold,
+                "release_threshold": own,
                 "training_people": len(people),
                 "matched": attack.hits,
                 "matched_by_control": control.hits,

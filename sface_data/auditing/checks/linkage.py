@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
-from sface_data.auditing.checks.neighbours import RARELY, threshold_at_fpir
+from sface_data.auditing.checks.neighbours import RARELY, own_threshold, scores_of, threshold_at_fpir
 from sface_data.auditing.checks.positive_control import Planting, missed, plant_classes
 from sface_data.auditing.checks.related import unrelated, unseen, whom
 from sface_data.auditing.compare.pairs import nearest, prepare
@@ -124,19 +124,24 @@ class Linkage(CheckKind):
         """Of people who were selected, over what strangers have with those selected for them."""
         related, search = context.evidence.related[finding.relation], context.search
         assert related.people is not None and related.strangers is not None
-        threshold = threshold_at_fpir(links(context, CONTROL, self.by_class).found.score, RARELY)
+        found_by = {role: links(context, role, self.by_class).found for role in (RELEASE, CONTROL)}
+        threshold = threshold_at_fpir(found_by[CONTROL].score, RARELY)
+        own_bar = own_threshold(threshold, *scores_of(found_by))
         counts = {}
-        for role, people in ((RELEASE, related.people), (CONTROL, related.strangers)):
+        for role, people, bar in (
+            (RELEASE, related.people, own_bar),
+            (CONTROL, related.strangers, threshold),
+        ):
             link, classes = links(context, role, self.by_class), search.by_role[role].classes
             own = people[np.searchsorted(classes, link.probe_class)]  # [N,K]
             near = (link.found.indices[:, : self.rank, None] == own[:, None]).any(axis=2)
-            hit = (near & (link.found.scores[:, : self.rank] >= threshold)).any(axis=1)
+            hit = (near & (link.found.scores[:, : self.rank] >= bar)).any(axis=1)
             kept = (own >= 0).any(axis=1)
             counts[role] = _counts(hit[kept], link.probe_class[kept], int(classes.max()) + 1)
         share, control = (clustered_share(*counts[role]) for role in (RELEASE, CONTROL))
         value, bounds = excess_risk(share, control)
         ranks, scores = planted_links(context, self.by_class)
-        found = (ranks < self.rank) & (scores >= threshold)
+        found = (ranks < self.rank) & (scores >= own_bar)
         plantings = _planted(
             context, finding, found, counts[RELEASE], lambda share: excess_risk(share, control)[1]
         )
@@ -148,6 +153,7 @@ class Linkage(CheckKind):
             blocks_pass=unseen(context, finding.relation) or missed(plantings),
             facts={
                 "threshold": threshold,
+                "release_threshold": own_bar,
                 "probes": share.n,
                 "linked": share.hits,
                 "share": share.value,

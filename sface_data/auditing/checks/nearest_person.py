@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
-from sface_data.auditing.checks.neighbours import threshold_at_fpir
+from sface_data.auditing.checks.neighbours import own_threshold, threshold_at_fpir
 from sface_data.auditing.checks.positive_control import missed, plant_classes
 from sface_data.auditing.checks.related import NO_CONTROL, TOO_FEW
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, TRAINING, Indices
@@ -34,7 +34,8 @@ class NearestPerson(CheckKind):
         release, control, planted = (search.similarity(role) for role in (RELEASE, CONTROL, TRAINING))
         threshold = threshold_at_fpir(control, self.rate)
         strangers = clustered_share(*_counts(control >= threshold))
-        hit, found = release >= threshold, planted >= threshold
+        own = own_threshold(threshold, release, control)
+        hit, found = release >= own, planted >= own
 
         def with_planted(chosen: Indices, rng: np.random.Generator) -> Bounds:
             changed = hit.copy()
@@ -53,6 +54,7 @@ class NearestPerson(CheckKind):
             blocks_pass=missed(plantings),
             facts={
                 "threshold": threshold,
+                "release_threshold": own,
                 "images_of_a_half": search.by_role[RELEASE].rows.shape[1],
                 "classes": len(hit),
                 "near_classes": int(hit.sum()),

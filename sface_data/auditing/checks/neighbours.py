@@ -2,6 +2,11 @@
 
 What is compared is the share of images with a near training image, in the release and in the control group. A
 threshold on similarity alone would mislead: with enough training images everybody has a double among them.
+
+A generator's images look different from photographs, which lowers all their similarities: a copy among them would
+then be no nearer than a stranger's photograph. So what is asked of an image of the release is to be as far out of
+the bulk of the release as the threshold is out of that of the control group, never more than the threshold itself:
+being farther on the whole hides nothing, and what is planted is seen beside what the release shows of itself.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +18,7 @@ from numpy.typing import NDArray
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.positive_control import missed, plant_images
 from sface_data.auditing.checks.related import NO_CONTROL
+from sface_data.auditing.compare.sweep import Neighbours
 from sface_data.auditing.evidence import COPIES
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, Indices
 from sface_data.auditing.verdict import Finding
@@ -39,7 +45,7 @@ class NearestNeighbour(CheckKind):
         if CONTROL not in near:
             return finding.unable_to_pass(NO_CONTROL)
         threshold = threshold_at_fpir(near[CONTROL].score, self.fpir)
-        return _compared(context, finding, threshold, planted_pools(context, threshold))
+        return _compared(context, finding, threshold, own_threshold(threshold, *scores_of(near)), ("other",))
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,11 @@ class NearDuplicates(CheckKind):
             return finding.unable_to_pass(NO_COPIES)
         copies = float(np.quantile(near[COPIES].score, 0.05))
         # A threshold that strangers reach more often would only blur the picture.
-        threshold = max(copies, threshold_at_fpir(near[CONTROL].score, RARELY))
-        pools = planted_pools(context, threshold)
-        pools.pop("other", None)  # other images of the same people are no copies
+        threshold = threshold_at_fpir(near[CONTROL].score, RARELY)
+        own = own_threshold(threshold, *scores_of(near))
         facts, reason = beyond_strangers(context, copies)
-        found = _compared(context, finding, threshold, pools).unable_to_pass(reason)
+        # Other images of the same people are no copies.
+        found = _compared(context, finding, max(copies, threshold), max(copies, own)).unable_to_pass(reason)
         return replace(found, facts={**found.facts, "beyond_strangers": facts})
 
 
@@ -68,6 +74,22 @@ def threshold_at_fpir(score: NDArray[np.float32], fpir: float) -> float:
     """The similarity that this share of probes reaches with their nearest image, at least one of them."""
     count = max(1, int(fpir * len(score) + 1e-9))
     return float(np.partition(score, len(score) - count)[len(score) - count])
+
+
+def own_threshold(threshold: float, score: NDArray[np.float32], control: NDArray[np.float32]) -> float:
+    """What the release must reach where the control group must reach a threshold, see the head of this file.
+
+    The bulk is described by its median and its 90 % quantile: a leak that moves those is above the threshold
+    itself.
+    """
+    (middle, high), (middle_c, high_c) = (np.quantile(side, (0.5, 0.9)) for side in (score, control))
+    spread = (high - middle) / max(float(high_c - middle_c), 1e-6)
+    return float(min(threshold, middle + (threshold - middle_c) * spread))
+
+
+def scores_of(near: dict[str, Neighbours]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Similarities to the nearest one, of release and control group."""
+    return near[RELEASE].score, near[CONTROL].score
 
 
 def compared_in_bulk(score: NDArray[np.float32], control: NDArray[np.float32]) -> tuple[dict[str, float], str]:
@@ -129,15 +151,22 @@ def planted_pools(context: CheckContext, threshold: float) -> dict[str, NDArray[
 
 
 def _compared(
-    context: CheckContext, finding: Finding, threshold: float, pools: dict[str, NDArray[np.bool_]]
+    context: CheckContext, finding: Finding, threshold: float, own: float, others: tuple[str, ...] = ()
 ) -> Finding:
-    """The excess of images of the release above a threshold over those of the control group."""
+    """The excess of images of the release above their threshold over those of the control group above its.
+
+    Args:
+        others: kinds of planted images beside copies.
+    """
     sets = context.nearness.sets
     assert sets.control is not None
-    release, strangers = (context.nearness.to_training[role].score for role in (RELEASE, CONTROL))
+    release, strangers = scores_of(context.nearness.to_training)
+    pools = planted_pools(context, own)
+    pools = {kind: pool for kind, pool in pools.items() if kind != "other" or kind in others}
     often = min(threshold, threshold_at_fpir(strangers, _OFTEN))
+    near_own = min(own, own_threshold(often, release, strangers))
     control = share_by_class(strangers >= threshold, sets.control.class_index, strangers >= often)
-    hit, near = release >= threshold, release >= often
+    hit, near = release >= own, release >= near_own
     attack = share_by_class(hit, sets.release.class_index, near)
     value, bounds = excess_risk(attack, control)
 
@@ -157,6 +186,7 @@ def _compared(
         note=note,
         facts={
             "threshold": threshold,
+            "release_threshold": own,
             "release_images": attack.n,
             "release_matches": attack.hits,
             "release_effective": attack.effective,
