@@ -78,7 +78,7 @@ class HubSource(Source):
 
 def is_on_hub(path: Path) -> bool:
     """Whether a path is an address on the hub."""
-    return _ADDRESS.fullmatch(path.as_posix()) is not None
+    return path.as_posix().startswith("hf:")
 
 
 def _found(where: str) -> list[HubFile]:
@@ -87,7 +87,8 @@ def _found(where: str) -> list[HubFile]:
     from huggingface_hub.errors import RevisionNotFoundError
 
     address = _ADDRESS.fullmatch(where)
-    assert address is not None
+    if address is None:
+        raise BadInput(f"{where}: not the name of a data set; write hf://ORG/NAME")
     repo, revision, beginning = address.groups(default="")
     for branch in [revision] if revision else ["main", _CONVERTED]:
         try:

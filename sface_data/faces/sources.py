@@ -26,6 +26,7 @@ from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
 
 EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
 _PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+_ARCHIVES = (*_PACKED, ".zip", ".7z", ".rar")
 _BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 _MOST_SHARDS = 1_000_000
 _DATASETS_FILES = ("dataset_info.json", "dataset_dict.json")
@@ -59,6 +60,7 @@ def _open(path: Path) -> Source:
     if path.suffix == ".lmdb":
         return LmdbSource(path)
     if is_file(path):
+        _check_unpacked(path)
         if path.suffix == ".parquet":
             return DatasetsSource(path)
         return ShardSource(path, [path])  # the reader says so if it is no tar
@@ -70,6 +72,12 @@ def _open(path: Path) -> Source:
             raise BadInput(f"{path}: no file matches this pattern")
         return ShardSource(path, shards)
     raise BadInput(f"{path}: does not exist")
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raises BadInput for an archive."""
+    if path.name.lower().endswith(_ARCHIVES):
+        raise BadInput(f"{path}: a packed archive, of which no part can be read alone; unpack it, and give that")
 
 
 def _expanded(pattern: str) -> list[str]:
@@ -105,9 +113,7 @@ def _open_folder(path: Path) -> Source:
     if databases or is_file(path / "data.mdb"):
         return LmdbSource(databases[0] if databases else path)
     if packed is not None:
-        raise BadInput(
-            f"{packed}: a compressed tar, of which no part can be read alone; unpack it (gunzip, unzstd)"
-        )
+        _check_unpacked(packed)
     if shards:
         return ShardSource(path, shards)
     if tables or any(is_file(path / name) for name in _DATASETS_FILES):

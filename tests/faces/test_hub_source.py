@@ -82,6 +82,9 @@ def test_what_cannot_be_read_is_one_sentence(
 
     refused("hf://org/gone", "the hub knows no such data set, or it is private: `hf auth login`")
     refused("hf://org/fa--ces", "not the name of a data set; write hf://ORG/NAME")
+    for address in ("hf://org", "hf://", "hf://org/"):
+        with pytest.raises(BadInput, match="not the name of a data set; write hf://ORG/NAME"):
+            open_source(address)
     holding(hub, notes=b"no table")
     refused("hf://org/faces", "cannot be read from the hub (")
     refused("hf://org/faces/train", "has no Parquet file that begins with train; get it (`hf download org/faces")
