@@ -9,6 +9,7 @@ server that has imported everything.
 import json
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -109,6 +110,25 @@ def killed_at_random(
     return filled
 
 
+def moments_of(command: Sequence[object], log: Path) -> list[str]:
+    """Runs a command to its end, and returns what it was about to do at each of its moments."""
+    return _run(command, _NEVER, log)[:-1]
+
+
+def stopped_at(command: Sequence[object], point: int, log: Path) -> str:
+    """Runs a command until a moment, and returns what it was about to do."""
+    return _run(command, point, log)[-1]
+
+
+def signalled_at(command: Sequence[object], point: int, number: int, log: Path) -> tuple[int | None, str]:
+    """Runs the program with a signal to itself at a moment; returns how it ended, and what it said."""
+    said = log.with_name("said")
+    process = SERVER.Process(target=_run_program, args=(command, point, number, log, said))
+    process.start()
+    process.join()
+    return process.exitcode, said.read_text(errors="replace")
+
+
 def _run(command: Sequence[object], point: int, log: Path) -> list[str]:
     """Runs a command until a moment, and returns what it had done and was about to do."""
     process = _started(command, point, log)
@@ -129,8 +149,33 @@ def _call(command: Sequence[object]) -> None:
     main([str(argument) for argument in command], standalone_mode=False)
 
 
-def _run_until(point: int, log: Path, function: Callable[[], object]) -> NoReturn:
-    """Ends this process at a moment of the function, or after it; the log has a line for each moment."""
+def _run_program(command: Sequence[object], point: int, number: int, log: Path, said: Path) -> NoReturn:
+    """As a shell starts it in the foreground, but for its standard error."""
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["sface-data", *(str(argument) for argument in command)]
+    _run_until(point, log, _call_program, number)
+
+
+def _call_program() -> NoReturn:
+    from sface_data.__main__ import run
+
+    code: Any = 0
+    try:
+        run()
+    except SystemExit as ending:
+        code = ending.code or 0
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run_until(point: int, log: Path, function: Callable[[], object], number: int | None = None) -> NoReturn:
+    """Ends this process at a moment of the function, or after it; the log has a line for each moment.
+
+    Args:
+        number: of the signal that it gets then; by default it ends there and then.
+    """
     log.unlink(missing_ok=True)
     lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     left = point
@@ -141,9 +186,11 @@ def _run_until(point: int, log: Path, function: Callable[[], object]) -> NoRetur
             return
         os.write(lines, f"{what}\n".encode())
         left -= 1
-        if left < 0:
+        if left < 0 and number is None:
             last()
             os._exit(_KILLED)
+        elif left < 0 and number is not None:
+            os.kill(os.getpid(), number)
 
     real_fsync = os.fsync
 

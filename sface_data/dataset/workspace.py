@@ -166,12 +166,13 @@ class Workspace:
         if found not in (None, self.plan):
             _clear(self.directory, found)
         with os_errors_as_bad_input(self.directory):
-            (self.directory / "data").mkdir(exist_ok=True)
             self.own.mkdir(parents=True, exist_ok=True)  # one that finishes removes all
             for unfinished in self.own.glob(".*.part"):
                 unfinished.unlink()
         if _plan_in(self.directory) != self.plan or not exists(self.scratch / _PLAN):
             self._write(self.scratch / _PLAN, self.plan.to_json())
+        with os_errors_as_bad_input(self.directory):  # last: with this and no plan, the folder is a stranger's
+            (self.directory / "data").mkdir(exist_ok=True)
 
 
 @contextmanager

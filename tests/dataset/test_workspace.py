@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.killing import tree
+from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.workspace import open_workspace
+from tests.killing import crash_points, tree
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -87,3 +89,23 @@ def test_replacing_can_be_stopped_in_the_middle(
     assert tree(unfinished) == tree(dataset)
     assert run(*command, "--seed", "1", "--overwrite", "--outdir", str(copy))[0] == 0
     assert run("validate", copy)[0] == 0
+
+
+def test_a_folder_that_was_stopped_at_its_making_is_gone_on_with(dataset: Path, tmp_path: Path) -> None:
+    plan = Manifest.load(dataset).plan
+
+    def prepare() -> Path:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        return tmp_path / "out"
+
+    def make(folder: Path) -> None:
+        with open_workspace(folder, plan):
+            pass
+
+    moments = 0
+    for moment, folder in crash_points(prepare, make):
+        moments += 1
+        with open_workspace(folder, plan) as workspace:
+            assert (folder / "data").is_dir(), moment
+            assert workspace.finished() == {}
+    assert moments > 5  # locks, and the plan: opened, half written, written, renamed

@@ -1,0 +1,48 @@
+"""A short run of `scripts/crash_points`, with stops and with signals, and that it finds what is wrong."""
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "crash_points"
+RENDER = ["render", "--identities", "1", "--images-per-identity", "1", "--size", "16", "--outdir"]
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    spec = spec_from_loader("crash_points", SourceFileLoader("crash_points", str(SCRIPT)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "crash_points", module)  # where dataclasses look it up
+        patch.setattr("sys.dont_write_bytecode", True)
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("step", "signals"), [(14, False), (12, True)])
+def test_a_stopped_command_goes_on(script: Any, tmp_path: Path, step: int, signals: bool) -> None:
+    case = script.Case("render", lambda outdir: [*RENDER, outdir])
+    found = list(script.faults(case, tmp_path, step, signals))
+    assert len(found) >= 2
+    assert set(found) == {None}
+
+
+def test_what_is_half_written_under_its_final_name_is_a_fault(script: Any) -> None:
+    expected, before = {"a": b"whole", ".b": b"whole"}, {"a": b"who"}
+    assert script.is_torn(b"wh", "a", expected, before)
+    assert not script.is_torn(b"who", "a", expected, before)  # as it was before
+    assert not script.is_torn(b"whole", "a", expected, before)
+    assert not script.is_torn(b"wh", ".b", expected, before)
+    assert not script.is_torn(b"wh", "c", expected, before)
+
+
+def test_an_ending_without_a_sentence_is_a_fault(script: Any, tmp_path: Path) -> None:
+    """A command that fails at once stands for one that a signal ends as it should not."""
+    wrong = script.ill_ended(["render", "--no-such-option"], 1 << 20, 15, tmp_path / "moments", tmp_path / "out")
+    assert wrong is not None
+    assert "exit code 2" in wrong
