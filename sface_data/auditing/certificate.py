@@ -43,6 +43,7 @@ TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
 _SIGNATURE_BYTES = 64  # of Ed25519
+_FOUND = 0.95  # of trials in which a disguise stops a pass
 # What the generator's own file says of the training faces that were given.
 _NAMED = {
     "the same": "The training faces given are those that the generator's file names.",
@@ -64,8 +65,8 @@ NOT_SAID = (
     "mean nothing, it looks at the training people who are nearest, as found by the judge and as claimed by the "
     "manifest, against what strangers have: a weaker relation shows only where labels tell of it.",
     "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
-    "It was tried on photographs as training has them; images of the release that are cropped, turned or aligned "
-    "otherwise may hide somebody from it.",
+    "Some images were looked at in other views, and compared with training in light, colour, sharpness and the "
+    "place of the face; a disguise that is none of those listed, or is rare, may hide somebody all the same.",
     "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
     "one that the generator learned to deceive; another judge may see more.",
     "It does not speak of attributes, of places or of anything but identity; nor of what can be done with the "
@@ -261,6 +262,14 @@ def disclosed(checks: "tuple[Check, ...]") -> Iterator[str]:
     plantings = [planting for check in checks for planting in check.finding.facts.get("planted", [])]
     if any(planting["kind"] == "simulated" for planting in plantings):
         yield "The copies that were planted were simulated from embeddings, not made from images."
+    rows = [row for check in checks for row in check.finding.facts.get("disguises", ())]
+    if rows:
+        names = dict.fromkeys(row["disguise"] for row in rows)
+        found = [n for n in names if all(row["stopped"]["0.1"] >= _FOUND for row in rows if row["disguise"] == n)]
+        yield (
+            f"Of {len(names)} disguises in which training images were planted, {len(found)} would have stopped a "
+            "pass with one image in ten."
+        )
     for check in checks:
         for role, count in check.finding.facts.get("without_embedding", {}).items():
             if count["left_out"]:

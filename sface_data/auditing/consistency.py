@@ -119,6 +119,9 @@ def _wrong_verdict(check: dict[str, Any], policy: Policy) -> str:
     for planted in check["facts"].get("planted", ()):
         if control and planted["demand"] and planted["caught"] < control.caught * (1 - _DIGITS):
             return f"the check {name!r} passes though it did not find what was planted"
+    for row in check["facts"].get("disguises", ()):
+        if control and row["stopped"]["1"] < control.caught * (1 - _DIGITS):
+            return f"the check {name!r} passes though a release could hide in a disguise"
     return ""
 
 

@@ -11,6 +11,7 @@ from sface_data.auditing.relations import Related, relate
 from sface_data.auditing.search import Search
 from sface_data.auditing.sets.judged_sets import (
     CONTROL,
+    DISGUISED,
     HELD_OUT,
     RELEASE,
     TRAINING,
@@ -56,6 +57,19 @@ class Nearness:
 
 
 @dataclass(frozen=True)
+class InView:
+    """How near sampled images are to their nearest training image in the view that comes nearest.
+
+    Attributes:
+        score: [M] similarity; `index`: of the training image; `view`: which view, -1 for the image as it is.
+    """
+
+    score: NDArray[np.float32]
+    index: Indices
+    view: Indices
+
+
+@dataclass(frozen=True)
 class Evidence(Nearness):
     """All comparisons of one judge.
 
@@ -63,6 +77,7 @@ class Evidence(Nearness):
         from_training: of each training image in the release, and in the control group if there is one.
         held_out: of each held-out image in the release, if there are any.
         authentic: within training; `cross`: release with training; `within`: within the release.
+        in_view: of sampled images of the release and of the control group, and of disguised training images.
         namesake: [classes of the release] the class of training with the same name; -1 without one.
         related: by the name of the relation; without those that a control group is lacking for.
     """
@@ -72,6 +87,7 @@ class Evidence(Nearness):
     authentic: SubjectScores
     cross: SubjectScores
     within: SubjectScores
+    in_view: dict[str, InView]
     namesake: Indices
     related: dict[str, Related]
 
@@ -110,10 +126,31 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device
         authentic=compare(training, device=device).subjects(seed),
         cross=scores,
         within=compare(release, device=device).subjects(seed),
+        in_view=_in_view(sets, near, training, device),
         namesake=namesakes(sets.release, sets.training),
         search=search,
         related=relate(sets, search, scores, prepared, seed),
     )
+
+
+def _in_view(
+    sets: JudgedSets, near: dict[str, Neighbours], training: PreparedSet, device: str
+) -> dict[str, InView]:
+    if sets.viewed is None:
+        return {}
+    found = {}
+    for role, faces in sets.viewed.faces.items():
+        count = len(sets.viewed.views)
+        views = nearest(prepare(faces), training, device=device)
+        scores, indices = views.score.reshape(-1, count), views.index.reshape(-1, count)
+        if role != DISGUISED:  # of those the image as it is has no place of its own
+            chosen = sets.viewed.sample.indices[role]
+            scores = np.column_stack([scores, near[role].score[chosen]])
+            indices = np.column_stack([indices, near[role].index[chosen]])
+        best = scores.argmax(axis=1)
+        rows = np.arange(len(scores))
+        found[role] = InView(scores[rows, best], indices[rows, best], np.where(best == count, -1, best))
+    return found
 
 
 def gather_mirrored(sets: JudgedSets, device: str = "cpu") -> Nearness:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, LABEL
 
+KIND = "same-kind"  # it has no p-value, as it never fails
 _MOST = 5  # sentences
 _WIDE = 20  # from an upper bound so many times the lower one on, only the lower says anything
 _UNBOUNDED = 0.98  # of what can at most be reached: an interval that ends there has no end
@@ -46,7 +47,14 @@ RISKS = (
     Risk(
         "Singling out",
         "Does an image show one of the training people, whatever its label says?",
-        ("nearest-neighbour-*", "nearest-person*", "near-duplicates*", "identical-files", "exposure"),
+        (
+            "nearest-neighbour-*",
+            "nearest-view",
+            "nearest-person*",
+            "near-duplicates*",
+            "identical-files",
+            "exposure",
+        ),
     ),
     Risk(
         "Linkability",
@@ -168,6 +176,8 @@ def _sentences(checks: Sequence[StoredCheck]) -> Iterator[str]:
         ("identical-files", _identical),
         ("near-duplicates", _copies),
         ("near-duplicates-pixels", _copies),
+        ("nearest-view", _in_view),
+        ("same-kind", _odd),
         ("linkage-class-rank-1", _linked),
         ("same-label-eer", _told_apart),
         ("same-label-ratio-1e-3", _matching),
@@ -184,7 +194,7 @@ def _sentences(checks: Sequence[StoredCheck]) -> Iterator[str]:
 def _worst(checks: Sequence[StoredCheck], name: str) -> StoredCheck | None:
     """A check by the judge that found most, of those whose word counts."""
     found = [check for check in checks if check["name"] == name and check["statistic"] is not None]
-    counting = [check for check in found if check["adjusted_p_value"] is not None]
+    counting = [check for check in found if check["adjusted_p_value"] is not None or name == KIND]
     return max(counting, key=lambda check: finite(check["statistic"]["value"]), default=None)
 
 
@@ -202,6 +212,28 @@ def _copies(check: StoredCheck) -> str:
     return (
         f"{_images(beyond['images'])} {'is' if beyond['images'] == 1 else 'are'} nearer to a training photograph "
         "than any stranger comes by chance: likely a copy."
+    )
+
+
+def _in_view(check: StoredCheck) -> str:
+    facts = check["facts"]
+    beyond = facts["beyond_strangers"]["images"]
+    if not beyond and check["verdict"] != "fail":
+        return ""
+    return (
+        f"Of {_images(facts['release_images'])} that were looked at turned, cut and recoloured, "
+        f"{_verb(facts['release_matches'])} as near to a training photograph as only 1 in 100 images of strangers "
+        f"is; {beyond:,} as near as no stranger."
+    )
+
+
+def _odd(check: StoredCheck) -> str:
+    facts = check["facts"]["release"]
+    if check["verdict"] == "pass":
+        return ""
+    return (
+        f"Of {_images(facts['images'])} that were measured, {_verb(facts['odd'])} unlike those of training in "
+        "light, colour, sharpness or the place of the face: whom those show, the judges may not see."
     )
 
 

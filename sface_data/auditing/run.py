@@ -20,6 +20,7 @@ from sface_data.auditing.certificate import (
 )
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
+from sface_data.auditing.checks.views import KIND, VIEW
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.planning import AuditSize
 from sface_data.auditing.policy import Policy, load_policy
@@ -30,6 +31,7 @@ from sface_data.auditing.sets.audit_sets import AuditSets
 from sface_data.auditing.sets.face_set import FaceSet, open_face_set
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
 from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
+from sface_data.auditing.sets.sampled_images import SampledImages
 from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
 from sface_data.dataset.drawn_identities import read_relations
 from sface_data.dataset.manifest import MANIFEST, Manifest
@@ -171,6 +173,9 @@ class PreparedAudit:
         opened = _open_sets(_paths(self.release, options), manifest, display)
         sets = AuditSets(opened, self.related, options.seed, claims)
         sets.check()
+        if {VIEW.name, KIND.name} & self.policy.checks.keys():
+            with display("making views", 0) as progress:
+                sets = replace(sets, sampled=SampledImages.of(sets.by_role, options.seed, progress))
         by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
         judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
         with display("comparing", 0):
@@ -227,8 +232,9 @@ def _embedded(
     sets: AuditSets, embedders: Sequence[Embedder | None], by_pixels: bool, cache: Path, display: Display
 ) -> tuple[list[JudgedSets], JudgedSets | None]:
     """All faces under every judge, and as pixels if they are wanted so."""
+    views = 0 if sets.sampled is None else len(sets.sampled)
     looks = len(embedders) + by_pixels
-    with display("embedding", sets.to_embed() * looks) as progress:
+    with display("embedding", sets.to_embed() * looks + views * len(embedders)) as progress:
         judges = [sets.under(each, cache, progress) for each in embedders]
         return _told_apart(judges), sets.under(PixelEmbedder(), cache, progress) if by_pixels else None
 

@@ -13,7 +13,11 @@ FALSE_ALARMS = 0.05  # of the whole family of checks, over all judges
 JUDGE, JUDGE_RELEASE = "judge", "judge-release"  # whether a judge sees, in training and in the release
 LABEL, CLAIM, SEARCH = "label", "claim", "search"  # what relates a class to training people
 BY_RELATION = ("same-label-", "linkage-")  # checks that are made for each of those
-NOT_BY_JUDGE = {"near-duplicates-pixels": "pixels", "identical-files": "files"}  # who makes these checks
+NOT_BY_JUDGE = {
+    "near-duplicates-pixels": "pixels",
+    "identical-files": "files",
+    "same-kind": "pixels",
+}  # who makes these checks
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _FACTS: dict[str, dict[str, Any]] = {
         "control_images": 10,
         "control_matches": 1,
     },
+    "nearest-view": {"release_images": 10, "release_matches": 0, "beyond_strangers": {"images": 0}},
+    "same-kind": {"release": {"images": 10, "odd": 0}},
     "nearest-person": {"classes": 10, "near_classes": 0, "control_people": 10, "near_control_people": 1},
 }
 

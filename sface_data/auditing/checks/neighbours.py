@@ -9,6 +9,7 @@ the bulk of the release as the threshold is out of that of the control group, ne
 being farther on the whole hides nothing, and what is planted is seen beside what the release shows of itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +65,8 @@ class NearDuplicates(CheckKind):
         # A threshold that strangers reach more often would only blur the picture.
         threshold = threshold_at_fpir(near[CONTROL].score, RARELY)
         own = own_threshold(threshold, *scores_of(near))
-        facts, reason = beyond_strangers(context, copies)
+        keys = context.nearness.sets.release.keys
+        facts, reason = beyond_strangers(near[RELEASE].score, near[CONTROL].score, keys, copies)
         # Other images of the same people are no copies.
         found = _compared(context, finding, max(copies, threshold), max(copies, own)).unable_to_pass(reason)
         return replace(found, facts={**found.facts, "beyond_strangers": facts})
@@ -110,19 +112,21 @@ def compared_in_bulk(score: NDArray[np.float32], control: NDArray[np.float32]) -
     return facts, f"half of the release is {what} the control group is not comparable"
 
 
-def beyond_strangers(context: CheckContext, copies: float) -> tuple[dict[str, Any], str]:
+def beyond_strangers(
+    score: NDArray[np.float32], strangers: NDArray[np.float32], keys: Sequence[str], copies: float
+) -> tuple[dict[str, Any], str]:
     """Images of the release that are as near to a training image as a copy, and as no stranger comes by chance.
 
     Of those not one is tolerated: a share of them could be of any size in a large release.
 
     Args:
+        score: [N] of each image of the release; `strangers`: of the images of the control group.
+        keys: of the images of the release.
         copies: the similarity that altered copies reach.
 
     Returns:
         What a certificate lists of them, and why nothing can pass; empty if there is none.
     """
-    near, keys = context.nearness.to_training, context.nearness.sets.release.keys
-    score, strangers = near[RELEASE].score, near[CONTROL].score
     nearest = float(strangers.max())
     candidates = np.flatnonzero(score > max(copies, nearest))
     candidates = candidates[np.argsort(-score[candidates], kind="stable")]

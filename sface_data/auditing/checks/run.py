@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sface_data.auditing.checks import exposure, judge, linkage, membership, nearest_person, neighbours, same_label
+from sface_data.auditing.checks import (
+    exposure,
+    judge,
+    linkage,
+    membership,
+    nearest_person,
+    neighbours,
+    same_label,
+    views,
+)
 from sface_data.auditing.checks.files import IDENTICAL_FILES
 from sface_data.auditing.checks.kind import TRIALS, CheckContext, CheckKind, bonferroni_level
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
+from sface_data.auditing.checks.views import KIND
 from sface_data.auditing.compare.pairs import nearest
 from sface_data.auditing.evidence import Evidence, Nearness, gather, gather_mirrored, prepare_sets
 from sface_data.auditing.policy import Policy
@@ -28,6 +38,7 @@ from sface_data.auditing.verdict import (
 JUDGED: tuple[CheckKind, ...] = (
     *same_label.CHECKS,
     *neighbours.CHECKS,
+    *views.CHECKS,
     *nearest_person.CHECKS,
     *linkage.CHECKS,
     *exposure.CHECKS,
@@ -94,6 +105,8 @@ def run_checks(
             findings += PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials))
     if IDENTICAL_FILES.name in policy.checks:
         findings += IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level))
+    if KIND.name in policy.checks:
+        findings += KIND.find(CheckContext(evidence[0], policy, seed, level))
     checks = decide(findings, policy.needed | {JUDGE, JUDGE_RELEASE})
     return AuditResult(policy, seed, checks, tuple(evidence), nearness)
 

@@ -1,13 +1,22 @@
 """The report: one HTML page that explains a certificate. It loads nothing and runs nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sface_data.auditing.evidence import Evidence
 from sface_data.auditing.outcome import Outcome
-from sface_data.auditing.plain_words import RISKS, Risk, StoredCheck, finite, measured, people_at_risk, undecided
+from sface_data.auditing.plain_words import (
+    KIND,
+    RISKS,
+    Risk,
+    StoredCheck,
+    finite,
+    measured,
+    people_at_risk,
+    undecided,
+)
 from sface_data.auditing.report.html import rendered
 from sface_data.auditing.report.pairs import Pair, closest_pairs
 from sface_data.auditing.report.plots import nearness_plot, plots_of
@@ -79,6 +88,7 @@ class JudgePage:
     name: str
     plots: tuple[Plot, ...]
     power: tuple[dict[str, Any], ...]
+    disguises: tuple[dict[str, Any], ...]
     pairs: tuple[Pair, ...]
 
 
@@ -121,7 +131,7 @@ def _section(risk: Risk, checks: Sequence[StoredCheck]) -> Section:
 
 
 def _sight(checks: Sequence[StoredCheck]) -> Section:
-    rows = tuple(Row.of(check) for check in checks if check["name"] in (JUDGE, JUDGE_RELEASE))
+    rows = tuple(Row.of(check) for check in checks if check["name"] in (JUDGE, JUDGE_RELEASE, KIND))
     return Section(
         "Whether the judges see", "Can a judge tell people apart, in training and in the release?", rows
     )
@@ -131,7 +141,13 @@ def _judge_page(outcome: Outcome, seen: Evidence, show_pairs: bool) -> JudgePage
     name = seen.sets.judge
     checks = [check for check in outcome.result.checks if check.finding.judge == name]
     pairs = closest_pairs(outcome, seen) if show_pairs else ()
-    return JudgePage(name, plots_of(seen, checks), tuple(_power(checks)), pairs)
+    return JudgePage(name, plots_of(seen, checks), tuple(_power(checks)), tuple(_disguises(checks)), pairs)
+
+
+def _disguises(checks: Sequence[Check]) -> Iterator[dict[str, Any]]:
+    """Of each disguise what `checks.views` says."""
+    for check in checks:
+        yield from check.finding.facts.get("disguises", ())
 
 
 def _power(checks: Sequence[Check]) -> list[dict[str, Any]]:

@@ -19,7 +19,10 @@ from sface_data.auditing.sets.judged_sets import (
     AlteredCopies,
     Indices,
     JudgedSets,
+    Viewed,
 )
+from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
+from sface_data.auditing.sets.sampled_images import SampledImages
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
 from sface_data.errors import BadInput
@@ -36,12 +39,14 @@ class AuditSets:
         labels_related: whether classes of the release are meant to be the training classes of the same names.
         seed: of what is altered.
         claims: by class of the release the training classes to which its manifest says that it is related.
+        sampled: images that judges see in every view; None for none.
     """
 
     by_role: dict[str, FaceSet]
     labels_related: bool
     seed: int
     claims: Mapping[str, tuple[str, ...]] | None = None
+    sampled: SampledImages | None = None
 
     def __post_init__(self) -> None:
         assert {RELEASE, TRAINING} <= self.by_role.keys()
@@ -82,9 +87,15 @@ class AuditSets:
             held_out=found.get(HELD_OUT),
             copies=self._copies(found[TRAINING], embedder, cache, progress),
             labels_related=self.labels_related,
+            viewed=self._viewed(embedder, cache, progress),
             names=paths,
             claimed=self._claimed(found[RELEASE], found[TRAINING]),
         )
+
+    def _viewed(self, embedder: Embedder | None, cache: Path, progress: Progress | None) -> Viewed | None:
+        if self.sampled is None or embedder is None or isinstance(embedder, PixelEmbedder):
+            return None
+        return self.sampled.under(embedder, cache, progress)
 
     def described(self) -> dict[str, Any]:
         """What a certificate says of the sets."""

@@ -13,6 +13,7 @@ from sface_data.faces.base import canonical_class
 
 RELEASE, TRAINING, CONTROL, HELD_OUT = "release", "training", "control", "held-out"
 ROLES = (RELEASE, TRAINING, CONTROL, HELD_OUT)
+DISGUISED = "disguised"  # the role of disguised training images
 
 Indices = NDArray[np.int64]
 
@@ -36,6 +37,35 @@ class AlteredCopies:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Images that are looked at more closely.
+
+    Attributes:
+        indices: [M] of the images in their sets, by role: release, training, control and disguised.
+        odd: [M] which of them are as odd as only 1 % of training images are.
+        disguises: of each disguised training image.
+    """
+
+    indices: dict[str, Indices]
+    odd: dict[str, NDArray[np.bool_]]
+    disguises: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """Sampled images in every view, as a judge sees them.
+
+    Attributes:
+        faces: [M*V] by role, all views of one image after each other; not of training.
+        views: the names of the V views.
+    """
+
+    sample: Sample
+    faces: dict[str, EmbeddingSet]
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class JudgedSets:
     """The faces of an audit under one judge.
 
@@ -48,6 +78,7 @@ class JudgedSets:
         labels_related: whether a class of the release is meant to be the training class of the same name.
         claimed: int64 [classes of the release,K] training classes to which the manifest says that each is related;
             -1 for one that is not there. None where it says nothing.
+        viewed: sampled images in every view; None if there are none, or nobody asked.
         names: what errors call the sets, by role.
     """
 
@@ -58,6 +89,7 @@ class JudgedSets:
     held_out: EmbeddingSet | None
     copies: AlteredCopies | None
     labels_related: bool
+    viewed: Viewed | None = None
     names: dict[str, str] = field(default_factory=dict)
     claimed: Indices | None = None
 

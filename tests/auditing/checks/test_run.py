@@ -14,6 +14,7 @@ from sface_data.auditing.checks.files import IDENTICAL_FILES
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES, compared_in_bulk, threshold_at_fpir
 from sface_data.auditing.checks.related import NO_CONTROL
 from sface_data.auditing.checks.run import JUDGED, NO_PIXELS, AuditResult, run_checks
+from sface_data.auditing.checks.views import KIND
 from sface_data.auditing.policy import CHECKS, Limit, Policy, load_policy
 from sface_data.auditing.sets.judged_sets import AlteredCopies, JudgedSets, derived, subset, unit
 from sface_data.auditing.simulation import Leak, World, simulate
@@ -47,7 +48,7 @@ def only(*names: str, limit: float, control: bool = True) -> Policy:
 def test_every_check_that_a_policy_may_ask_for_is_made_once() -> None:
     names = [kind.name for kind in JUDGED]
     assert [name for name in CHECKS if name in names] == names  # in their order
-    assert set(CHECKS) - set(names) == {PIXEL_DUPLICATES.name, IDENTICAL_FILES.name}
+    assert set(CHECKS) - set(names) == {PIXEL_DUPLICATES.name, IDENTICAL_FILES.name, KIND.name}
 
 
 @pytest.mark.parametrize("seed", range(2))

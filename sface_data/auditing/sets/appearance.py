@@ -1,0 +1,129 @@
+"""What images are like before anybody asks whom they show: light, colour, sharpness, and where the face lies.
+
+A judge knows the people of images that are like those of training. Of others it says nothing, and finding nobody
+there means nothing. So images are measured, and those that are odd among training images are counted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sface_data.faces.base import Source
+
+SIDE = 48  # pixels at which images are measured
+_COARSE = 12  # of the picture whose likeness to the mean face of training is measured
+_COMPONENTS = 24  # of the variation of faces
+_RARE = 0.01  # share of training images that count as odd
+
+Numbers = NDArray[np.float64]
+
+
+def _small(source: Source, indices: NDArray[np.int64]) -> Numbers:
+    """Some images [N,SIDE,SIDE,3], 0 to 1."""
+    size = (SIDE, SIDE)
+    images = (Image.fromarray(source[int(i)].decode()).resize(size, Image.Resampling.BOX) for i in indices)
+    return np.stack([np.asarray(image, np.float64) for image in images]) / 255
+
+
+def _unit(rows: Numbers) -> Numbers:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9))
+
+
+def _coarse(grey: Numbers) -> Numbers:
+    """[N,SIDE,SIDE] as small pictures without mean, of length 1: [N,144]."""
+    step = SIDE // _COARSE
+    blocks = grey.reshape(len(grey), _COARSE, step, _COARSE, step).mean(axis=(2, 4))
+    return _unit(blocks.reshape(len(grey), -1))
+
+
+def _plain(images: Numbers) -> Numbers:
+    """Of images [N,SIDE,SIDE,3]: brightness, contrast, colours, their agreement, sharpness, symmetry: [N,F]."""
+    grey = images.mean(axis=3)
+    count = len(images)
+    channels = [_unit(images[..., c].reshape(count, -1)) for c in range(3)]
+    spread = grey.std(axis=(1, 2)) + 1e-3
+    across, down = np.diff(grey, axis=2), np.diff(grey, axis=1)
+    second = np.diff(across, axis=2)
+    steps = np.sqrt((across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))) + 1e-4
+    frame = np.concatenate([grey[:, :3].reshape(count, -1), grey[:, -3:].reshape(count, -1)], axis=1)
+    flat = ((np.abs(across) < 0.5 / 255).mean(axis=(1, 2)) + (np.abs(down) < 0.5 / 255).mean(axis=(1, 2))) / 2
+    largest = np.maximum(np.abs(across).mean(axis=1).max(axis=1), np.abs(down).mean(axis=2).max(axis=1)) + 1e-3
+    return np.stack(
+        [
+            grey.mean(axis=(1, 2)),
+            np.log(spread),
+            images[..., 0].mean(axis=(1, 2)) - images[..., 1].mean(axis=(1, 2)),
+            images[..., 2].mean(axis=(1, 2)) - images[..., 1].mean(axis=(1, 2)),
+            np.arctanh(np.clip((channels[0] * channels[1]).sum(axis=1), -0.9999, 0.9999)),
+            np.arctanh(np.clip((channels[2] * channels[1]).sum(axis=1), -0.9999, 0.9999)),
+            np.log(steps / spread),
+            np.log((np.sqrt((second**2).mean(axis=(1, 2))) + 1e-4) / steps),
+            (_coarse(grey) * _coarse(grey[:, :, ::-1])).sum(axis=1),
+            np.log(frame.std(axis=1) + 1e-3),
+            flat,
+            np.log(largest),
+        ],
+        axis=1,
+    )
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What training images are like.
+
+    Attributes:
+        mean_face, components: of small grey pictures of training, [144] and [K,144].
+        centre, spread, inverse: of what is measured of each: [F], [F] and [F,F].
+        threshold: the distance that only 1 % of training images reach.
+    """
+
+    mean_face: Numbers
+    components: Numbers
+    centre: Numbers
+    spread: Numbers
+    inverse: Numbers
+    threshold: float
+
+    @classmethod
+    def of(cls, source: Source, indices: NDArray[np.int64]) -> "Appearance":
+        """Learned from one half of some training images; the other half says what is rare."""
+        images = _small(source, indices)
+        first, second = images[::2], images[1::2]
+        small = _coarse(first.mean(axis=3))
+        mean_face = small.mean(axis=0)
+        components = np.linalg.svd(small - mean_face, full_matrices=False)[2][:_COMPONENTS]
+        measured = cls._measured(first, mean_face, components)
+        centre = np.median(measured, axis=0)
+        spread = np.quantile(np.abs(measured - centre), 0.68, axis=0) + 1e-6
+        scaled = np.clip((measured - centre) / spread, -4, 4)
+        covariance = scaled.T @ scaled / len(scaled)
+        inverse = np.linalg.inv(covariance + 0.05 * np.eye(len(covariance)))
+        unfinished = cls(mean_face, components, centre, spread, inverse, 0.0)
+        return cls(
+            mean_face, components, centre, spread, inverse, float(np.quantile(unfinished._far(second), 1 - _RARE))
+        )
+
+    def odd(self, source: Source, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some images [N] are as odd as only 1 % of training images are."""
+        return np.concatenate(
+            [
+                self._far(_small(source, indices[start : start + 256])) > self.threshold
+                for start in range(0, len(indices), 256)
+            ]
+        )
+
+    def _far(self, images: Numbers) -> Numbers:
+        scaled = (self._measured(images, self.mean_face, self.components) - self.centre) / self.spread
+        return np.asarray(np.sqrt(np.einsum("nf,fg,ng->n", scaled, self.inverse, scaled)))
+
+    @staticmethod
+    def _measured(images: Numbers, mean_face: Numbers, components: Numbers) -> Numbers:
+        """With how like the mean face each is, and what of it no variation of faces explains: [N,F]."""
+        small = _coarse(images.mean(axis=3))
+        rest = small - mean_face
+        rest = rest - (rest @ components.T) @ components
+        faces = np.stack([small @ (mean_face / np.linalg.norm(mean_face)), np.linalg.norm(rest, axis=1)], axis=1)
+        return np.concatenate([_plain(images), faces], axis=1)

@@ -1,0 +1,70 @@
+"""Some images of an audit, looked at more closely: what they are like, and whom they show in every view."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sface_data.auditing.sets.appearance import Appearance
+from sface_data.auditing.sets.disguises import DisguisedSource
+from sface_data.auditing.sets.face_set import FaceSet, ImageSet
+from sface_data.auditing.sets.judged_sets import CONTROL, DISGUISED, RELEASE, TRAINING, Indices, Sample, Viewed
+from sface_data.auditing.sets.views import VIEWS, ViewedSource
+from sface_data.embedding.embedder import Embedder
+from sface_data.runtime.progress import Progress
+
+# Of each set: a limit of 1 % can be told from them. Every image is embedded in 14 views.
+MOST_SAMPLED = 2_000
+_FEWEST = 60  # training images from which what is usual can be learned
+
+
+@dataclass(frozen=True)
+class SampledImages:
+    """Images of release and control group, and disguised training images, in every view.
+
+    Attributes:
+        sample: which images, and which of them are odd.
+        views: every view of them, by role.
+    """
+
+    sample: Sample
+    views: dict[str, ImageSet]
+
+    @classmethod
+    def of(
+        cls, by_role: Mapping[str, FaceSet], seed: int, progress: Progress | None = None
+    ) -> "SampledImages | None":
+        """None unless all are images, and enough of them."""
+        sets = {role: faces for role, faces in by_role.items() if isinstance(faces, ImageSet)}
+        if not {RELEASE, TRAINING} <= sets.keys() or len(sets[TRAINING]) < _FEWEST:
+            return None
+        # Drawn by the bytes of the release, so that nobody can choose what is looked at.
+        text = f"{seed} {sets[RELEASE].sha256}"
+        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
+        again = np.random.default_rng(seed)  # the same of the control group, whatever the release
+        indices: dict[str, Indices] = {}
+        for role in (RELEASE, TRAINING, CONTROL):
+            if role in sets:
+                order = (again if role == CONTROL else rng).permutation(len(sets[role]))
+                indices[role] = np.sort(order[:MOST_SAMPLED])
+        disguised = DisguisedSource(sets[TRAINING].source, text)
+        indices[DISGUISED] = np.arange(len(disguised))
+        sources = {role: faces.source for role, faces in sets.items()} | {DISGUISED: disguised}
+        usual = Appearance.of(sources[TRAINING], rng.permutation(indices[TRAINING]))
+        odd = {role: usual.odd(sources[role], chosen) for role, chosen in indices.items()}
+        views = {
+            role: ImageSet.of(ViewedSource(sources[role], chosen), progress)
+            for role, chosen in indices.items()
+            if role != TRAINING
+        }
+        return cls(Sample(indices, odd, disguised.names), views)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.views.values()))
+
+    def under(self, embedder: Embedder, cache: Path, progress: Progress | None) -> Viewed:
+        """All views as one judge sees them."""
+        faces = {role: images.under(embedder, cache, progress) for role, images in self.views.items()}
+        return Viewed(self.sample, faces, tuple(VIEWS))

@@ -1,0 +1,94 @@
+"""Views: what a face would look like if what hides it were undone. A judge knows upright faces of one size only.
+
+Each view of an image is looked for among the training images as it stands there; mirror images need no view, as
+an embedder sums both. Contrast is evened out in all of them.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sface_data.faces.base import Face, Source
+
+Pixels = NDArray[np.uint8]
+_MEAN, _SPREAD = 120.0, 55.0  # of an evened channel
+
+
+def evened(image: Pixels) -> Pixels:
+    """Each channel with the same mean and spread."""
+    values = image.astype(np.float32)
+    mean, spread = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
+    return np.clip((values - mean) * (_SPREAD / np.maximum(spread, 2.0)) + _MEAN, 0, 255).astype(np.uint8)
+
+
+def turned(image: Pixels, degrees: float, scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Pixels:
+    """Turned about its middle, enlarged, then moved by shares of its side; what lies beyond is its edge.
+
+    Args:
+        degrees: counter-clockwise.
+    """
+    import cv2
+
+    height, width, _ = image.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, scale)
+    matrix[:, 2] += (shift[0] * width, shift[1] * height)
+    small = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=small, borderMode=cv2.BORDER_REPLICATE))
+
+
+def part(image: Pixels, left: float, top: float, side: float = 0.5) -> Pixels:
+    """A square of it enlarged to the whole; left, top and side as shares."""
+    import cv2
+
+    height, width, _ = image.shape
+    rows = slice(round(top * height), round((top + side) * height))
+    columns = slice(round(left * width), round((left + side) * width))
+    return np.asarray(
+        cv2.resize(np.ascontiguousarray(image[rows, columns]), (width, height), interpolation=cv2.INTER_CUBIC)
+    )
+
+
+VIEWS: dict[str, Callable[[Pixels], Pixels]] = {
+    "evened": lambda image: image,
+    "negative": lambda image: 255 - image,
+    "turned by 30": lambda image: turned(image, 30),
+    "turned by 90": lambda image: turned(image, 90),
+    "upside down": lambda image: turned(image, 180),
+    "turned by -90": lambda image: turned(image, -90),
+    "turned by -30": lambda image: turned(image, -30),
+    "shrunk": lambda image: turned(image, 0, 0.6),
+    "middle": lambda image: part(image, 0.25, 0.25),
+    "top left": lambda image: part(image, 0.0, 0.0),
+    "top right": lambda image: part(image, 0.5, 0.0),
+    "bottom left": lambda image: part(image, 0.0, 0.5),
+    "bottom right": lambda image: part(image, 0.5, 0.5),
+}
+
+
+def encoded(image: Pixels) -> bytes:
+    """An image as a file, without loss."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "BMP")
+    return file.getvalue()
+
+
+class ViewedSource(Source):
+    """Every view of some images of a source, those of one image after each other.
+
+    Args:
+        indices: [M] of the images in the source.
+    """
+
+    def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
+        self.path, self.class_names = source.path, source.class_names
+        self.class_indices = np.repeat(source.class_indices[indices], len(VIEWS))
+        self._source, self._indices = source, indices
+
+    def _face(self, index: int) -> Face:
+        original = self._source[int(self._indices[index // len(VIEWS)])]
+        name = list(VIEWS)[index % len(VIEWS)]
+        image = encoded(VIEWS[name](evened(original.decode())))
+        return Face(f"{original.key} {name}", original.class_index, image, f"{original.where} ({name})")
