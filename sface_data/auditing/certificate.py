@@ -68,7 +68,8 @@ NOT_SAID = (
     "Some images were looked at in other views, and compared with training in light, colour, sharpness and the "
     "place of the face; a disguise that is none of those listed, or is rare, may hide somebody all the same.",
     "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
-    "one that the generator learned to deceive; another judge may see more.",
+    "one that the generator learned to deceive; another judge may see more. Any file can be a judge: of each it "
+    "says whether this version knows it.",
     "It does not speak of attributes, of places or of anything but identity; nor of what can be done with the "
     "generator itself, or with other images of it.",
     "A pass is no proof of anonymity, and no legal opinion: it says that leakage above the limits of the policy "

@@ -21,6 +21,7 @@ from sface_data.auditing.certificate import (
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.checks.views import KIND, VIEW
+from sface_data.auditing.known_judges import known_as
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.planning import AuditSize
 from sface_data.auditing.policy import Policy, load_policy
@@ -255,6 +256,7 @@ def _described(sets: JudgedSets) -> dict[str, Any]:
     return {
         "name": sets.judge,
         "sha256": sets.training.embedder_sha256,
+        "known_as": known_as(sets.training.embedder_sha256),
         "dimensions": sets.training.dimensions,
         "detector_sha256": sets.training.detector_sha256,
     }

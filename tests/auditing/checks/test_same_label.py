@@ -1,10 +1,14 @@
-"""The ratio of matches: how alike the matches of a class are is read where there are enough of them."""
+"""Same-label comparisons: what was published comes out so; how alike matches are is read where enough are."""
 
 import numpy as np
 import pytest
 
+from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.checks.same_label import _matches
+from sface_data.auditing.policy import load_policy
+from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.biometrics.clustered import ratio
+from sface_data.biometrics.rates import fdr
 
 CLASSES = 200
 
@@ -59,3 +63,17 @@ def test_with_few_matches_it_holds_more_often_and_says_something_all_the_same() 
     low, high = drawn(300).T  # 60 matches
     assert np.mean((low <= 1) & (high >= 1)) >= 0.95
     assert np.median(high) < 2
+
+
+def test_what_was_published_of_sface_comes_out_so_and_fails() -> None:
+    """SFace with CASIA-WebFace, same label, read off its authors' plots: EER 29.2 %, AUC .780, FDR .61."""
+    world = World(classes=150, images=10, authentic=6, control=50, control_images=4)
+    found = run_checks([simulate(world, Leak(related=0.245), 1)], None, load_policy("paper"), trials=1)
+    checks = {check.finding.name: check for check in found.checks}
+    statistics = {name: checks[name].finding.interval for name in ("same-label-auc", "same-label-eer")}
+    auc, eer = statistics["same-label-auc"], statistics["same-label-eer"]
+    cross = found.evidence[0].cross
+    assert auc is not None and auc.value == pytest.approx(0.780, abs=0.005)
+    assert eer is not None and 0.5 - eer.value == pytest.approx(0.292, abs=0.005)
+    assert fdr(cross.mated, cross.nonmated) == pytest.approx(0.61, abs=0.02)
+    assert checks["same-label-auc"].verdict == checks["same-label-eer"].verdict == found.verdict == "fail"
