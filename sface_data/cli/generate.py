@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, say, warn_of_name
+from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, remember_batch, say, warn_of_name
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     "--batch",
     metavar="N",
     type=click.IntRange(1, MOST),
+    callback=remember_batch,
     help="Images at a time.  [default: 64; fewer for large networks on a CPU]",
 )
 @DEVICE

@@ -25,9 +25,10 @@ def say_left_out(data: Path, count: int) -> None:
         say(f"{data}: {count:,} images left out, as they cannot be decoded")
 
 
-def remember_batch(ctx: click.Context, param: click.Parameter, value: int) -> int:
-    """Keeps the images at a time for what is said when memory runs out."""
-    ctx.meta[BATCH_KEY] = value
+def remember_batch(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    """Keeps the images at a time, if they were chosen, for what is said when memory runs out."""
+    if value is not None:
+        ctx.meta[BATCH_KEY] = value
     return value
 
 

@@ -94,6 +94,19 @@ def test_too_little_memory(error: Exception) -> None:
     assert "with a smaller --batch or --size" in str(ending.explained(error, context()))
 
 
+@pytest.mark.parametrize(("batch", "advice"), [(["--batch", "4096"], "--batch 2048"), ([], "a smaller --batch")])
+def test_generate_says_which_batch_would_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: list[str], advice: str
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sface_data.api.generate", full, raising=False)
+    done = CliRunner().invoke(main, ["generate", "--outdir", str(tmp_path / "faces"), *batch])
+    assert done.exit_code == 2
+    assert f"out of memory; run the same command again with {advice}" in done.stderr
+
+
 def test_errors_of_the_system_and_faults_of_ours() -> None:
     denied = PermissionError(errno.EACCES, "Permission denied", "a\nb")
     assert ending.explained(denied, context()) == ("a\\nb: Permission denied", 2)
