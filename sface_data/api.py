@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sface_data.release.generate import FaceDataset as FaceDataset
     from sface_data.release.generate import generate as generate
     from sface_data.release.load import load as load
+    from sface_data.release.merge import merge as merge
     from sface_data.release.preview import preview as preview
     from sface_data.release.problems import Problem as Problem
     from sface_data.release.publish import Publication as Publication
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 # In the order of the documentation: making data sets, their surroundings, faces, networks; then types and errors.
 MODULES = {
     "generate": "release.generate",
+    "merge": "release.merge",
     "load": "release.load",
     "validate": "release.validate",
     "preview": "release.preview",

@@ -20,6 +20,7 @@ from sface_data.runtime.arguments import Range
 # The function that each command calls.
 COMMANDS = {
     "generate": "generate",
+    "merge": "merge",
     "validate": "validate",
     "preview": "preview",
     "card": "write_card",

@@ -13,7 +13,8 @@ from sface_data import api
 ROOT = Path(__file__).parents[1]
 # Each uses what those before it have made.
 ORDER = (
-    "generate", "load", "validate", "preview", "render", "embed", "audit", "export", "publish", "write_card",
+    "generate",
+    "merge", "load", "validate", "preview", "render", "embed", "audit", "export", "publish", "write_card",
     "train_generator", "evaluate_generator", "load_generator", "convert_generator",
     "train_recognition", "evaluate_recognition", "export_embedder",
 )  # fmt: skip

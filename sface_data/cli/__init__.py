@@ -39,6 +39,7 @@ def _add_commands() -> None:
     from sface_data.cli.export import export
     from sface_data.cli.generate import generate
     from sface_data.cli.generator import generator
+    from sface_data.cli.merge import merge
     from sface_data.cli.preview import preview
     from sface_data.cli.publish import publish
     from sface_data.cli.recognition import recognition
@@ -47,6 +48,7 @@ def _add_commands() -> None:
 
     for command in (
         generate,
+        merge,
         validate,
         audit,
         preview,

@@ -140,6 +140,12 @@ if TYPE_CHECKING:
     help="Make every N-th shard from I (0 to N-1) on, beside others in the same folder; auto: as Slurm arrays or "
     "torchrun number this process. Whichever finds all shards there finishes the data set.",
 )
+@click.option(
+    "--extend",
+    is_flag=True,
+    help="Make more samples per class than the finished data set in the folder has: its full shards are kept, its "
+    "certificate is not.",
+)
 def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
     """Make a class-labelled data set of synthetic faces, as WebDataset shards.
 
@@ -182,7 +188,7 @@ def _identities(job: "Job") -> str:
 
 
 def _print_plan(
-    licence: str | None, overwrite: bool, workers: int | None, part: str | None, **options: Any
+    licence: str | None, overwrite: bool, workers: int | None, part: str | None, extend: bool, **options: Any
 ) -> None:
     from sface_data.generation.build import estimate
     from sface_data.generation.job import PlanOptions, plan_job

@@ -194,6 +194,7 @@ class _NetworkFile:
 
     file: str
     sha256: str
+    faces_sha256: str | None = None
 
 
 def _check(manifest: Manifest) -> None:

@@ -11,7 +11,16 @@ from filelock import FileLock, Timeout
 
 from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
-from sface_data.dataset.manifest import MANIFEST, Environment, Manifest, ShardInfo, decisive
+from sface_data.dataset.manifest import (
+    MANIFEST,
+    AlignedFaces,
+    ClassCenters,
+    Environment,
+    IdentityFiles,
+    Manifest,
+    ShardInfo,
+    decisive,
+)
 from sface_data.dataset.part import Part
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
@@ -28,6 +37,7 @@ from sface_data.io.folders import check_folder, claim_folder, differences
 from sface_data.io.typed_json import decode
 
 CENTERS = "class_w_avg.safetensors"
+SIDE_FILES = (CENTERS, ALIGNMENT, IDENTITIES, RELATIONS)
 _NAME = ".sface-data-build"
 _PLAN = "plan.json"
 _LOCK = "lock"
@@ -81,6 +91,30 @@ class Workspace:
         shards = ((number, manifest.shards[number]) for number in numbers if number < len(manifest.shards))
         # A record is of what was made since.
         return {number: (shard, manifest.environments[shard.environment]) for number, shard in shards} | records
+
+    def found(self) -> Manifest:
+        """The manifest of what is there: of the data set if it is finished, else of the shards that are.
+
+        Raises:
+            BadInput: if the shards were made in environments that may give other bytes.
+        """
+        done = [made for _, made in sorted(self.finished().items())]
+        check_alike(self.directory, done)
+        environments: list[Environment] = []
+        for _, environment in done:
+            if environment not in environments:
+                environments.append(environment)
+        shards = tuple(dataclasses.replace(s, environment=environments.index(e)) for s, e in done)
+        digests = {name: self._sha256_of(name) or "" for name in SIDE_FILES}
+        kept = aligned = drawn = None
+        if self.plan.truncation.center == "class":
+            kept = ClassCenters(CENTERS, digests[CENTERS])
+        if environments and (faces := self.faces()) is not None:
+            aligned = AlignedFaces(ALIGNMENT, digests[ALIGNMENT], environments[0]["detector"]["file"], faces.drawn)
+        if self.plan.identities is not None:
+            drawn = IdentityFiles(IDENTITIES, digests[IDENTITIES], RELATIONS, digests[RELATIONS])
+        trained_on = environments[0]["network"].get("faces_sha256") if environments else None
+        return Manifest(self.plan, shards, tuple(environments), kept, aligned, trained_on, drawn)
 
     def has_centers(self) -> bool:
         """Whether the centres of truncation that the manifest lists are there and have the digest."""
@@ -157,22 +191,34 @@ class Workspace:
         path = self.directory / shard.filename
         return is_file(path) and path.stat().st_size == shard.num_bytes and sha256_of_file(path) == shard.sha256
 
-    def prepare(self, found: SamplePlan | None) -> None:
+    def prepare(self, found: SamplePlan | None, extend: bool) -> None:
         """Makes the folder that of this plan, and removes what this part left that was killed.
 
         Args:
             found: the plan that it is of.
+            extend: keep the full shards of that plan.
         """
-        if found not in (None, self.plan):
+        if found not in (None, self.plan) and not extend:
             _clear(self.directory, found)
         with os_errors_as_bad_input(self.directory):
             self.own.mkdir(parents=True, exist_ok=True)  # one that finishes removes all
             for unfinished in self.own.glob(".*.part"):
                 unfinished.unlink()
-        if _plan_in(self.directory) != self.plan or not exists(self.scratch / _PLAN):
+        if found not in (None, self.plan) and extend:
+            self._keep_full_shards(Manifest.load(self.directory))
+        if plan_in(self.directory) != self.plan or not exists(self.scratch / _PLAN):
             self._write(self.scratch / _PLAN, self.plan.to_json())
         with os_errors_as_bad_input(self.directory):  # last: with this and no plan, the folder is a stranger's
             (self.directory / "data").mkdir(exist_ok=True)
+        if exists(self.directory / MANIFEST) and self.manifest is None:  # of the plan that this one extends
+            (self.directory / MANIFEST).unlink()
+
+    def _keep_full_shards(self, manifest: Manifest) -> None:
+        """Samples are ordered by index first: more of each class come after those that there were."""
+        for number, shard in enumerate(manifest.shards):
+            if shard.num_samples == self.plan.samples_per_shard:
+                kept = dataclasses.replace(shard, environment=0)
+                self.record(number, kept, manifest.environments[shard.environment])
 
 
 @contextmanager
@@ -181,11 +227,13 @@ def open_workspace(
     plan: SamplePlan,
     part: Part = Part(),  # noqa: B008 (frozen)
     overwrite: bool = False,
+    extend: bool = False,
 ) -> Iterator[Workspace]:
     """Claims a part of a folder for a plan: a new or empty one, or one that holds this plan, finished or not.
 
     Args:
         overwrite: remove the data set of another plan from the folder first, its files and nothing else.
+        extend: of a finished data set with fewer samples per class keep the shards that are full.
 
     Raises:
         BadInput: if the folder holds another plan (with what differs), things that are not ours, cannot be
@@ -194,10 +242,11 @@ def open_workspace(
     workspace = Workspace(directory, plan, part)
 
     def held() -> SamplePlan | None:
-        found = _plan_in(directory)
-        if found not in (None, plan) and not overwrite:
+        found = plan_in(directory)
+        if found not in (None, plan) and not overwrite and not (extend and _grows(directory, found, plan)):
             raise BadInput(
-                f"{directory}: holds another data set; choose another folder, or replace it with --overwrite. "
+                f"{directory}: holds another data set; choose another folder, or replace it with --overwrite"
+                f"{' (more samples per class: --extend)' if _grows(directory, found, plan) else ''}. "
                 "Asked for, and held:",
                 *differences(plan.to_json(), found.to_json()),
             )
@@ -209,7 +258,7 @@ def open_workspace(
             found = check_folder(directory, "a data set", held)
             if found not in (None, plan):
                 _check_idle(workspace)
-            workspace.prepare(found)
+            workspace.prepare(found, extend and _grows(directory, found, plan))
         yield workspace
 
 
@@ -253,7 +302,19 @@ def _check_idle(workspace: Workspace) -> None:
             ) from error
 
 
-def _plan_in(directory: Path) -> SamplePlan | None:
+def _grows(directory: Path, found: SamplePlan | None, plan: SamplePlan) -> bool:
+    """Whether a folder holds a finished data set that differs from a plan in having fewer samples per class.
+
+    With faces looked for, all would have to be looked for again: those are not extended.
+    """
+    if found is None or plan.align is not None or not exists(directory / MANIFEST):
+        return False
+    fewer = found.samples_per_class < plan.samples_per_class
+    return fewer and dataclasses.replace(found, samples_per_class=plan.samples_per_class) == plan
+
+
+def plan_in(directory: Path) -> SamplePlan | None:
+    """The plan of a folder, finished or not; None if it has none. Raises BadInput if it cannot be read."""
     path = directory / _NAME / _PLAN
     if exists(path):
         try:
@@ -275,5 +336,5 @@ def _clear(directory: Path, plan: SamplePlan) -> None:
                 record.unlink()
         for part in (directory / _NAME).glob("alignment-*.safetensors"):
             part.unlink()
-        for name in (MANIFEST, CENTERS, ALIGNMENT, IDENTITIES, RELATIONS):
+        for name in (MANIFEST, *SIDE_FILES):
             (directory / name).unlink(missing_ok=True)

@@ -9,14 +9,9 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from sface_data.dataset.drawn_identities import IDENTITIES, RELATIONS
-from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces
+from sface_data.dataset.found_faces import FoundFaces
 from sface_data.dataset.manifest import (
-    AlignedFaces,
-    ClassCenters,
     Environment,
-    IdentityFiles,
-    Manifest,
     ShardInfo,
     decisive,
 )
@@ -28,7 +23,7 @@ from sface_data.generation.image_maker import ImageMaker, Stretch
 from sface_data.generation.job import Job
 from sface_data.generator.generator_file import GeneratorFile
 from sface_data.generator.sampler import Sampler, class_center
-from sface_data.io.files import atomic_write, sha256_of_file
+from sface_data.io.files import atomic_write
 from sface_data.runtime.devices import described
 from sface_data.runtime.progress import Progress, progress_bar
 from sface_data.runtime.provenance import versions
@@ -82,36 +77,6 @@ def build(workspace: Workspace, job: Job, workers: int | None = None, overwrite:
             _make_shards(workspace, pool, missing, job.batch * _BATCHES, environment)
 
 
-def finished_manifest(workspace: Workspace, job: Job) -> Manifest:
-    """The manifest of what is there: of the data set if it is finished, else of the shards that are.
-
-    Raises:
-        BadInput: if its shards were made in environments that may give other bytes.
-    """
-    done = workspace.finished()
-    check_alike(workspace.directory, (done[number] for number in sorted(done)))
-    environments: list[Environment] = []
-    shards = []
-    for _, (shard, environment) in sorted(done.items()):
-        if environment not in environments:
-            environments.append(environment)
-        shards.append(replace(shard, environment=environments.index(environment)))
-    digests = {
-        name: sha256_of_file(workspace.directory / name)
-        for name in (CENTERS, ALIGNMENT, IDENTITIES, RELATIONS)
-        if (workspace.directory / name).is_file()
-    }
-    kept = aligned = drawn = None
-    if workspace.plan.truncation.center == "class":
-        kept = ClassCenters(CENTERS, digests[CENTERS])
-    if (faces := workspace.faces()) is not None and job.detector is not None:
-        aligned = AlignedFaces(ALIGNMENT, digests[ALIGNMENT], job.detector.name, faces.drawn)
-    if workspace.plan.identities is not None:
-        drawn = IdentityFiles(IDENTITIES, digests[IDENTITIES], RELATIONS, digests[RELATIONS])
-    trained_on = job.network.faces_sha256
-    return Manifest(workspace.plan, tuple(shards), tuple(environments), kept, aligned, trained_on, drawn)
-
-
 def estimate(job: Job, images: int = 8) -> Estimate:
     """What a plan will come to, from a few images spread over its classes, of the size and format planned."""
     plan, generator = job.plan, job.network.generator
@@ -135,7 +100,9 @@ def describe_environment(job: Job) -> Environment:
     found: Environment = {"device": described(job.device)}
     if job.device.type == "cuda":
         found["batch"] = job.batch  # libraries choose among routines by it, which round differently
-    found |= {"versions": versions(), "network": {"file": network.path.name, "sha256": network.file_sha256}}
+    trained_on = {} if network.faces_sha256 is None else {"faces_sha256": network.faces_sha256}
+    file = {"file": network.path.name, "sha256": network.file_sha256, **trained_on}
+    found |= {"versions": versions(), "network": file}
     if detector is not None:
         found["detector"] = {"file": detector.name, "sha256": detector.sha256, "versions": detector.versions}
     return found

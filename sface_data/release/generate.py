@@ -7,7 +7,7 @@ from pathlib import Path
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.part import Part
 from sface_data.dataset.workspace import open_workspace
-from sface_data.generation.build import build, estimate, finished_manifest
+from sface_data.generation.build import build, estimate
 from sface_data.generation.job import PlanOptions, plan_job
 from sface_data.release.contents import finish
 from sface_data.release.licences import Licence, check_licence
@@ -41,12 +41,15 @@ class GenerateOptions(PlanOptions):
         workers: processes that make images; by default one for each core, or for each GPU.
         part: make only a part of the shards: `I/N`, I from 0 to N-1, or `auto`. Others may make theirs in the same
             folder at the same time; the one that finds all shards there finishes the data set.
+        extend: make more samples per class than the finished data set in the folder has, and keep its full shards.
+            Its certificate is removed, as it is of other bytes.
     """
 
     licence: Licence | None = None
     overwrite: bool = False
     workers: Workers | None = None
     part: str | None = None
+    extend: bool = False
 
 
 @takes(GenerateOptions)
@@ -80,10 +83,10 @@ def generate(outdir: StrPath, options: GenerateOptions) -> FaceDataset:
         estimate(job)  # what is there goes only if the new images can be made
     else:
         check_licence(folder, options.licence)
-    with open_workspace(folder, job.plan, part, options.overwrite) as workspace:
+    with open_workspace(folder, job.plan, part, options.overwrite, options.extend) as workspace:
         build(workspace, job, options.workers, options.overwrite)
         with workspace.alone():
-            manifest = finished_manifest(workspace, job)
+            manifest = workspace.found()
             if len(manifest.shards) == job.plan.num_shards:
                 finish(workspace, manifest, options.licence)
     return FaceDataset(folder, manifest)

@@ -1,0 +1,39 @@
+"""`sface-data merge`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sface_data import api
+from sface_data.cli.options import LICENCE, NamedPath, say
+
+
+@click.command()
+@click.argument(
+    "parts",
+    metavar="PART...",
+    nargs=-1,
+    required=True,
+    type=NamedPath(path_type=Path, exists=True, file_okay=False),
+)
+@click.option(
+    "--outdir",
+    metavar="DIR",
+    required=True,
+    type=NamedPath(path_type=Path),
+    help="Folder of the data set: new, empty, or one to go on with.",
+)
+@LICENCE
+def merge(parts: tuple[Path, ...], outdir: Path, **options: Any) -> None:
+    """Put parts of a data set together that were made in several folders.
+
+    Parts of one plan (`generate --part`), or finished data sets that differ in their classes alone. The result has
+    the bytes of one run for the whole.
+
+    \b
+    Examples:
+      sface-data merge half-0 half-1 --outdir faces
+    """
+    manifest = api.merge(parts, outdir, **options).manifest
+    say(f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes")
