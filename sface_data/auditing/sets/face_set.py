@@ -10,7 +10,7 @@ import numpy as np
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embed import Embedding
-from sface_data.embedding.embedder import Embedder
+from sface_data.embedding.embedder import Embedder, resized
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import INDEX as EMBEDDINGS
 from sface_data.embedding.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
@@ -21,6 +21,8 @@ from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.sources import open_source
 from sface_data.runtime.progress import Progress
 
+_LOOKED_AT_AGAIN = 16  # faces of a set that are embedded anew
+_SAME_VECTOR = 0.98  # machines and libraries differ by less
 _MEASURED = 100  # images that tell of which sizes those of a set are
 
 
@@ -77,7 +79,23 @@ class ImageSet(FaceSet):
     def under(self, embedder: Embedder | None, cache: Path, progress: Progress | None = None) -> EmbeddingSet:
         if embedder is None:
             raise BadInput(f"{self.path}: holds images; name an embedder that judges them with --embedder FILE")
-        return cached_embeddings(self.source, Embedding(embedder), cache, self.listed, progress)
+        found = cached_embeddings(self.source, Embedding(embedder), cache, self.listed, progress)
+        self._look_again(found, embedder, cache)
+        return found
+
+    def _look_again(self, found: EmbeddingSet, embedder: Embedder, cache: Path) -> None:
+        """Embeds a few faces anew: what lies in a cache may have been put there. Nobody can foresee which."""
+        at = {key: index for index, key in enumerate(self.listed.keys)}
+        rows = np.random.default_rng().choice(len(found), min(len(found), _LOOKED_AT_AGAIN), replace=False)
+        faces = [self.source[at[found.keys[row]]] for row in rows]
+        anew = embedder.embed(np.stack([resized(face.decode(), embedder.size, face.where) for face in faces]))
+        likeness = np.einsum("nd,nd->n", anew, found.vectors[rows])
+        if (likeness < _SAME_VECTOR).any():
+            face = faces[int(likeness.argmin())]
+            raise BadInput(
+                f"{cache}: its embedding of {face.where} is not what {embedder.name} gives; delete the folder and "
+                "run the command again"
+            )
 
     def described(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sface_data.auditing import run as module
@@ -14,6 +15,7 @@ from sface_data.auditing.sets.face_set import open_face_set
 from sface_data.auditing.sets.judged_sets import JudgedSets
 from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embeddings_folder import open_embeddings
+from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
 
 
@@ -72,6 +74,18 @@ def test_a_release_that_changes_meanwhile_is_not_certified(
     )
     with pytest.raises(BadInput, match="was changed while it was audited"):
         PreparedAudit.of(folder, options).run()
+
+
+def test_embeddings_that_were_put_into_the_cache_are_not_believed(
+    rendered_faces: Path, embedder_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    faces, judge = open_face_set(rendered_faces), open_embedder(embedder_file(tmp_path / "judge.onnx"), "cpu")
+    found = faces.under(judge, tmp_path / "cache")
+    assert np.array_equal(faces.under(judge, tmp_path / "cache").vectors, found.vectors)
+    (path,) = (tmp_path / "cache").rglob("*.parquet")
+    dataclasses.replace(found, vectors=np.roll(found.vectors, 3, axis=1)).save(path)
+    with pytest.raises(BadInput, match=r"its embedding of .* is not what judge.onnx gives; delete the folder"):
+        faces.under(judge, tmp_path / "cache")
 
 
 def test_embeddings_that_name_other_faces_than_they_hold(
