@@ -37,9 +37,10 @@ def _find(name: str) -> Path:
             f"{name}: no detector of this name: it is not mtcnn, which ships, and there is no such folder in "
             f"{models}; {_WEIGHTS}"
         )
-    files = sorted(
-        file for kind in ("det_", "scrfd_", "retinaface_") for file in (models / name).glob(f"{kind}*.onnx")
-    )
+    pack = models / name
+    if is_dir(pack / name):  # as an archive leaves it that has a folder of its own
+        pack = pack / name
+    files = sorted(file for kind in ("det_", "scrfd_", "retinaface_") for file in pack.glob(f"{kind}*.onnx"))
     if len(files) != 1:
-        raise BadInput(f"{models / name}: has {len(files)} detectors (det_*.onnx, ...); name the file itself")
+        raise BadInput(f"{pack}: has {len(files)} detectors (det_*.onnx, ...); name the file itself")
     return files[0]

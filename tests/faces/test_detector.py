@@ -281,6 +281,10 @@ def test_detectors_are_found_by_name_and_never_downloaded(
         open_detector("buffalo_l")
     detector_file(pack / "det_10g.onnx")
     assert open_detector("buffalo_l", "cpu").name == "det_10g.onnx"
+    nested = pack.parent / "antelopev2" / "antelopev2"
+    nested.mkdir(parents=True)
+    detector_file(nested / "scrfd_10g_bnkps.onnx")
+    assert open_detector("antelopev2", "cpu").name == "scrfd_10g_bnkps.onnx"
     detector_file(pack / "det_500m.onnx")
     with pytest.raises(BadInput, match=r"has 2 detectors .*name the file itself"):
         open_detector("buffalo_l")
