@@ -18,8 +18,9 @@ from sface_data.biometrics.clustered import Bounds, ClusteredShare, excess_risk,
 from sface_data.biometrics.intervals import CONFIDENCE
 
 SURE = 0.9  # the probability with which each check of a release without leakage is to pass
-ALIKE = 0.1  # correlation of rare matches of two images of one class
-RECOGNISED = 0.9  # of what is planted
+ALIKE = 0.1  # correlation of rare matches of two images of one class of the release
+STRANGERS_ALIKE = 0.35  # of two images of a stranger: photographs of one person are more alike
+RECOGNISED = 0.97  # of what is planted
 STRANGERS_MATCH = 0.02  # of comparisons of strangers with the person nearest to them, at FMR 0.1 %
 CLASSES, IMAGES = (500, 1_000, 2_000, 4_000, 8_000), (5, 10, 20, 50)  # of the table
 
@@ -70,13 +71,16 @@ class _Expected:
 
     Attributes:
         units, clusters: all, and groups of them.
-        share: by chance; `bounds` of the statistic, by the share that is seen.
+        share: by chance.
+        bounds: of the statistic, by the share that is seen.
+        shows: which share of the units is hit where this share of the release is planted.
     """
 
     units: int
     clusters: int
     share: float
     bounds: Callable[[ClusteredShare], Bounds]
+    shows: Callable[[float], float] = lambda share: share
 
     def of(self, extra: float = 0.0, luck: float = SURE) -> ClusteredShare:
         """What is seen, with luck or without, and `extra` of all units more."""
@@ -86,14 +90,16 @@ class _Expected:
 
 
 def _decides(policy: Policy, name: str, size: AuditSize, level: float) -> bool:
+    if name.startswith("linkage") and size.people < 2 * int(name.rpartition("-")[2]):
+        return False
     expected = _expected(name, size)
     if expected is None:
-        return size.strangers > 0 or name.startswith("identical")
+        return size.strangers > 0 or name.startswith(("identical", "same-label"))
     limit, control = policy.checks[name].limit, policy.positive_control
     passes = expected.bounds(expected.of())(CONFIDENCE)[1] <= limit
     if control is None or not passes:
         return passes
-    planted = expected.bounds(expected.of(control.share * RECOGNISED, luck=1 - SURE))
+    planted = expected.bounds(expected.of(expected.shows(control.share * RECOGNISED), luck=1 - SURE))
     if name.startswith(BY_RELATION) or name == "nearest-person":  # classes are planted, which must not pass
         return planted(CONFIDENCE)[1] > limit or name.startswith("same-label")
     return planted(1 - 2 * level)[0] > limit
@@ -128,7 +134,7 @@ def _expected(name: str, size: AuditSize) -> _Expected | None:
 def _beyond(units: int, clusters: int, rate: float, others: int, strangers: int) -> _Expected:
     """A share beyond that of strangers, of whom this rate, but at least one, sets the threshold."""
     hits = max(1, int(rate * others + 1e-9))
-    effect = 1 + (others / strangers - 1) * ALIKE
+    effect = 1 + (others / strangers - 1) * STRANGERS_ALIKE
     control = ClusteredShare(hits, others, strangers, others / effect)
     return _Expected(units, clusters, control.value, lambda share: excess_risk(share, control)[1])
 
@@ -163,4 +169,10 @@ def _exposed(size: AuditSize, images: int, pictures: int) -> _Expected:
     control = ClusteredShare(min(matched, size.people), size.people, size.people, size.people)
     trials = images / pictures
     chance = 1 - (1 - min(control.value, 1 - 1e-9)) ** trials
-    return _Expected(size.people, size.people, chance, lambda share: excess_risk(share, control, trials)[1])
+    return _Expected(
+        size.people,
+        size.people,
+        chance,
+        lambda share: excess_risk(share, control, trials)[1],
+        lambda share: 1 - (1 - 1 / size.people) ** (share * images),
+    )

@@ -35,10 +35,11 @@ CHECKS = (
     "membership-auc",
     "membership-tpr",
 )
-NAMES = ("strict", "paper")
+NAMES = ("strict", "standard", "paper")
 # What those that ship demand: a file that was edited is none of them. A test compares.
 _SHIPPED = {
     "strict": "8c01c3fc92b9e304a9960a7545cd6090cc9df9ed4b8cdf288e8ee14890b81000",
+    "standard": "232e7aa729d582e2ec2a4c861dae5dc500806eb6e77ad90b3e6b543bec8087fb",
     "paper": "e643b76dde7ef539eaf702de6fc2152925e35f0063692aa85a8f72ed2ecd87d9",
 }
 _FORMAT = "sface-data policy 1"
@@ -118,7 +119,7 @@ class Policy:
 
 
 def load_policy(name_or_path: str) -> Policy:
-    """A policy that ships (`strict`, `paper`), or that of a file.
+    """A policy that ships (`strict`, `standard`, `paper`), or that of a file.
 
     Raises:
         BadInput: if the file cannot be read, or anything in it is unknown, missing or out of range, or it has the

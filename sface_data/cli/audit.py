@@ -52,14 +52,16 @@ from sface_data.errors import CheckFailed
     metavar="NAME|FILE",
     default="strict",
     show_default=True,
-    help="What must be shown: strict, paper (only what the paper on SFace reports), or a TOML file.",
+    help="What must be shown: strict, standard (for releases of 1,000 classes and more), paper (only what the "
+    "paper on SFace reports), or a TOML file.",
 )
 @RUN_SEED
 @DEVICE
 @click.option(
     "--unrelated-labels",
     is_flag=True,
-    help="The classes of DIR are not meant to be training identities of the same names.",
+    help="The classes of DIR are not meant to be training identities of the same names: each is compared with the "
+    "training person who is nearest, and with a namesake if there is one.",
 )
 @click.option(
     "--show-pairs",

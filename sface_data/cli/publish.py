@@ -33,13 +33,13 @@ from sface_data.errors import CheckFailed, shown
 @click.option(
     "--without-certificate",
     metavar="REASON",
-    help="Publish without a certificate that passes under the policy strict; the card gives the reason in its "
+    help="Publish without a certificate that passes under strict or standard; the card gives the reason in its "
     "first lines.",
 )
 def publish(directory: Path, repo: str, private: bool, revision: str, **options: Any) -> None:
     """Publish a data set on the Hugging Face hub, once everything about it holds.
 
-    The folder must be valid, have a certificate that passes under the policy strict and belongs to exactly its
+    The folder must be valid, have a certificate that passes under the policy strict or standard and belongs to its
     bytes, a datasheet without open questions, and nothing in it that is not part of the data set; else nothing is
     uploaded, exit code 1.
 
@@ -52,6 +52,8 @@ def publish(directory: Path, repo: str, private: bool, revision: str, **options:
       sface-data publish faces --repo org/name --private --without-certificate "for the reviewers"
     """
     done = api.publish(directory, repo=repo, private=private, revision=revision, **options)
+    if done.policy:
+        say(f"{directory}: its certificate passes under {done.policy}")
     if done.url is not None:
         say(f"{directory}: published, {done.url}")
         return

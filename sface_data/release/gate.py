@@ -25,7 +25,7 @@ from sface_data.release.contents import facts_of, foreign_files, release_files, 
 from sface_data.release.datasheet import DATASHEET, unanswered, with_answers
 from sface_data.release.validate import validate
 
-POLICY = "strict"  # that a certificate must pass
+POLICIES = ("strict", "standard")  # one of which a certificate must pass
 PICTURES = re.compile(rb"data:\s*image/|<\s*(img|image|picture|object|embed|iframe|video|canvas)\b", re.IGNORECASE)
 
 
@@ -96,7 +96,7 @@ class Candidate:
     Attributes:
         directory: the folder.
         manifest: what is in it.
-        reason: why it is published without a certificate that passes under `strict`; None if it has one.
+        reason: why it is published without a certificate that passes; None if it has one.
         answers: to questions of the datasheet that are open, by question.
     """
 
@@ -129,6 +129,13 @@ class Candidate:
                 f"{self.directory}: not valid, so not published: {first.file}: {first.sentence} "
                 f"(problem 1 of {len(outcome.problems)}; `sface-data validate {self.directory}` names all)"
             )
+
+    @property
+    def policy(self) -> str:
+        """The policy of the certificate, in words; empty if it is published without one."""
+        if self.reason is not None:
+            return ""
+        return load_certificate(self.directory / CERTIFICATE).policy_in_words
 
     def evident_obstacles(self) -> Iterator[str]:
         """Those that are found without reading the shards. Raises as `obstacles`."""
@@ -211,20 +218,21 @@ def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> 
     for problem in certificate_problems(directory, manifest):
         yield f"{path}: {problem}; audit the data set again, or remove {path.parent}"
         return
-    certificate, demanded = load_certificate(path), load_policy(POLICY)
-    verdict, strict = certificate.verdict, certificate.policy_sha256 == demanded.sha256
+    certificate, demanded = load_certificate(path), [load_policy(name).sha256 for name in POLICIES]
+    verdict, enough = certificate.verdict, certificate.policy_sha256 in demanded
     if reason is not None:
-        if verdict == "pass" and strict:
+        if verdict == "pass" and enough:
             raise BadInput(f"{path}: passes; leave out --without-certificate")
     elif verdict != "pass":
         yield (
             f"{path}: the verdict is `{verdict}`, not `pass`; to publish all the same, say why with "
             "--without-certificate"
         )
-    elif not strict:
+    elif not enough:
+        wanted = " or ".join(f"`{name}`" for name in POLICIES)
         yield (
             f"{path}: passes under {certificate.policy_in_words} ({certificate.policy_sha256[:12]}), not under "
-            f"the `{POLICY}` of this version ({demanded.sha256[:12]}); audit the data set under that, or say with "
+            f"the {wanted} of this version; audit the data set under one of those, or say with "
             "--without-certificate why not"
         )
 

@@ -18,11 +18,13 @@ class Publication:
         url: address of the data set; None if nothing was uploaded, as it was a dry run.
         files: bytes of each file, by name.
         obstacles: all that is in the way, a sentence each; only of a dry run, else the first one is raised.
+        policy: under which its certificate passes, in words; empty if it has obstacles or no certificate.
     """
 
     url: str | None
     files: dict[str, int]
     obstacles: tuple[str, ...] = ()
+    policy: str = ""
 
 
 @checks_arguments
@@ -38,7 +40,7 @@ def publish(
 ) -> Publication:
     """Publishes a data set on the Hugging Face hub, once everything about it holds.
 
-    The folder must be valid, have a certificate that passes under the policy strict and belongs to exactly its
+    The folder must be valid, have a certificate that passes under the policy strict or standard and belongs to its
     bytes, a datasheet without open questions, and nothing in it that is not part of the data set. What is uploaded
     is what was checked: a file that changes meanwhile stops it. Run again, a stopped upload goes on where it was.
 
@@ -48,7 +50,7 @@ def publish(
         private: let nobody see it but ORG; an existing public one is refused.
         revision: branch; made if it is not there.
         dry_run: find all that is in the way, and upload nothing; needs neither token nor network.
-        without_certificate: why it is published without a certificate that passes under the policy strict; the
+        without_certificate: why it is published without a certificate that passes under strict or standard; the
             card gives the reason in its first lines.
         answers: a TOML file with the answers to the open questions of the datasheet, which are written into it.
 
@@ -72,12 +74,14 @@ def publish(
         raise CheckFailed(obstacle)
     token = find_token()  # before the shards are read, which takes time
     release, texts = candidate.checked()
-    return Publication(upload(release, texts, destination, token), _sizes(release))
+    return Publication(upload(release, texts, destination, token), _sizes(release), policy=candidate.policy)
 
 
 def _tried(candidate: Candidate) -> Publication:
     obstacles = tuple(candidate.obstacles())
-    return Publication(None, {} if obstacles else _sizes(candidate.checked()[0]), obstacles)
+    if obstacles:
+        return Publication(None, {}, obstacles)
+    return Publication(None, _sizes(candidate.checked()[0]), policy=candidate.policy)
 
 
 def _sizes(release: CheckedRelease) -> dict[str, int]:

@@ -28,7 +28,7 @@ def check(predicate: dict[str, Any], name: str) -> dict[str, Any]:
     return next(check for check in predicate["checks"] if check["name"] == name)
 
 
-@pytest.mark.parametrize("policy", ["strict", "paper"])
+@pytest.mark.parametrize("policy", ["strict", "standard", "paper"])
 @pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive"])
 def test_what_follows_from_its_numbers_is_accepted(verdict: str, policy: str) -> None:
     assert contradiction(predicate_of(verdict, policy)) == ""

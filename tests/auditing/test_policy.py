@@ -101,5 +101,5 @@ def test_an_edited_file_is_not_the_policy_that_ships(tmp_path: Path, monkeypatch
 
 
 def test_a_policy_that_is_not_there() -> None:
-    with pytest.raises(BadInput, match=r"strickt: no such policy; give one of strict, paper, or a TOML file"):
+    with pytest.raises(BadInput, match=r"strickt: no such policy; give one of strict, standard, paper, or"):
         load_policy("strickt")

@@ -143,7 +143,7 @@ def test_a_certificate_under_another_policy(refused: Callable[..., str], folder:
     for policy, words in ((str(lax), "the custom policy `lax`"), ("paper", "the policy `paper` that ships")):
         path, sha256 = certify(folder, policy=policy), load_policy(policy).sha256
         assert refused(1).startswith(
-            f"{path}: passes under {words} ({sha256[:12]}), not under the `strict` of this"
+            f"{path}: passes under {words} ({sha256[:12]}), not under the `strict` or `standard`"
         )
         assert f"under {words}\n(`sha256:{sha256}`)" in (folder / "README.md").read_text()
         assert (
@@ -152,8 +152,10 @@ def test_a_certificate_under_another_policy(refused: Callable[..., str], folder:
             .split("\n---\n\n", 1)[1]
             .startswith(f"{BEGIN}{NOTICE}")
         )
-    certify(folder)
-    Candidate.at(folder).checked()  # `strict` needs no reason
+    for policy in ("strict", "standard"):  # those need no reason
+        certify(folder, policy=policy)
+        Candidate.at(folder).checked()
+        assert Candidate.at(folder).policy == f"the policy `{policy}` that ships"
 
 
 def test_a_certificate_that_was_edited(refused: Callable[..., str], folder: Path) -> None:

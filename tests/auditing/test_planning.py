@@ -1,0 +1,43 @@
+"""Which sizes can be decided, before anything is embedded."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from sface_data.auditing.planning import AuditSize, table, undecidable
+from sface_data.auditing.policy import load_policy
+from sface_data.auditing.run import AuditOptions, PreparedAudit
+
+COMMON = AuditSize(1_000, 20, 10_000, 20, 1_000, 20)
+LARGE = AuditSize(8_000, 5, 10_000, 20, 8_000, 5)
+
+
+@pytest.mark.parametrize("relations", [("label",), ("claim", "search")])
+def test_the_size_that_publishers_have_is_for_standard_and_strict_takes_more(relations: tuple[str, ...]) -> None:
+    common, large = (replace(size, relations=relations) for size in (COMMON, LARGE))
+    assert undecidable(load_policy("standard"), common) == ()
+    assert "nearest-neighbour-1e-2" in undecidable(load_policy("strict"), common)
+    assert undecidable(load_policy("strict"), large) == ()
+
+
+def test_more_people_block_no_more_and_without_control_group_its_checks_are_blocked() -> None:
+    policy = load_policy("strict")
+    sizes = (replace(LARGE, classes=n, strangers=n) for n in (500, 1_000, 2_000, 8_000))
+    blocked = [set(undecidable(policy, size)) for size in sizes]
+    assert all(more <= fewer for fewer, more in pairwise(blocked))
+    alone = undecidable(policy, replace(LARGE, strangers=0, pictures=0))
+    assert {"nearest-neighbour-1e-2", "nearest-person", "exposure"} <= set(alone)
+    assert "identical-files" not in alone and "same-label-auc" not in alone
+
+
+def test_the_table_begins_with_the_sets_that_are_given(run, dataset, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    options = AuditOptions(training=dataset, outdir=tmp_path / "out", embedder=["demo"])
+    size = PreparedAudit.of(dataset, options).size()
+    assert (size.classes, size.images, size.strangers, size.relations) == (10, 6, 0, ("label",))
+    assert next(table(load_policy("strict"), size))[0] == size
+    sets = ("--training", dataset, "--embedder", "demo")
+    code, text, _ = run("audit", dataset, *sets, "--outdir", tmp_path, "--plan")
+    lines = text.splitlines()
+    assert code == 0 and lines[1].split()[:6] == ["10", "x", "6", "0", "x", "0"] and len(lines) == 22
+    assert not (tmp_path / "certificate.json").exists()
