@@ -53,8 +53,8 @@ def merge(parts: Sequence[StrPath], outdir: StrPath, *, licence: Licence | None 
             come out otherwise, and where shards are missing, which are named.
 
     Example:
-        >>> halves = [sface_data.generate(f"half-{i}", classes="0-3", samples_per_class=4, samples_per_shard=4,
-        ...                               part=f"{i}/2") for i in range(2)]
+        >>> few = {"classes": "0-3", "samples_per_class": 4, "samples_per_shard": 4}
+        >>> halves = [sface_data.generate(f"half-{i}", part=f"{i}/2", **few) for i in range(2)]
         >>> sface_data.merge(halves, "both").manifest.num_samples
         16
     """
