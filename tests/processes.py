@@ -23,6 +23,18 @@ SERVER.set_forkserver_preload(
 )
 
 
+def ends(state: object, code: int) -> None:
+    """A task of a worker that does not come back."""
+    os._exit(code)
+
+
+def threads_of(state: object, unit: int) -> int:
+    """A task that says with how many threads its worker computes."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def two_processes(function: Callable[..., object], *arguments: object) -> None:
     """Calls a function of a module in two processes that find each other as under torchrun."""
     for _ in range(3):  # another program may take the port before these do

@@ -76,10 +76,13 @@ def local_workers(count: int, state: State, what: str) -> Iterator[Workers[State
     started = context.Value("i", 0)
     pool = ProcessPoolExecutor(count, context, _begin, (pickle.dumps(state), started))
     finished = False
+
+    def submit(function: Callable[[State, Unit], Result], unit: Unit) -> Future[Result]:
+        with _without_main():  # the pool starts a process when it is given work and none is free
+            return pool.submit(_call, function, unit)
+
     try:
-        with _without_main():
-            pool.submit(int).result()  # all are started at the first unit
-        yield Workers(_AHEAD * count, lambda function, unit: pool.submit(_call, function, unit))
+        yield Workers(_AHEAD * count, submit)
         finished = True
     except BrokenProcessPool as error:
         raise BadInput(
