@@ -161,3 +161,20 @@ def test_what_was_damaged_on_its_way_is_found(dataset: Path, tmp_path: Path) -> 
     image.write_bytes(data[:-5])  # a size that cannot be is seen at once
     sface_data.export(dataset, tmp_path / "out", to="folder")
     assert json.loads((tmp_path / "out" / "export.json").read_text())["to"] == "folder"
+
+
+def test_a_signal_while_an_image_is_renamed_leaves_nothing_unfinished(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def stopped(path: Path, target: Path) -> Path:
+        if path.name.endswith(".jpg.part"):
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", stopped)
+        sface_data.export(dataset, tmp_path / "out", to="folder")
+    assert list((tmp_path / "out").glob("class_*"))
+    assert not list((tmp_path / "out").rglob("*.part"))

@@ -20,6 +20,10 @@ def write_folder(faces: ExportedFaces, outdir: Path) -> Iterator[int]:
             if not path.is_file() or path.stat().st_size != len(face.data):
                 path.parent.mkdir(exist_ok=True)
                 unfinished = path.with_name(f".{path.name}.part")
-                unfinished.write_bytes(face.data)  # not synced, file by file: all are read again in the end
-                unfinished.replace(path)
+                try:
+                    unfinished.write_bytes(face.data)  # not synced, file by file: all are read again in the end
+                    unfinished.replace(path)
+                except BaseException:
+                    unfinished.unlink(missing_ok=True)
+                    raise
         yield 1
