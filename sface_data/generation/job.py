@@ -171,7 +171,7 @@ def _classes(file: GeneratorFile, ranges: str | None, new_identities: int | None
         if count == 0:
             raise BadInput(f"{file.path}: an unconditional network has no classes to draw new identities from")
         if not 1 <= new_identities < 1_000_000_000:
-            raise BadInput(f"{new_identities} new identities are asked for; it must be at least 1")
+            raise BadInput(f"{new_identities} new identities are asked for; it must be 1 to 999,999,999")
         return tuple(range(new_identities))
     if ranges is None:
         return tuple(range(max(count, 1)))

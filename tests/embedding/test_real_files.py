@@ -1,6 +1,7 @@
-"""Files of others, where they lie beside the checkout: two embedders and a detector, on real photographs."""
+"""Files of others, in the folder that SFACE_DATA_JUDGES names: embedders and a detector, on real photographs."""
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from sface_data.embedding.embeddings_folder import open_embeddings
 
 Run = Callable[..., tuple[int, str, str]]
-JUDGES = Path(__file__).parents[3] / "shared" / "judges"
-pytestmark = pytest.mark.skipif(not JUDGES.is_dir(), reason="the files of others are not beside the checkout")
+JUDGES = Path(os.environ.get("SFACE_DATA_JUDGES", "nowhere"))
+pytestmark = pytest.mark.skipif(not JUDGES.is_dir(), reason="SFACE_DATA_JUDGES names no folder of them")
 
 
 @pytest.fixture
