@@ -12,6 +12,7 @@ from sface_data import api
 EMBEDDER = {"embedder": api.DEMO_EMBEDDER}
 NEEDED: dict[str, dict[str, Any]] = {
     "generate": {"outdir": "made", "classes": "0", "samples_per_class": 1},
+    "merge": {"parts": ["empty"], "outdir": "merged"},
     "load": {"directory": "empty"},
     "validate": {"directory": "empty"},
     "preview": {"directory": "empty", "out": "a.png"},

@@ -50,7 +50,7 @@ def certificate_of(result: AuditResult, subjects: dict[str, str]) -> Certificate
     return certify(
         result,
         subjects,
-        [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64}],
+        [{"name": "simulated", "sha256": "0" * 64, "dimensions": 64, "known_as": None}],
         {"training": TRAINING, **LABELS},
     )
 

@@ -17,6 +17,7 @@ from sface_data.auditing.plain_words import (
     undecided,
 )
 from sface_data.auditing.policy import CHECKS
+from sface_data.auditing.verdict import LABEL
 
 
 def check(
@@ -26,6 +27,7 @@ def check(
     return {
         "name": name,
         "judge": judge,
+        "relation": LABEL,
         "limit": limit,
         "statistic": statistic,
         "adjusted_p_value": 1.0,

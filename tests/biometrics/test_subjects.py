@@ -50,7 +50,7 @@ def random_scores(seed: int = 0, units: int = 40) -> SubjectScores:
 def test_the_bootstrap_is_the_projection_by_hand() -> None:
     """Of three subjects, the first drawn twice: AUC and EER of the weighted scores, non-mated ones projected."""
     scores = scores_of([[0.8, 0.1], [0.5], [0.5]], {(0, 1): [0.3], (0, 2): [0.6], (1, 2): [0.0]})
-    found = _Replicates(np.array([[1, 1, 1], [2, 1, 0]]), scores.mated_by_subject, scores.nonmated_by_subject)
+    found = _Replicates(np.array([[1, 1, 1], [2, 1, 0]]), scores.mated_by_subject, scores.nonmated_by_subject, 2)
     # all alike: mated .8 .1 .5 .5 with non-mated .3 .6 .0: 3 + 1 + 2 + 2 of 12 pairs
     assert found.auc[0] == pytest.approx(8 / 12)
     # mated: .8 .8 .1 .1 .5; non-mated of subjects 0 twice and 1 once: .3 three, .6 twice, .0 once in 6 shares,

@@ -24,7 +24,7 @@ def certify(
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
         "inputs": {"labels_related": True, "relations": {"label": "the training person of the same name"}},
-        "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2}],
+        "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2, "known_as": None}],
         "checks": made_up_checks(demanded, judge, verdict),
         "verdict": verdict,
         "in_words": in_words,
