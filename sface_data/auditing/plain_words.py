@@ -176,11 +176,11 @@ def _sentences(checks: Sequence[StoredCheck]) -> Iterator[str]:
         ("identical-files", _identical),
         ("near-duplicates", _copies),
         ("near-duplicates-pixels", _copies),
-        ("nearest-view", _in_view),
-        ("same-kind", _odd),
         ("linkage-class-rank-1", _linked),
         ("same-label-eer", _told_apart),
         ("same-label-ratio-1e-3", _matching),
+        ("nearest-view", _in_view),
+        ("same-kind", _odd),
         ("exposure", _exposed),
         ("nearest-neighbour-1e-3", _nearest),
         ("nearest-person", _nearest_person),
@@ -220,16 +220,17 @@ def _in_view(check: StoredCheck) -> str:
     beyond = facts["beyond_strangers"]["images"]
     if not beyond and check["verdict"] != "fail":
         return ""
+    more = f"; {beyond:,} as near as no stranger" if beyond else ""
     return (
         f"Of {_images(facts['release_images'])} that were looked at turned, cut and recoloured, "
         f"{_verb(facts['release_matches'])} as near to a training photograph as only 1 in 100 images of strangers "
-        f"is; {beyond:,} as near as no stranger."
+        f"is{more}."
     )
 
 
 def _odd(check: StoredCheck) -> str:
     facts = check["facts"]["release"]
-    if check["verdict"] == "pass":
+    if check["verdict"] == "pass" or not facts["odd"]:
         return ""
     return (
         f"Of {_images(facts['images'])} that were measured, {_verb(facts['odd'])} unlike those of training in "
