@@ -1,27 +1,18 @@
 """A short run of `scripts/crash_points`, with stops and with signals, and that it finds what is wrong."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "crash_points"
+from tests.scripts import script
+
 RENDER = ["render", "--identities", "1", "--images-per-identity", "1", "--size", "16", "--outdir"]
 
 
-@pytest.fixture(scope="module")
-def script() -> Any:
-    spec = spec_from_loader("crash_points", SourceFileLoader("crash_points", str(SCRIPT)))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "crash_points", module)  # where dataclasses look it up
-        patch.setattr("sys.dont_write_bytecode", True)
-        spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", name="script")
+def loaded() -> Any:
+    return script("crash_points")
 
 
 @pytest.mark.parametrize(("step", "signals"), [(14, False), (12, True)])

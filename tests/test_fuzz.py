@@ -1,26 +1,16 @@
 """Some cases of every target of `scripts/fuzz`, and that it finds what is wrong."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz"
+from tests.scripts import script
 
 
-@pytest.fixture(scope="module")
-def fuzz() -> Any:
-    spec = spec_from_loader("fuzz", SourceFileLoader("fuzz", str(SCRIPT)))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "fuzz", module)  # where dataclasses look it up
-        patch.setattr("sys.dont_write_bytecode", True)
-        spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", name="fuzz")
+def loaded() -> Any:
+    return script("fuzz")
 
 
 def test_changed_files_end_in_success_or_one_sentence(fuzz: Any) -> None:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ALIGN, DETECTOR, DEVICE, LICENCE, NamedPath, remember_batch, say, warn_of_name
+from sface_data.cli.options import (
+    ALIGN,
+    DETECTOR,
+    DEVICE,
+    LICENCE,
+    OUTDIR,
+    NamedPath,
+    remember_batch,
+    say,
+    warn_of_name,
+)
 from sface_data.dataset.plan import (
     CENTER_SAMPLES,
     IMAGE_FORMATS,
@@ -23,13 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--outdir",
-    metavar="DIR",
-    required=True,
-    type=NamedPath(path_type=Path),
-    help="Folder of the data set: new, empty, or one to go on with.",
-)
+@OUTDIR
 @click.option(
     "--network",
     metavar="FILE",

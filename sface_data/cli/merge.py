@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import LICENCE, NamedPath, say
+from sface_data.cli.options import LICENCE, OUTDIR, NamedPath, say
 
 
 @click.command()
@@ -17,13 +17,7 @@ from sface_data.cli.options import LICENCE, NamedPath, say
     required=True,
     type=NamedPath(path_type=Path, exists=True, file_okay=False),
 )
-@click.option(
-    "--outdir",
-    metavar="DIR",
-    required=True,
-    type=NamedPath(path_type=Path),
-    help="Folder of the data set: new, empty, or one to go on with.",
-)
+@OUTDIR
 @LICENCE
 def merge(parts: tuple[Path, ...], outdir: Path, **options: Any) -> None:
     """Put parts of a data set together that were made in several folders.

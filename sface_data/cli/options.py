@@ -80,6 +80,13 @@ class Finite(click.FloatRange):
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 DATASET = click.argument("directory", metavar="DIR", type=NamedPath(path_type=Path, exists=True, file_okay=False))
+OUTDIR = click.option(
+    "--outdir",
+    metavar="DIR",
+    required=True,
+    type=NamedPath(path_type=Path),
+    help="Folder of the data set: new, empty, or one to go on with.",
+)
 LICENCE = click.option(
     "--licence",
     type=click.Choice(list(LICENCES)),

@@ -157,7 +157,7 @@ def _workers(maker: ImageMaker, asked: int | None, images: int) -> AbstractConte
     if maker.device.type == "cuda":
         most = torch.cuda.device_count() if str(maker.device) == "cuda" else 1
     count = asked or min(most, max(images // _IMAGES_PER_WORKER, 1))
-    return local_workers(count, maker, "images")
+    return local_workers(count, (lambda: maker) if count == 1 else maker.elsewhere(), "images")
 
 
 def _class_centers(workspace: Workspace, network: GeneratorFile) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """What a worker holds that makes images, and its two tasks: to find faces, and to make a stretch of a shard."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 
 import numpy as np
@@ -38,7 +39,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class ImageMaker:
-    """Makes the images of a plan; it can be sent to other processes until it has made the first.
+    """Makes the images of a plan.
 
     Attributes:
         device: where; of several GPUs a worker takes the one that has its number.
@@ -53,6 +54,17 @@ class ImageMaker:
     batch: int
     centers: torch.Tensor | None = None
     detector: Detector | None = None
+
+    def elsewhere(self) -> "Callable[[], ImageMaker]":
+        """What makes the same one in another process."""
+        generator, centers = self.generator, self.centers
+        return partial(
+            _made_again,
+            copy.deepcopy(generator).to("meta"),
+            {name: tensor.numpy() for name, tensor in generator.state_dict().items()},
+            None if centers is None else centers.numpy(),
+            partial(ImageMaker, plan=self.plan, device=self.device, batch=self.batch, detector=self.detector),
+        )
 
     @cached_property
     def _sampler(self) -> Sampler:
@@ -114,3 +126,14 @@ class ImageMaker:
             f"{class_index}, where {plan.samples_per_class} are wanted; leave the class out (--classes), or take "
             "another detector"
         )
+
+
+def _made_again(
+    generator: Generator,
+    weights: dict[str, NDArray[np.float32]],
+    centers: NDArray[np.float32] | None,
+    make: Callable[..., ImageMaker],
+) -> ImageMaker:
+    generator.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, assign=True)
+    generator.requires_grad_(False)
+    return make(generator=generator, centers=None if centers is None else torch.from_numpy(centers))

@@ -13,6 +13,7 @@ from sface_data.faces.base import Source
 from sface_data.generator.metrics import (
     NEAREST,
     Features,
+    Separability,
     frechet_distance,
     kernel_distance,
     precision_and_recall,
@@ -58,12 +59,7 @@ def evaluate(
             "give the faces that it was trained on"
         )
     chosen = [i * total // min(classes, total) for i in range(min(classes, total))]
-    for what, count in (("made", len(chosen) * per_class), ("real", len(_places(source, chosen, per_class)))):
-        if count <= NEAREST:
-            raise BadInput(
-                f"{count} {what} images of {len(chosen)} classes; precision and recall need more than {NEAREST} "
-                "of each kind: take more classes, or more images of each"
-            )
+    _check_counts(source, chosen, per_class)
     made, made_classes = _made(generator, embedder, chosen, per_class)
     real, real_classes = _real(source, embedder, chosen, per_class)
     made, real = _scaled(made), _scaled(real)
@@ -74,28 +70,41 @@ def evaluate(
         "classes": len(chosen),
         "images_made": len(made),
         "images_real": len(real),
-        "frechet_distance": frechet_distance(real, made),
-        "kernel_distance": kernel_distance(real, made),
+        **_distances("", real, made),
         "precision": precision,
         "recall": recall,
-        "made_auc": within.auc,
-        "made_eer": within.eer,
-        "made_fdr": within.fdr,
+        **_told_apart("made", within),
         "made_diversity_in_class": 1 - within.mated_mean,
-        "real_auc": training.auc,
-        "real_eer": training.eer,
-        "real_fdr": training.fdr,
+        **_told_apart("real", training),
         "real_diversity_in_class": 1 - training.mated_mean,
-        "made_against_real_auc": across.auc,
-        "made_against_real_eer": across.eer,
-        "made_against_real_fdr": across.fdr,
+        **_told_apart("made_against_real", across),
     }
     if inception is not None:
         made, _ = _made(generator, inception, chosen, per_class)
         real, _ = _real(source, inception, chosen, per_class)
-        rows["inception_frechet_distance"] = frechet_distance(real, made)
-        rows["inception_kernel_distance"] = kernel_distance(real, made)
+        rows |= _distances("inception_", real, made)
     return rows
+
+
+def _check_counts(source: Source, classes: list[int], per_class: int) -> None:
+    """Raises BadInput if there are too few images of a kind."""
+    for what, count in (("made", len(classes) * per_class), ("real", len(_places(source, classes, per_class)))):
+        if count <= NEAREST:
+            raise BadInput(
+                f"{count} {what} images of {len(classes)} classes; precision and recall need more than {NEAREST} "
+                "of each kind: take more classes, or more images of each"
+            )
+
+
+def _distances(features: str, real: Features, made: Features) -> dict[str, float]:
+    return {
+        f"{features}frechet_distance": frechet_distance(real, made),
+        f"{features}kernel_distance": kernel_distance(real, made),
+    }
+
+
+def _told_apart(what: str, found: Separability) -> dict[str, float]:
+    return {f"{what}_auc": found.auc, f"{what}_eer": found.eer, f"{what}_fdr": found.fdr}
 
 
 @torch.no_grad()

@@ -4,24 +4,14 @@ import re
 from typing import Any
 
 from sface_data.errors import shown
-from sface_data.io.files import cards_folder
+from sface_data.io.templates import templates
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of `cards/` with its values, each `shown`. One that is missing is an error, not empty."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(cards_folder()),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # Markdown and YAML, not HTML
-        finalize=shown,
-    )
-    environment.filters["code"] = code
-    return environment.get_template(template).render(**values)
+    """A template of `cards/` with its values, each `shown`."""
+    texts = templates(keep_trailing_newline=True, autoescape=False, finalize=shown)  # Markdown and YAML, not HTML
+    texts.filters["code"] = code
+    return texts.get_template(template).render(**values)
 
 
 def sections(text: str) -> dict[str, str]:

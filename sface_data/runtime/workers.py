@@ -1,7 +1,6 @@
 """Workers: processes that hold the same state, and work on the units of one job."""
 
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -55,13 +54,14 @@ def worker_number() -> int:
 
 
 @contextmanager
-def local_workers(count: int, state: State, what: str) -> Iterator[Workers[State]]:
+def local_workers(count: int, make: Callable[[], State], what: str) -> Iterator[Workers[State]]:
     """Workers on this machine; one is this process itself.
 
     On a CPU each computes with one thread, whatever the environment says: what it makes depends on neither.
 
     Args:
-        state: what all functions get first; it is sent to each process once.
+        make: makes the state that all functions get first, once in each process. It is sent there: what it holds
+            should be plain arrays, as tensors are sent by memory that processes share.
         what: is made by the workers, in errors.
 
     Raises:
@@ -69,12 +69,13 @@ def local_workers(count: int, state: State, what: str) -> Iterator[Workers[State
     """
     if count == 1:
         with one_thread():
+            state = make()
             yield Workers(0, lambda function, unit: _done(function, state, unit))
         return
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, type(state).__module__])
+    context.set_forkserver_preload([__name__, getattr(make, "func", make).__module__])
     started = context.Value("i", 0)
-    pool = ProcessPoolExecutor(count, context, _begin, (pickle.dumps(state), started))
+    pool = ProcessPoolExecutor(count, context, _begin, (make, started))
     finished = False
 
     def submit(function: Callable[[State, Unit], Result], unit: Unit) -> Future[Result]:
@@ -110,7 +111,7 @@ def _done(function: Callable[[State, Unit], Result], state: State, unit: Unit) -
     return future
 
 
-def _begin(state: bytes, started: Any) -> None:
+def _begin(make: Callable[[], Any], started: Any) -> None:
     global _held, _number
     # The first process tells the others when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -119,7 +120,7 @@ def _begin(state: bytes, started: Any) -> None:
     with started.get_lock():
         _number = started.value
         started.value += 1
-    _held = pickle.loads(state)
+    _held = make()
 
 
 def _call(function: Callable[[Any, Unit], Result], unit: Unit) -> Result:

@@ -1,8 +1,5 @@
 """The audit is not fooled by training images in disguise: a short version of `scripts/bench_audit_attacks.py`."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,19 +12,15 @@ from sface_data.auditing.sets.appearance import Appearance
 from sface_data.auditing.sets.disguises import DISGUISES
 from sface_data.embedding.open import DEMO_EMBEDDER
 from sface_data.faces.sources import open_source
+from tests.scripts import script
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_audit_attacks.py"
 PEOPLE, OF_TRAINING, OF_RELEASE = 12, 8, 2
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
+@pytest.fixture(scope="module", name="script")
+def loaded() -> ModuleType:
     """The script with fewer people."""
-    loader = SourceFileLoader("bench_audit_attacks", str(SCRIPT))
-    spec = spec_from_loader("bench_audit_attacks", loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
+    module: ModuleType = script("bench_audit_attacks.py")
     module.PEOPLE, module.OF_TRAINING, module.OF_RELEASE = PEOPLE, OF_TRAINING, OF_RELEASE  # type: ignore[attr-defined]
     return module
 

@@ -3,21 +3,16 @@
 from typing import Any
 
 from sface_data.errors import shown
-from sface_data.io.files import cards_folder
+from sface_data.io.templates import templates
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A template of `cards/` with its values. One that is missing is an error, not empty."""
-    import jinja2
+    """A template of `cards/` with its values."""
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(cards_folder()),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    pages = templates(
         autoescape=True,
         finalize=lambda value: shown(value) if type(value) is str else value,
     )
-    environment.filters["svg"] = Markup  # ours, with every text in it escaped
-    return environment.get_template(template).render(**values)
+    pages.filters["svg"] = Markup  # ours, with every text in it escaped
+    return pages.get_template(template).render(**values)
