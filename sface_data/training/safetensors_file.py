@@ -3,11 +3,12 @@
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sface_data.errors import BadInput
 from sface_data.io.files import os_errors_as_bad_input
@@ -34,12 +35,12 @@ def fill(create: Callable[[], Network], weights: Mapping[str, Tensor]) -> Networ
     """A network with these weights, in evaluation mode, in the dtypes of its own (float32), without gradients.
 
     Args:
-        create: makes the network; its parameters take no memory and no random numbers.
+        create: makes the network; no random numbers are drawn for it.
 
     Raises:
         BadInput: if a tensor is missing, left over, of another shape, or not finite; it is named.
     """
-    with torch.device("meta"):
+    with _NoNumbers():
         network = create()
     expected = network.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
@@ -51,6 +52,18 @@ def fill(create: Callable[[], Network], weights: Mapping[str, Tensor]) -> Networ
     state = {name: weights[name].to(tensor.dtype).contiguous() for name, tensor in expected.items()}
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(False)
+
+
+class _NoNumbers(TorchFunctionMode):
+    """Draws no random numbers: tensors made here hold anything. (`meta` makes torch load its compiler.)"""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _check_tensor(name: str, tensor: Tensor, expected: Tensor) -> None:
