@@ -1,5 +1,6 @@
 """Recipes of training: data, of which one loop makes runs."""
 
+import bisect
 import dataclasses
 import itertools
 import math
@@ -39,7 +40,7 @@ class Recipe:
     """Everything that a training run depends on, but for its faces, its length and its random numbers.
 
     Attributes:
-        stages: in order; each at a higher resolution than the one before, which the networks grow to.
+        stages: in order; none at a lower resolution than the one before. Where it rises, the networks grow.
         z_dim, w_dim, mapping_layers, channel_base, channel_max, conv_clamp: see `GeneratorConfig`.
         architecture, mbstd_group_size: of the discriminator, see `DiscriminatorConfig`.
         class_mapping_layers: depth of the network that embeds the class for the discriminator.
@@ -51,7 +52,7 @@ class Recipe:
         path_interval: steps between two computations of it, over half of the batch.
         style_mixing: probability of a second z from a random layer on.
         ema_kimg: half-life of the averaged generator, in thousands of images.
-        ema_rampup: its half-life is at most this share of the images of the stage so far.
+        ema_rampup: its half-life is at most this share of the images since the networks grew.
         mirror: every face is also shown mirrored.
         augment: groups of transforms, of `augment.GROUPS`; empty for none.
         augment_target: what the mean sign of the discriminator's output on authentic faces is steered to.
@@ -93,8 +94,8 @@ class Recipe:
                 raise BadInput(f"a stage of {side} pixels: the side must be a power of two from 8 on")
         if any(stage.batch < 1 or stage.kimg <= 0 for stage in self.stages):
             raise BadInput("a stage has at least one image a step, and is longer than 0 kimg")
-        if not sides or sides != sorted(set(sides)):
-            raise BadInput(f"stages of {sides} pixels: each must be larger than the one before")
+        if not sides or sides != sorted(sides):
+            raise BadInput(f"stages of {sides} pixels: none may be smaller than the one before")
         if len(sides) > 1 and self.architecture != "skip":
             raise BadInput(
                 f"a discriminator of the architecture {self.architecture} cannot be grown without changing what "
@@ -132,7 +133,7 @@ class Recipe:
                 f"the recipe has no stage of {resolution} pixels; it has {', '.join(map(str, sides))}: take one "
                 "of these, or another preset"
             )
-        return dataclasses.replace(self, stages=self.stages[: sides.index(resolution) + 1])
+        return dataclasses.replace(self, stages=self.stages[: bisect.bisect(sides, resolution)])
 
     def adjusted(self, batch: int | None = None, r1_gamma: float | None = None) -> "Recipe":
         """The recipe with another batch, or weight of the gradient penalty, in every stage."""

@@ -9,9 +9,10 @@ serves both; the papers take a step of its own for it and slow Adam down accordi
 Where a stage ends, the networks grow (see `growing`): generator, average and discriminator are at that moment the
 functions they were. Order of the faces, random numbers, strength of augmentation and mean path length go on. Adam
 begins anew, as its memory of 100 steps is of other gradients, and so does the ramp of the average, which the new
-layers need to be followed fast. The last stage of a run may go on for longer than the recipe says; if the run is
-given a higher resolution later, the next ones have their lengths from there on. New layers are a function of the
-seed and the stage. So a run that was stopped, at whatever moment, goes on exactly.
+layers need to be followed fast. A stage of the same size as the one before changes batch, rate and penalty
+only; its average goes on. The last stage of a run may go on for longer than the recipe says; if the run is given a
+higher resolution later, the next ones have their lengths from there on. New layers are a function of the seed and
+the stage. So a run that was stopped, at whatever moment, goes on exactly.
 
 Augmentation is steered by the mean sign of the discriminator on authentic faces, r_t of the second paper. It is
 large where the discriminator has learned the faces by heart, but also where it merely wins, as small networks let
@@ -56,7 +57,7 @@ Network = TypeVar("Network", Generator, Discriminator)
 AVERAGE_DECAY = 0.005  # how fast w_avg follows
 _AUGMENT_INTERVAL = 4  # steps between two changes of the strength of augmentation
 _NETWORKS = ("generator", "discriminator", "averaged")
-_FORMAT = "sface_data.training/3"
+_FORMAT = "sface_data.training/4"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class TrainingState:
         images: authentic images shown so far.
         stage: index of the stage that the networks are of.
         start: authentic images shown when that stage began.
+        grown: authentic images shown when the networks got the size that they have.
         augment_p: strength of augmentation, float32 [].
         signs: sum of the mean sign of the discriminator's output on authentic faces since the last change, [].
         path_mean: running mean of path lengths, [].
@@ -129,6 +131,7 @@ class TrainingState:
     images: int
     stage: int
     start: int
+    grown: int
     augment_p: Tensor
     signs: Tensor
     path_mean: Tensor
@@ -171,7 +174,7 @@ class Training:
         zero = torch.zeros([], device=device)
         number = 0 if initial is None else _stage_of(initial.config, settings)
         start = (0, *recipe.ends)[number]
-        self.state = TrainingState(start, number, start, zero.clone(), zero.clone(), zero.clone())
+        self.state = TrainingState(start, number, start, start, zero.clone(), zero.clone(), zero.clone())
         self.initial = initial
 
     def begin(self) -> None:
@@ -284,8 +287,11 @@ class Training:
 
     def grow(self) -> None:
         """Goes on to the next stage; see the top of this file for what passes on."""
+        before = self.stage.resolution
         self.state.stage += 1
         self.state.start = self.state.images
+        if self.stage.resolution > before:
+            self.state.grown = self.state.images
         generator, discriminator = self._new_networks()
         averaged = copy.deepcopy(generator)
         grow_generator(self.generator, generator)
@@ -384,7 +390,7 @@ class Training:
 
     @torch.no_grad()
     def _average_weights(self) -> None:
-        recipe, images = self.settings.recipe, self.state.images - self.state.start
+        recipe, images = self.settings.recipe, self.state.images - self.state.grown
         half_life = min(recipe.ema_kimg * 1000, images * recipe.ema_rampup)  # images
         keep = 0.5 ** (self.stage.batch / max(half_life, 1e-8))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)

@@ -450,6 +450,25 @@ def test_a_run_that_outlasts_its_stage_grows_through_the_others(faces: TrainingF
     assert seen == [(16, 96 + 8 * i) for i in range(1, 8)] + [(32, 160), (32, 168)]
 
 
+def test_a_stage_of_the_same_size_goes_on_with_the_networks_and_their_average(faces: TrainingFaces) -> None:
+    other = dataclasses.replace(GROWING.stages[1], batch=4, learning_rate=0.001, r1_gamma=0.2)
+    recipe = dataclasses.replace(GROWING, stages=(*GROWING.stages, other), ema_kimg=1, ema_rampup=0.5)
+    training = training_of(faces, recipe)
+    take(training, 4 + 7)
+    before = digest(training.generator), digest(training.discriminator), digest(training.averaged)
+    training.grow()
+    assert (digest(training.generator), digest(training.discriminator), digest(training.averaged)) == before
+    assert (training.state.stage, training.state.start, training.state.grown) == (2, 120, 64)
+    assert [group["lr"] for group in training.optimizers["generator"].param_groups] == [0.001]
+    kept = {name: value.clone() for name, value in training.averaged.named_parameters()}
+    take(training, 1)
+    keep = 0.5 ** (4 / (0.5 * (124 - 64)))  # the half-life counts from where the networks grew
+    for name, value in training.generator.named_parameters():
+        torch.testing.assert_close(
+            training.averaged.get_parameter(name), keep * kept[name] + (1 - keep) * value, atol=1e-6, rtol=1e-5
+        )
+
+
 def enlarged(faces: TrainingFaces, folder: Path) -> Path:
     """The same faces of 32 pixels a side."""
     for index, c in enumerate(faces.class_indices):
