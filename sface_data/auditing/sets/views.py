@@ -6,6 +6,7 @@ an embedder sums both. Contrast is evened out in all of them.
 
 import io
 from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from sface_data.faces.base import Face, Source
 
 Pixels = NDArray[np.uint8]
 _MEAN, _SPREAD = 120.0, 55.0  # of an evened channel
+_KEPT = 16  # images whose views are being made
 
 
 def evened(image: Pixels) -> Pixels:
@@ -85,10 +87,17 @@ class ViewedSource(Source):
     def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
         self.path, self.class_names = source.path, source.class_names
         self.class_indices = np.repeat(source.class_indices[indices], len(VIEWS))
-        self._source, self._indices = source, indices
+        self._indices = indices
+        self._original = lru_cache(_KEPT)(partial(_read, source))
 
     def _face(self, index: int) -> Face:
-        original = self._source[int(self._indices[index // len(VIEWS)])]
+        original, pixels = self._original(int(self._indices[index // len(VIEWS)]))
         name = list(VIEWS)[index % len(VIEWS)]
-        image = encoded(VIEWS[name](evened(original.decode())))
+        image = encoded(VIEWS[name](pixels))
         return Face(f"{original.key} {name}", original.class_index, image, f"{original.where} ({name})")
+
+
+def _read(source: Source, index: int) -> tuple[Face, Pixels]:
+    """A face, and its pixels with light and contrast evened."""
+    face = source[index]
+    return face, evened(face.decode())
