@@ -92,8 +92,8 @@ def info(path: Path, as_json: bool) -> None:
     type=click.Choice(list(PRESETS)),
     default="demo",
     show_default=True,
-    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in two hours; or that of SFace, 128 "
-    "pixels, for GPUs, as it was published or grown from 32 pixels.",
+    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in two and a half hours; or that of "
+    "SFace, 128 pixels, for GPUs, as it was published or grown from 32 pixels.",
 )
 @click.option(
     "--resolution",

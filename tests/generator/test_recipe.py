@@ -32,7 +32,7 @@ def test_lengths_are_whole_batches_of_their_stage() -> None:
     assert recipe.ends == (32, 96)
     assert recipe.kimg == 0.096
     assert [recipe.total(kimg) for kimg in (0.001, 0.03, 0.032, 0.0321, 0.096, 0.1)] == [8, 32, 32, 48, 96, 112]
-    assert DEMO.ends == (80_000, 160_000, 260_000)
+    assert DEMO.ends == (80_000, 120_000, 250_000, 320_000, 370_000)
 
 
 def test_a_recipe_up_to_a_resolution() -> None:

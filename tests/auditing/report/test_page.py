@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from sface_data.auditing.report.page import report_text
 from sface_data.auditing.report.svg import interval_mark, rate_axis, similarity_axis
 from sface_data.release.gate import PICTURES
 
+AXE = Path(os.environ.get("SFACE_DATA_AXE", "nowhere"))  # axe.min.js of the package axe-core of npm
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -243,3 +245,25 @@ def test_the_page_forbids_requests_and_scripts_and_the_browser_would_say_so(
     """So that silence in the test above means that nothing was asked for."""
     _, written = shown(page.replace("</main>", tag + "</main>"), tmp_path, 1200)
     assert "CONSOLE" in written and "Content Security Policy" in written
+
+
+@with_chromium
+@pytest.mark.skipif(not AXE.is_file(), reason="SFACE_DATA_AXE names no axe.min.js")
+@pytest.mark.parametrize("which", ["report", "comparison"])
+def test_axe_finds_nothing_that_would_keep_anybody_from_reading_it(
+    page: str, outcome: Outcome, which: str, tmp_path: Path
+) -> None:
+    assert CHROMIUM is not None
+    text = page if which == "report" else comparison_text(outcome.certificate, outcome.certificate)
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    run = (
+        "axe.run().then(found => { document.body.textContent = 'found ' + JSON.stringify("
+        "found.violations.map(one => [one.id, one.nodes.map(at => at.html)])) + ' of ' + found.passes.length; })"
+    )
+    script = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{run}</script>"
+    (tmp_path / "page.html").write_text(text.replace("</body>", script + "</body>"), encoding="utf-8")
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=60000"]
+    command += ["--dump-dom", (tmp_path / "page.html").as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
+    found = re.search(r"found (.*) of (\d+)", dom)
+    assert found is not None and found[1] == "[]" and int(found[2]) > 15, dom
