@@ -53,7 +53,7 @@ def test_it_is_a_command_that_there_is(page: str, line: str) -> None:
         assert line.startswith(OTHERS) or script.is_file(), f"{page}: {line}"
         return
     command: click.Command = main
-    context = click.Context(command, info_name="sface-data")
+    context = click.Context(command, info_name="sface-data", **command.context_settings)
     while isinstance(command, click.Group):
         name, *arguments = arguments
         assert name in command.commands, f"{page}: {line}"
