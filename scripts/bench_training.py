@@ -102,8 +102,8 @@ def main() -> None:
             one_against_two(folder, arguments.rounds, arguments.device)
             return
         faces = TrainingFaces(open_source(Path(folder)))
-        for stage in reversed(PRESETS["demo"].stages):
-            compare(faces, forms(stage.resolution, precision), device, arguments.rounds)
+        for side in sorted({stage.resolution for stage in PRESETS["demo"].stages}, reverse=True):
+            compare(faces, forms(side, precision), device, arguments.rounds)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB at most")
 
 
