@@ -26,6 +26,8 @@ from sface_data.generator.sampler import (
 
 NAMES = ("conditional-32", "conditional-64-deepmap", "unconditional-32")
 CPU = torch.device("cpu")
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))
+on_each_device = pytest.mark.parametrize("device", ["cpu", GPU])
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +104,10 @@ def test_an_image_does_not_move_with_what_is_made_beside_it(
             assert np.abs(image - alone[mode][key]).max() <= 1, f"{key} moved with batch {batch}"
 
 
-def test_the_same_call_gives_the_same_bytes(network: Generator) -> None:
+@on_each_device
+def test_the_same_call_gives_the_same_bytes(network: Generator, device: str) -> None:
     plan = plan_for(network, precision="bf16")
-    one, two = (images_of(Sampler(network, plan, CPU, 7), everything(plan)) for _ in range(2))
+    one, two = (images_of(Sampler(network, plan, torch.device(device), 7), everything(plan)) for _ in range(2))
     assert all(np.array_equal(one[key], two[key]) for key in one)
 
 
@@ -126,11 +129,13 @@ def test_an_empty_batch_list(network: Generator) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_stays_close(golden: Path, name: str, precision: str) -> None:
+@on_each_device
+def test_low_precision_stays_close(golden: Path, name: str, precision: str, device: str) -> None:
     generator = load_generator(golden / f"{name}.pkl").generator
     plan = plan_for(generator, samples_per_class=3)
     full = images_of(Sampler(generator, plan, CPU, 16), everything(plan))
-    low = images_of(Sampler(generator, replace(plan, precision=precision), CPU, 16), everything(plan))
+    sampler = Sampler(generator, replace(plan, precision=precision), torch.device(device), 16)
+    low = images_of(sampler, everything(plan))
     error = np.mean([(full[key] - low[key]) ** 2 for key in full])
     assert error > 0, "the precision changed nothing: it was not used"
     assert 10 * np.log10(255**2 / error) >= 38  # dB
