@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sface_data.auditing.certificate import load_certificate
-from sface_data.auditing.sets import disguises
+from sface_data.auditing.sets import sampled_images
 from sface_data.auditing.sets.appearance import Appearance
 from sface_data.auditing.sets.disguises import DISGUISES
 from sface_data.embedding.open import DEMO_EMBEDDER
@@ -34,7 +34,7 @@ def bench(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_release_that_stands_upside_down_passes_nothing(
     script: ModuleType, bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disguises, "OF_EACH", 2)
+    monkeypatch.setattr(sampled_images, "_FEWEST_OF_EACH", 2)
     name = "upside down"
     outcome = bench.audit(bench.release(name, script.ATTACKS[name], 1))
     checks = {check.finding.name: check for check in outcome.result.checks}

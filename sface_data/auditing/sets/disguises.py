@@ -14,8 +14,6 @@ from PIL import Image
 from sface_data.auditing.sets.views import Pixels, encoded, part, turned
 from sface_data.faces.base import Face, Source
 
-OF_EACH = 4  # planted images of each disguise: enough to know whether it hides all or nearly all of them
-
 Random = np.random.Generator
 
 
@@ -169,11 +167,12 @@ class DisguisedSource(Source):
 
     Args:
         seed: any text; what is drawn depends on it alone.
+        of_each: images of each disguise; more of them begin with the same.
     """
 
-    def __init__(self, training: Source, seed: str) -> None:
+    def __init__(self, training: Source, seed: str, of_each: int) -> None:
         self._seed = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
-        count = OF_EACH * len(DISGUISES)
+        count = of_each * len(DISGUISES)
         self._indices = np.random.default_rng(self._seed).integers(len(training), size=count)
         self.names = tuple(list(DISGUISES)[index % len(DISGUISES)] for index in range(count))
         self.path, self.class_names = training.path, training.class_names

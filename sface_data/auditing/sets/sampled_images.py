@@ -18,6 +18,10 @@ from sface_data.runtime.progress import Progress
 # Of each set: a limit of 1 % can be told from them. Every image is embedded in 14 views.
 MOST_SAMPLED = 2_000
 _FEWEST = 60  # training images from which what is usual can be learned
+# Planted images of each disguise: a disguise in which one image in ten is recognised hides no release, as the
+# limit is one in a hundred, and a few images cannot tell that from none.
+_OF_EACH = 0.01  # of the sampled images
+_FEWEST_OF_EACH = 4
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class SampledImages:
             if role in sets:
                 order = (again if role == CONTROL else rng).permutation(len(sets[role]))
                 indices[role] = np.sort(order[:MOST_SAMPLED])
-        disguised = DisguisedSource(sets[TRAINING].source, text)
+        of_each = max(_FEWEST_OF_EACH, round(_OF_EACH * len(indices[RELEASE])))
+        disguised = DisguisedSource(sets[TRAINING].source, text, of_each)
         indices[DISGUISED] = np.arange(len(disguised))
         sources = {role: faces.source for role, faces in sets.items()} | {DISGUISED: disguised}
         usual = Appearance.of(sources[TRAINING], rng.permutation(indices[TRAINING]))

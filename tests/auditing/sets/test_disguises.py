@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sface_data.auditing.sets.disguises import DISGUISES, OF_EACH, DisguisedSource
+from sface_data.auditing.sets.disguises import DISGUISES, DisguisedSource
 from sface_data.auditing.sets.views import VIEWS, ViewedSource, evened, part, turned
 from sface_data.faces.base import Source
 from sface_data.faces.sources import open_source
@@ -26,9 +26,11 @@ def test_every_disguise_changes_the_image_and_keeps_its_size(faces: Source) -> N
 
 
 def test_disguises_are_drawn_by_a_text_alone(faces: Source) -> None:
-    one, again, other = (DisguisedSource(faces, text) for text in ("a", "a", "b"))
-    assert len(one) == OF_EACH * len(DISGUISES)
-    assert all(one.names.count(name) == OF_EACH for name in DISGUISES)
+    one, again, other = (DisguisedSource(faces, text, 4) for text in ("a", "a", "b"))
+    assert len(one) == 4 * len(DISGUISES)
+    assert all(one.names.count(name) == 4 for name in DISGUISES)
+    fewer = DisguisedSource(faces, "a", 1)
+    assert [fewer[i].data for i in range(len(fewer))] == [one[i].data for i in range(len(fewer))]
     chosen = range(0, len(one), 17)
     assert [one[i].data for i in chosen] == [again[i].data for i in chosen]
     assert [one[i].data for i in chosen] != [other[i].data for i in chosen]
