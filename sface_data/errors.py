@@ -16,6 +16,11 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def brief(error: Exception) -> str:
+    """One line of an error of a library, not too long."""
+    return " ".join(str(error).split())[:160]
+
+
 class SfaceDataError(Exception):
     """Base of the errors that end a command with one sentence.
 

@@ -1,5 +1,6 @@
 """`sface-data generate`."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,19 @@ if TYPE_CHECKING:
     "torchrun number this process. Whichever finds all shards there finishes the data set.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where workers run: processes of this machine, or a cluster of Ray (pip install ray).",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the Ray cluster, as in auto or 10.0.0.1:6379.  [default: that of RAY_ADDRESS, else one on this "
+    "machine]",
+)
+@click.option(
     "--extend",
     is_flag=True,
     help="Make more samples per class than the finished data set in the folder has: its full shards are kept, its "
@@ -165,7 +179,7 @@ def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
       sface-data generate --outdir new --new-identities 200 --samples-per-class 20
     """
     if dry_run:
-        _print_plan(**options)
+        _print_plan(options)
         return
     manifest = api.generate(outdir, **options).manifest
     if (missing := manifest.plan.num_shards - len(manifest.shards)) > 0:
@@ -191,13 +205,11 @@ def _identities(job: "Job") -> str:
     return f"new, identity seed {asked.seed}; {job.identities.rejected:,} draws rejected as too near"
 
 
-def _print_plan(
-    licence: str | None, overwrite: bool, workers: int | None, part: str | None, extend: bool, **options: Any
-) -> None:
+def _print_plan(options: dict[str, Any]) -> None:
     from sface_data.generation.build import estimate
     from sface_data.generation.job import PlanOptions, plan_job
 
-    job = plan_job(PlanOptions(**options))
+    job = plan_job(PlanOptions(**{field.name: options[field.name] for field in fields(PlanOptions)}))
     plan, config = job.plan, job.network.generator.config
     size = estimate(job)
     rows = {

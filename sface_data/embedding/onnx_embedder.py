@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
 from sface_data.embedding.onnx_input import preparation
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, brief
 from sface_data.io.files import MAX_ARRAYS, read_bytes
-from sface_data.runtime.onnx_session import brief, load_model, open_session, session_errors
+from sface_data.runtime.onnx_session import load_model, open_session, session_errors
 
 _USUAL_SIZE = 112  # of a network that takes any
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

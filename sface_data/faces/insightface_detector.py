@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, brief
 from sface_data.faces.alignment import Pixels
 from sface_data.faces.detector import Detector
 from sface_data.io.files import MAX_ARRAYS, read_bytes
 from sface_data.runtime.onnx_session import (
-    brief,
     check_given,
     load_model,
     providers,

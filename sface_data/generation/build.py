@@ -27,6 +27,7 @@ from sface_data.io.files import atomic_write
 from sface_data.runtime.devices import described
 from sface_data.runtime.progress import Progress, progress_bar
 from sface_data.runtime.provenance import versions
+from sface_data.runtime.ray_workers import Cluster, ray_workers
 from sface_data.runtime.workers import Workers, cores, local_workers, one_thread
 
 _BATCHES = 8  # of a stretch, which is what a worker is given at a time
@@ -41,7 +42,13 @@ class Estimate:
     images: int
 
 
-def build(workspace: Workspace, job: Job, workers: int | None = None, overwrite: bool = False) -> None:
+def build(
+    workspace: Workspace,
+    job: Job,
+    workers: int | None = None,
+    overwrite: bool = False,
+    cluster: Cluster | None = None,
+) -> None:
     """Makes the shards of a part of a plan that are not there yet.
 
     It can be stopped at any moment, and goes on where it was when it is called again.
@@ -50,11 +57,12 @@ def build(workspace: Workspace, job: Job, workers: int | None = None, overwrite:
         workspace: the folder, opened for the plan of the job.
         workers: at most so many; one for each core, or GPU, by default.
         overwrite: make shards again that were made where images may come out otherwise.
+        cluster: where the workers run; on this machine by default.
 
     Raises:
-        BadInput: if the disk is full, the generator gives values that are not finite, a class has too few images
-            with a face, a worker was killed, or shards are there that were made where images may come out
-            otherwise.
+        BadInput: if the disk is full, the cluster cannot be used, the generator gives values that are not finite,
+            a class has too few images with a face, a worker was killed, or shards are there that were made where
+            images may come out otherwise.
     """
     plan, environment = workspace.plan, describe_environment(job)
     if job.identities is not None:
@@ -69,7 +77,7 @@ def build(workspace: Workspace, job: Job, workers: int | None = None, overwrite:
         if not missing:
             return
         maker = ImageMaker(job.network.generator, plan, job.device, job.batch, centers, job.detector)
-        with _workers(maker, workers, len(missing) * plan.samples_per_shard) as pool:
+        with _workers(maker, workers, len(missing) * plan.samples_per_shard, cluster) as pool:
             if unknown:
                 with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
                     find_faces(workspace, pool, bar.update)
@@ -151,8 +159,12 @@ def _stretches(workspace: Workspace, number: int, size: int, faces: FoundFaces |
         yield Stretch(stretch, None if faces is None else [faces.landmarks_of(spec) for spec in stretch])
 
 
-def _workers(maker: ImageMaker, asked: int | None, images: int) -> AbstractContextManager[Workers[ImageMaker]]:
+def _workers(
+    maker: ImageMaker, asked: int | None, images: int, cluster: Cluster | None
+) -> AbstractContextManager[Workers[ImageMaker]]:
     """As many as are asked for; by default one for each core, or GPU, if there is enough to do."""
+    if cluster is not None:
+        return ray_workers(cluster, asked, maker.elsewhere(), maker.device)
     most = cores()
     if maker.device.type == "cuda":
         most = torch.cuda.device_count() if str(maker.device) == "cuda" else 1

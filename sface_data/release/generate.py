@@ -12,6 +12,7 @@ from sface_data.generation.job import PlanOptions, plan_job
 from sface_data.release.contents import finish
 from sface_data.release.licences import Licence, check_licence
 from sface_data.runtime.arguments import StrPath, Workers, takes
+from sface_data.runtime.ray_workers import Cluster, Engine
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class GenerateOptions(PlanOptions):
             folder at the same time; the one that finds all shards there finishes the data set.
         extend: make more samples per class than the finished data set in the folder has, and keep its full shards.
             Its certificate is removed, as it is of other bytes.
+        engine: `local`: the workers are processes of this machine; `ray`: they run on a cluster of Ray.
+        address: of that cluster, as `ray.init` takes it; by default the one that the environment names, else one
+            on this machine for as long as it takes.
     """
 
     licence: Licence | None = None
@@ -50,6 +54,8 @@ class GenerateOptions(PlanOptions):
     workers: Workers | None = None
     part: str | None = None
     extend: bool = False
+    engine: Engine = "local"
+    address: str | None = None
 
 
 @takes(GenerateOptions)
@@ -78,13 +84,14 @@ def generate(outdir: StrPath, options: GenerateOptions) -> FaceDataset:
         ('faces', 8)
     """
     folder, part = Path(outdir), Part.parse(options.part)
+    cluster = Cluster.of(options.engine, options.address)
     job = plan_job(options)
     if options.overwrite:
         estimate(job)  # what is there goes only if the new images can be made
     else:
         check_licence(folder, options.licence)
     with open_workspace(folder, job.plan, part, options.overwrite, options.extend) as workspace:
-        build(workspace, job, options.workers, options.overwrite)
+        build(workspace, job, options.workers, options.overwrite, cluster)
         with workspace.alone():
             manifest = workspace.found()
             if len(manifest.shards) == job.plan.num_shards:

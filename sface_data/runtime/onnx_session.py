@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, brief
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _FATAL = 4  # what is worth a line is in the exceptions
@@ -109,8 +109,3 @@ def session_errors() -> tuple[type[Exception], ...]:
 
     kinds = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
     return (*kinds, AssertionError, IndexError, RuntimeError, TypeError, ValueError)
-
-
-def brief(error: Exception) -> str:
-    """One line of an error of ONNX Runtime, not too long."""
-    return " ".join(str(error).split())[:160]

@@ -21,7 +21,7 @@ State = TypeVar("State")
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # units for each worker; bounds the memory
+AHEAD = 2  # units for each worker; bounds the memory
 _held: Any = None  # the state, in a process that is a worker
 _number = 0  # of this worker, from 0
 
@@ -83,7 +83,7 @@ def local_workers(count: int, make: Callable[[], State], what: str) -> Iterator[
             return pool.submit(_call, function, unit)
 
     try:
-        yield Workers(_AHEAD * count, submit)
+        yield Workers(AHEAD * count, submit)
         finished = True
     except BrokenProcessPool as error:
         raise BadInput(

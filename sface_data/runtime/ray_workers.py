@@ -1,0 +1,206 @@
+"""Workers on a cluster of Ray, with the interface of those on this machine.
+
+What Ray calls an actor is a process that keeps its state. Each worker is one: it makes the state once, and works
+on unit after unit. If it or its machine is lost, Ray starts it elsewhere, and what it had not finished is done
+again.
+"""
+
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+
+from sface_data.errors import BadInput, brief
+from sface_data.runtime.devices import described
+from sface_data.runtime.provenance import versions
+from sface_data.runtime.workers import AHEAD, State, Workers
+
+Engine = Literal["local", "ray"]
+_PATIENCE = 60  # seconds in which the cluster must have room for a worker
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of Ray.
+
+    Attributes:
+        address: as `ray.init` takes it; None for the one that the environment names, else one on this machine, for
+            as long as the work lasts.
+    """
+
+    address: str | None = None
+
+    @classmethod
+    def of(cls, engine: Engine, address: str | None) -> "Cluster | None":
+        """None for work on this machine. Raises BadInput for an address without Ray."""
+        if engine == "local" and address is not None:
+            raise BadInput(f"--address {address} is that of a Ray cluster: it goes with --engine ray")
+        return None if engine == "local" else cls(address)
+
+
+class _Worker:
+    """What runs on the cluster.
+
+    Args:
+        device: that the work asks for.
+    """
+
+    def __init__(self, device: str) -> None:
+        torch.set_num_threads(1)
+        self._device = torch.device(device)
+        self._states: list[Any] = []
+
+    def about(self) -> dict[str, str]:
+        """What the last bit of a result may depend on."""
+        return versions() | {"device": described(self._device)}
+
+    def call(self, makes: list[Any], function: Callable[[Any, Any], Any], unit: Any) -> Any:
+        """What a function makes of the state and a unit, or the sentence of bad input.
+
+        Args:
+            makes: one reference to what makes the state: in a list, so that it is fetched only once.
+        """
+        import ray
+
+        try:
+            if not self._states:
+                self._states.append(ray.get(makes[0])())
+            return function(self._states[0], unit)
+        except BadInput as error:
+            return _Refused(str(error))
+
+
+class _Refused(str):
+    """A sentence that ends the work: Ray would wrap the error that bears it."""
+
+    __slots__ = ()
+
+
+@contextmanager
+def ray_workers(
+    cluster: Cluster, count: int | None, make: Callable[[], State], device: torch.device
+) -> Iterator[Workers[State]]:
+    """Workers on a cluster of Ray.
+
+    Args:
+        count: how many; None for as many as the cluster has CPUs, or GPUs.
+        make: makes the state that all functions get first, once in each worker.
+        device: what each worker computes on: with CUDA it gets a GPU of its own, else a core.
+
+    Raises:
+        BadInput: if Ray is not installed, no cluster answers, it has nothing to compute on, or its machines have
+            other versions than this one.
+    """
+    ray = _ray()
+    owned = not ray.is_initialized()
+    if owned:
+        _connect(ray, cluster.address)
+    try:
+        kind = "GPU" if device.type == "cuda" else "CPU"
+        there = int(ray.cluster_resources().get(kind, 0))
+        if there == 0:
+            raise BadInput(f"the Ray cluster has no {kind}; take another --device, or start nodes that have one")
+        needs = {"num_cpus": 0 if kind == "GPU" else 1, "num_gpus": int(kind == "GPU")}
+        actor = ray.remote(max_restarts=-1, max_task_retries=-1, **needs)(_Worker)
+        workers = [actor.remote(device.type) for _ in range(min(count or there, there))]
+        try:
+            _compare(ray, workers, device)
+            yield Workers(AHEAD * len(workers), _Submitter(workers, [ray.put(make)]))
+        finally:
+            for worker in workers:
+                ray.kill(worker)
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def _ray() -> ModuleType:
+    # Tells Ray not to ask anybody about usage, nor to write what it did into the home folder.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise BadInput("Ray is not installed; run: pip install ray, on all machines of the cluster") from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    try:
+        _reach(address or os.environ.get("RAY_ADDRESS", ""))
+        ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=None)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+        raise BadInput(
+            f"no Ray cluster answers at {address or 'the address of the environment'} ({brief(error)}); see "
+            "`ray status` there, and that its token has reached this machine"
+        ) from error
+
+
+def _reach(address: str) -> None:
+    """Raises OSError if nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _compare(ray: Any, workers: list[Any], device: torch.device) -> None:
+    """Raises BadInput if one is missing after some time, or of another kind than this machine."""
+    here = versions() | {"device": described(device)}
+    asked = [worker.about.remote() for worker in workers]
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
+    if not ready:
+        raise BadInput(f"the Ray cluster started no worker within {_PATIENCE} seconds; see `ray status`")
+    for reference in ready:  # others work when there is room for them
+        try:
+            there = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            raise BadInput(f"a worker on the Ray cluster cannot start ({brief(error)})") from error
+        different = [
+            f"{name} {there.get(name)}, not {value}" for name, value in here.items() if there.get(name) != value
+        ]
+        if different:
+            raise BadInput(
+                f"a machine of the Ray cluster has {'; '.join(different)}: images may come out otherwise there; "
+                "install the same everywhere"
+            )
+
+
+class _Submitter:
+    """Gives units to the worker that has fewest."""
+
+    def __init__(self, workers: list[Any], makes: list[Any]) -> None:
+        self._workers, self._makes = workers, makes
+        self._busy: Counter[int] = Counter(dict.fromkeys(range(len(workers)), 0))
+        self._lock = threading.Lock()
+
+    def __call__(self, function: Callable[[Any, Any], Any], unit: Any) -> Future[Any]:
+        with self._lock:
+            number = min(self._busy, key=self._busy.__getitem__)
+            self._busy[number] += 1
+        reference = self._workers[number].call.remote(self._makes, function, unit)
+        future: Future[Any] = Future()
+        reference.future().add_done_callback(lambda done: self._finish(number, done, future))
+        return future
+
+    def _finish(self, number: int, done: Future[Any], future: Future[Any]) -> None:
+        with self._lock:
+            self._busy[number] -= 1
+        error = done.exception()
+        if isinstance(error, Exception):
+            future.set_exception(
+                BadInput(
+                    f"a worker on the Ray cluster failed ({brief(error)}); what was finished is kept: run the "
+                    "same command again"
+                )
+            )
+        elif isinstance(result := done.result(), _Refused):
+            future.set_exception(BadInput(str(result)))
+        else:
+            future.set_result(result)

@@ -1,0 +1,117 @@
+"""Workers on a cluster of Ray: the results of workers on this machine, and lost ones are replaced."""
+
+import operator
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sface_data.errors import BadInput
+from sface_data.runtime.ray_workers import Cluster, ray_workers
+
+CPU = torch.device("cpu")
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+
+
+def test_an_address_goes_with_ray() -> None:
+    assert Cluster.of("local", None) is None
+    assert Cluster.of("ray", "auto") == Cluster("auto")
+    with pytest.raises(
+        BadInput, match=r"--address 10\.0\.0\.1:6379 is that of a Ray cluster: it goes with --engine ray"
+    ):
+        Cluster.of("local", "10.0.0.1:6379")
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_ray_that_is_not_installed_is_a_sentence() -> None:
+    with pytest.raises(BadInput, match="pip install ray"), ray_workers(Cluster(), 1, int, CPU):
+        pass
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two nodes of one core each on this machine, with a token of their own; nothing is written into the home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 2)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # nodes are on loopback, as on those systems
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)]))
+        from ray.cluster_utils import Cluster as RayCluster
+
+        made = RayCluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 1, "include_dashboard": False},
+        )
+        made.add_node(num_cpus=1)
+        yield made
+        made.shutdown()
+
+
+def ends_once(folder: str, unit: int) -> int:
+    """Ends its process, as if by want of memory, the first time that it is given number 3."""
+    mark = Path(folder) / "ended"
+    if unit == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return unit
+
+
+def node_of(_: object, unit: int) -> tuple[str, int]:
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), unit
+
+
+def refuses(_: object, unit: int) -> int:
+    raise BadInput(f"unit {unit} is bad")
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_works_like_this_machine(cluster: Any, tmp_path: Path) -> None:
+    def workers() -> Any:
+        return ray_workers(Cluster(cluster.address), None, partial(int, 100), CPU)
+
+    with workers() as two:
+        assert list(two.map(operator.add, range(20))) == list(range(100, 120))
+        with pytest.raises(BadInput, match=r"^unit 0 is bad$"):
+            list(two.map(refuses, range(2)))
+    with ray_workers(Cluster(cluster.address), None, partial(str, tmp_path), CPU) as two:
+        assert list(two.map(ends_once, range(8))) == list(range(8))
+        assert (tmp_path / "ended").exists()
+    with workers() as two:
+        results = two.map(node_of, range(30))
+        nodes = {next(results)[0] for _ in range(4)}
+        assert len(nodes) == 2
+        lost = cluster.worker_nodes.copy().pop()
+        cluster.remove_node(lost, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        assert [unit for _, unit in results] == list(range(4, 30))
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_cluster_has_not_is_a_sentence(cluster: Any) -> None:
+    with (
+        pytest.raises(BadInput, match="the Ray cluster has no GPU"),
+        ray_workers(Cluster(cluster.address), None, int, torch.device("cuda")),
+    ):
+        pass
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with (
+            pytest.raises(BadInput, match=f"no Ray cluster answers at {address}"),
+            ray_workers(Cluster(address), None, int, CPU),
+        ):
+            pass
