@@ -21,7 +21,7 @@ def mean_faces(faces: TrainingFaces) -> Tensor:
     for first in range(0, len(faces), _CHUNK):
         indices = range(first, min(first + _CHUNK, len(faces)))
         pixels = np.stack([faces.read(index, side) for index in indices])  # [N,S,S,3]
-        images = network_images(torch.from_numpy(pixels), sums.device)  # [N,3,S,S]
+        images = network_images(torch.from_numpy(pixels))  # [N,3,S,S]
         sums.index_add_(0, classes[first : first + _CHUNK], ((images + images.flip(3)) / 2).flatten(1))
     return sums / classes.bincount(minlength=len(sums))[:, None]
 

@@ -1,7 +1,6 @@
 """Labelled faces as training of a generator takes them: of one size, a power of two."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -10,9 +9,13 @@ from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.whole_faces import WholeFaces
 
+_KEPT = 1 << 30  # bytes of decoded faces
+
 
 class TrainingFaces:
-    """Faces of one square size, a power of two. They stay on disk, and are decoded when they are asked for.
+    """Faces of one square size, a power of two. They are decoded when they are asked for.
+
+    Decoded ones are kept up to a gigabyte, all or none: more would have been dropped before they come again.
 
     Args:
         skip_broken: leave out images that cannot be decoded.
@@ -37,6 +40,7 @@ class TrainingFaces:
         self.class_names, self.class_indices = source.class_names, source.class_indices
         self.side = _side(source)
         self._source = source
+        self._kept: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self.class_indices)
@@ -47,6 +51,14 @@ class TrainingFaces:
         Raises:
             BadInput: if it cannot be read or is of another size than the first.
         """
+        if (index, resolution) in self._kept:
+            return self._kept[index, resolution]
+        pixels = self._reduced(index, resolution)
+        if len(self) * 3 * resolution**2 <= _KEPT:
+            self._kept[index, resolution] = pixels
+        return pixels
+
+    def _reduced(self, index: int, resolution: int) -> NDArray[np.uint8]:
         face = self._source[index]
         pixels = face.decode()
         height, width, _ = pixels.shape
@@ -70,9 +82,9 @@ class TrainingFaces:
             )
 
 
-def network_images(pixels: Tensor, device: torch.device) -> Tensor:
+def network_images(pixels: Tensor) -> Tensor:
     """Pixels uint8 [N,R,R,3] as networks take them: float32 [N,3,R,R], -1 to 1, channels last in memory."""
-    return pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _side(source: Source) -> int:

@@ -24,12 +24,13 @@ from sface_data.generator.ops import (
     Linear,
     activate_,
     add_,
-    blur,
+    conv_up,
     dense,
     downsample2d,
     normalize_2nd_moment,
     scale_,
     upsample2d,
+    with_filter,
 )
 
 Noise = Literal["const", "none"] | Sequence[Tensor]
@@ -84,7 +85,7 @@ class LayerConstants:
     """What a synthesis layer needs that does not depend on its input.
 
     Attributes:
-        weight: [O,I,3,3] in the dtype that the convolution runs in.
+        weight: [O,I,3,3] in the dtype that the convolution runs in, or [O,I,6,6] with the filter in it.
         energy: float32 [O,I], the sum of the squares of each 3x3 kernel.
         bias: [1,O,1,1], with the gain of the activation.
         bias_and_noise: [1,O,H,W], the same with the noise that belongs to the network.
@@ -124,8 +125,9 @@ class SynthesisLayer(nn.Module):
         # The gain of the activation is folded into what is multiplied and added: leaky ReLU lets it through.
         bias = self.bias[None, :, None, None] * LRELU_GAIN  # [1,O,1,1]
         noise = self.noise_const * (self.noise_strength * LRELU_GAIN)  # [H,W]
+        joined = self.up and weight.is_cuda  # see `ops`
         return LayerConstants(
-            weight=weight,
+            weight=with_filter(self.weight, gain=4.0).to(dtype) if joined else weight,
             energy=weight.to(self.weight.dtype).square().sum(dim=(2, 3)),
             bias=bias.to(dtype),
             bias_and_noise=(bias + noise).to(dtype).contiguous(memory_format=torch.channels_last),
@@ -151,11 +153,7 @@ class SynthesisLayer(nn.Module):
             style = style / (style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) * fan_in**0.5)
         demodulation = (dense(style.square(), constants.energy) + 1e-8).rsqrt()  # [N,O]
         x = scale_(x, style)
-        if self.up:
-            x = F.conv_transpose2d(x, constants.weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
-            x = blur(x, padding=1, gain=4.0)
-        else:
-            x = F.conv2d(x, constants.weight, padding=1)
+        x = conv_up(x, constants.weight) if self.up else F.conv2d(x, constants.weight, padding=1)
         x = scale_(x, demodulation * LRELU_GAIN, constants.bias_and_noise if noise == "const" else constants.bias)
         if isinstance(noise, Tensor):
             x = add_(x, noise * (self.noise_strength * LRELU_GAIN))

@@ -2,9 +2,13 @@
 
 Signal processing as in StyleGAN2 (Karras et al., 2020, https://arxiv.org/abs/1912.04958): every change of
 resolution goes through the filter [1,3,3,1], and weights are scaled at run time (equalised learning rate).
+GPUs filter a convolution's kernel, not its input or output: that is the same by associativity, and depthwise
+convolutions are slow there (measured on an H100: 9 times as long for 128 channels of 128x128 pixels). CPUs do not.
 Functions whose name ends in an underscore may reuse the memory of their first argument; they do so only where
 no gradient is recorded, so the same code trains.
 """
+
+import functools
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +41,52 @@ def upsample2d(x: Tensor) -> Tensor:
 
 def downsample2d(x: Tensor) -> Tensor:
     """Halves height and width after the filter. [N,C,H,W] -> [N,C,H/2,W/2]."""
+    if x.is_cuda:
+        return conv_down(x, torch.eye(x.shape[1], device=x.device)[:, :, None, None])
     # A depthwise convolution with a stride has no fast derivative on CPUs; leaving out every second value has.
     return blur(x, padding=1)[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+
+
+def conv_up(x: Tensor, weight: Tensor) -> Tensor:
+    """Zeros between the values, a convolution, then the filter: [N,I,H,W] -> [N,O,2H,2W].
+
+    Args:
+        weight: [O,I,3,3], or [O,I,6,6] with the filter in it.
+    """
+    if weight.shape[-1] > 3:
+        return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=2)
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
+    return blur(x, padding=1, gain=4.0)
+
+
+def conv_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The filter, then every second value of a convolution: [N,I,H,W] -> [N,O,H/2,W/2].
+
+    Args:
+        weight: float32 [O,I,k,k], k 1 or 3.
+    """
+    size = weight.shape[-1]
+    if x.is_cuda:
+        return F.conv2d(x, with_filter(weight).to(x.dtype), bias, stride=2, padding=size // 2 + 1)
+    if size == 1:  # halve first, there is less to convolve
+        return F.conv2d(downsample2d(x), weight.to(x.dtype), bias)
+    return F.conv2d(blur(x, padding=1 + size // 2), weight.to(x.dtype), bias, stride=2)
+
+
+def with_filter(weight: Tensor, gain: float = 1.0) -> Tensor:
+    """Kernels [O,I,k,k] and then, or first, the filter, as kernels [O,I,k+3,k+3]; it sums to `gain`."""
+    size = weight.shape[-1]
+    matrix = _filter_matrix(size, weight.device).to(weight.dtype) * gain
+    kernels = (weight.flatten(2) @ matrix).unflatten(2, (size + 3, size + 3))
+    return kernels.contiguous(memory_format=torch.channels_last)
+
+
+@functools.lru_cache
+@torch.inference_mode(mode=False)
+def _filter_matrix(size: int, device: torch.device) -> Tensor:
+    """What filters kernels of size x size, written as rows: [size^2,(size+3)^2]."""
+    pixels = torch.eye(size**2).reshape(size**2, 1, size, size)
+    return blur(pixels, padding=3).flatten(1).to(device)
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:
@@ -147,12 +195,10 @@ class Conv2d(nn.Module):
         """[N,I,H,W] -> [N,O,H,W], or half of both with `down`."""
         # The leaky ReLU lets a gain through: it is folded into what is multiplied and added.
         folded = gain if self.linear else gain * LRELU_GAIN
-        weight = (self.weight * (self.weight_gain * folded)).to(x.dtype)
+        weight = self.weight * (self.weight_gain * folded)
         bias = None if self.bias is None else (self.bias * folded).to(x.dtype)
-        if not self.down:
-            x = F.conv2d(x, weight, bias, padding=self.padding)
-        elif self.padding == 0:  # 1x1: halve first, there is less to convolve
-            x = F.conv2d(downsample2d(x), weight, bias)
+        if self.down:
+            x = conv_down(x, weight, bias)
         else:
-            x = F.conv2d(blur(x, padding=1 + self.padding), weight, bias, stride=2)
+            x = F.conv2d(x, weight.to(x.dtype), bias, padding=self.padding)
         return activate_(x, gain=1.0, clamp=None if self.clamp is None else self.clamp * gain, linear=self.linear)

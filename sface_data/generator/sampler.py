@@ -13,7 +13,7 @@ from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.errors import BadInput
 from sface_data.generator.config import GeneratorConfig, channels_at
 from sface_data.generator.networks import Generator, Noise, SynthesisLayer
-from sface_data.runtime.devices import DTYPES
+from sface_data.runtime.devices import DTYPES, moved
 
 _CPU_ACTIVATION = 64 << 20  # bytes
 _FEWEST = 2  # images at a time: a convolution of one is computed in another way, and rounded differently
@@ -98,14 +98,14 @@ class Sampler:
     def start(self, specs: Sequence[SampleSpec]) -> "PendingBatch":
         """Begins the images of one batch; a GPU goes on computing when this returns."""
         wanted, specs = specs, [*specs, *specs][: max(len(specs), _FEWEST)]
-        z = latents(specs, self.generator.config.z_dim).to(self.device, non_blocking=True)
+        z = moved(latents(specs, self.generator.config.z_dim), self.device)
         indices = np.array([spec.class_index for spec in specs])
-        classes = torch.from_numpy(indices).to(self.device)
+        classes = moved(torch.from_numpy(indices), self.device)
         truncation = self.plan.truncation
         center = None
         if self.centers is not None:
             places = np.searchsorted(self.plan.classes, indices)
-            center = self.centers[torch.from_numpy(places).to(self.device)]  # [N,w_dim]
+            center = self.centers[moved(torch.from_numpy(places), self.device)]  # [N,w_dim]
         ws = self.generator.ws(z, classes, truncation.psi, truncation.cutoff, center)
         images = self.generator.synthesis(ws, self._noise(specs), self.dtype)[: len(wanted)]  # [N,C,R,R]
         # Faces are found and aligned in images as they are made.
@@ -150,16 +150,13 @@ class PendingBatch:
 
     def __init__(self, specs: Sequence[SampleSpec], images: Tensor) -> None:
         self._specs = specs
-        self._finite = images.isfinite().all()
-        levels = pixels_of(images)
         self._copied = None
-        if levels.device.type == "cuda":
-            self._images = torch.empty(levels.shape, dtype=torch.uint8, pin_memory=True)
-            self._images.copy_(levels, non_blocking=True)
+        if images.device.type == "cuda":
+            self._finite, self._images = _pinned(images.isfinite().all()), _pinned(pixels_of(images))
             self._copied = torch.cuda.Event()
             self._copied.record()
         else:
-            self._images = levels.contiguous()
+            self._finite, self._images = images.isfinite().all(), pixels_of(images).contiguous()
 
     def result(self) -> SampleBatch:
         """Waits for the images.
@@ -176,6 +173,11 @@ class PendingBatch:
                 "if the precision is not fp32, try --precision fp32, else the network is broken"
             )
         return SampleBatch(self._specs, self._images.numpy())
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    """A copy on its way from a GPU into memory that it writes without waiting."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
 
 
 def pixels_of(images: Tensor) -> Tensor:

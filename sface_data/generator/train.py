@@ -22,6 +22,7 @@ it do early. Learning by heart takes many showings: so a recipe can say how ofte
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from collections.abc import Generator as Batches
 from dataclasses import dataclass
 from functools import partial
@@ -46,11 +47,12 @@ from sface_data.generator.losses import (
 )
 from sface_data.generator.networks import Discriminator, Generator
 from sface_data.generator.recipe import Recipe, Stage
-from sface_data.runtime.devices import DTYPES
+from sface_data.runtime.devices import DTYPES, moved
 from sface_data.training.checkpoint import check_settings, read_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.face_batches import FaceBatches
 from sface_data.training.random_numbers import BatchRandom
+from sface_data.training.recorded import Measured, Recorded
 from sface_data.training.shuffle import ShuffledIndices
 
 Network = TypeVar("Network", Generator, Discriminator)
@@ -224,21 +226,35 @@ class Training:
         """
         recipe, stage, state = self.settings.recipe, self.stage, self.state
         number = (state.images - state.start) // stage.batch
-        self.discriminator.requires_grad_(False)
-        self.generator.requires_grad_(True)
-        fakes, measured = self.generator_step(_due(recipe.path_weight, recipe.path_interval, number))
-        self.discriminator.requires_grad_(True)
-        self.generator.requires_grad_(False)
-        if not recipe.reuse_fakes:
-            with torch.no_grad():
-                fakes = self._generate(stage.batch // self.group.size)[:2]
-        authentic = network_images(pixels, self.device), classes.to(self.device)
-        measured |= self.discriminator_step(authentic, fakes, _due(stage.r1_gamma, recipe.r1_interval, number))
+        path = _due(recipe.path_weight, recipe.path_interval, number)
+        learn = self._learner(path, _due(stage.r1_gamma, recipe.r1_interval, number))
+        measured = learn(moved(pixels, self.device), moved(classes, self.device))
         state.images += stage.batch
         self._average_weights()
         if (number + 1) % _AUGMENT_INTERVAL == 0:
             self._adapt_augmentation()
         return measured
+
+    def _learner(self, path: bool, r1: bool) -> Callable[[Tensor, Tensor], Measured]:
+        """`learn` with the regularisers that are due, recorded where that can be."""
+        learn = partial(self.learn, path=path, r1=r1)
+        if not self._recordable:
+            return learn
+        if (path, r1) not in self._recorded:
+            self._recorded[path, r1] = Recorded(learn, self.random)
+        return self._recorded[path, r1]
+
+    def learn(self, pixels: Tensor, classes: Tensor, path: bool, r1: bool) -> Measured:
+        """What a step does to the networks, with path-length regularisation and R1 or without."""
+        self.discriminator.requires_grad_(False)
+        self.generator.requires_grad_(True)
+        fakes, measured = self.generator_step(path)
+        self.discriminator.requires_grad_(True)
+        self.generator.requires_grad_(False)
+        if not self.settings.recipe.reuse_fakes:
+            with torch.no_grad():
+                fakes = self._generate(len(classes))[:2]
+        return measured | self.discriminator_step((network_images(pixels), classes), fakes, r1)
 
     def generator_step(self, regularise: bool) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
         """One step of the generator, with path-length regularisation or without.
@@ -257,7 +273,7 @@ class Training:
             images, _, ws = self._generate(max(share // 2, 1))
             lengths = path_lengths(images, ws, self.random.normal(*images.shape))
             mean = torch.lerp(self.state.path_mean, self.group.mean(lengths.detach().mean()), PATH_DECAY)
-            self.state.path_mean = mean
+            self.state.path_mean.copy_(mean)
             penalty = (lengths - mean).square().mean()
             loss = loss + penalty * (recipe.path_weight * recipe.path_interval)
             measured |= {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
@@ -276,7 +292,7 @@ class Training:
         logits = self._judge(images, classes, torch.float32 if regularise else self.dtype)
         loss = discriminator_loss(logits, fake_logits)
         sign = self.group.mean(logits.detach().sign().mean())
-        self.state.signs = self.state.signs + sign
+        self.state.signs.add_(sign)
         measured = {"discriminator_loss": loss.detach(), "authentic_sign": sign}
         if regularise:
             penalty = r1_penalty(logits, images)
@@ -298,7 +314,7 @@ class Training:
         grow_generator(self.averaged, averaged)
         grow_discriminator(self.discriminator, discriminator)
         self._take(generator, discriminator, averaged)
-        self.state.signs = torch.zeros_like(self.state.signs)
+        self.state.signs.zero_()
 
     def save(self, path: Path) -> None:
         """Writes everything that the next step depends on, atomically."""
@@ -350,10 +366,18 @@ class Training:
         self.generator = _placed(generator, self.device)
         self.discriminator = _placed(discriminator, self.device)
         self.averaged = _placed(averaged, self.device).eval().requires_grad_(False)
+        self._recorded: dict[tuple[bool, bool], Recorded] = {}  # of these networks
         self.optimizers = {
             "generator": _adam(self.generator, self.stage.learning_rate),
             "discriminator": _adam(self.discriminator, self.stage.learning_rate),
         }
+
+    @property
+    def _recordable(self) -> bool:
+        """Whether a step never waits for the GPU: mixing styles and warping images do."""
+        recipe = self.settings.recipe
+        waits = recipe.style_mixing > 0 or (len(recipe.augment) > 0 and self._may_augment)
+        return self.device.type == "cuda" and self.group.size == 1 and not waits
 
     def _track_w_avg(self, ws: Tensor) -> None:
         """Moves the mean of w, which truncation pulls towards, to the ws [N,num_ws,w_dim] of a batch."""
@@ -377,7 +401,7 @@ class Training:
     def _judge(self, images: Tensor, classes: Tensor, dtype: torch.dtype) -> Tensor:
         """The discriminator's logits [N,1] on images [N,3,R,R], augmented."""
         recipe = self.settings.recipe
-        if recipe.augment:
+        if recipe.augment and self._may_augment:
             images = augment(images, recipe.augment, self.state.augment_p, self.random)
         return self.discriminator(images, classes, dtype)
 
@@ -394,17 +418,21 @@ class Training:
         half_life = min(recipe.ema_kimg * 1000, images * recipe.ema_rampup)  # images
         keep = 0.5 ** (self.stage.batch / max(half_life, 1e-8))
         torch._foreach_lerp_(list(self.averaged.parameters()), list(self.generator.parameters()), 1 - keep)
-        for kept, now in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(now)
+        self.averaged.mapping.w_avg.copy_(self.generator.mapping.w_avg)  # noise never changes
+
+    @property
+    def _may_augment(self) -> bool:
+        """Whether the strength of augmentation may be above 0, known without waiting for the device."""
+        return self.state.images >= self.settings.recipe.augment_after * len(self.faces)
 
     def _adapt_augmentation(self) -> None:
         recipe, state = self.settings.recipe, self.state
-        if state.images >= recipe.augment_after * len(self.faces):
+        if self._may_augment:
             overfitting = state.signs / _AUGMENT_INTERVAL  # r_t of the paper
             change = self.stage.batch * _AUGMENT_INTERVAL / (recipe.augment_kimg * 1000)
             direction = (overfitting - recipe.augment_target).sign()
-            state.augment_p = (state.augment_p + direction * change).clamp(0, 1)
-        state.signs = torch.zeros_like(state.signs)
+            state.augment_p.add_(direction * change).clamp_(0, 1)
+        state.signs.zero_()
 
 
 def _check_batch(batch: int, group_size: int, processes: int) -> None:
@@ -446,4 +474,8 @@ def _due(weight: float, interval: int, step: int) -> bool:
 
 
 def _adam(network: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), learning_rate, betas=(0.0, 0.99), eps=1e-8, fused=True)
+    parameters = list(network.parameters())
+    recordable = parameters[0].is_cuda
+    return torch.optim.Adam(
+        parameters, learning_rate, betas=(0.0, 0.99), eps=1e-8, fused=True, capturable=recordable
+    )

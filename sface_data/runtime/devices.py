@@ -28,6 +28,11 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on a device; the CPU does not wait for a GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def described(device: torch.device) -> str:
     """What computes, as far as the last bit of a result may depend on it."""
     if device.type == "cuda":

@@ -69,8 +69,9 @@ class ProcessGroup:
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
         flat = flat.nan_to_num_(nan=0.0, posinf=_LARGEST_GRADIENT, neginf=-_LARGEST_GRADIENT)
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        shaped = [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
+        torch._foreach_copy_(gradients, shaped)
 
 
 def training_device(name: str) -> torch.device:

@@ -30,6 +30,10 @@ class BatchRandom:
     def state(self, state: Tensor) -> None:
         self._generator.set_state(state)
 
+    def follow(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Lets work that is recorded draw other numbers whenever it is replayed."""
+        graph.register_generator_state(self._generator)
+
     def normal(self, n: int, *shape: int) -> Tensor:
         """Standard normal, float32 [n,*shape]."""
         whole = torch.randn(n * self._processes, *shape, generator=self._generator, device=self.device)

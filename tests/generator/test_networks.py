@@ -15,7 +15,16 @@ from sface_data.generator.networks import (
     ToRGB,
 )
 from sface_data.generator.nvlabs import read_discriminator, read_generator
-from sface_data.generator.ops import Conv2d, Linear, blur, downsample2d, upsample2d
+from sface_data.generator.ops import (
+    Conv2d,
+    Linear,
+    blur,
+    conv_down,
+    conv_up,
+    downsample2d,
+    upsample2d,
+    with_filter,
+)
 
 NAMES = ("conditional-32", "conditional-64-deepmap", "unconditional-32")
 IMAGE_TOLERANCE = 2e-4
@@ -218,6 +227,15 @@ def test_resampling_is_its_definition(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(upsample2d(x), by_definition(x, up=2, down=1, gain=4.0), rtol=0, atol=1e-6)
     torch.testing.assert_close(downsample2d(x), by_definition(x, up=1, down=2, gain=1.0), rtol=0, atol=1e-6)
     torch.testing.assert_close(blur(x, 1, gain=4.0), by_definition(x, 1, 1, gain=4.0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_kernel_with_the_filter_in_it_is_both_in_turn(size: int) -> None:
+    x, weight = torch.randn(2, 5, 8, 8), torch.randn(4, 5, size, size)
+    joined = nn.functional.conv2d(x, with_filter(weight), stride=2, padding=size // 2 + 1)
+    torch.testing.assert_close(joined, conv_down(x, weight), rtol=0, atol=1e-5)
+    if size == 3:
+        torch.testing.assert_close(conv_up(x, with_filter(weight, 4.0)), conv_up(x, weight), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", [False, True])
