@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sface_data.embedding.backbone_file import load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE, on_device
 from sface_data.embedding.embedder import flip_sum, resized
-from sface_data.runtime.devices import choose_device
+from sface_data.runtime.devices import choose_device, moved
 
 
 class NetworkEmbedder:
@@ -52,5 +52,5 @@ class TorchEmbedder(NetworkEmbedder):
 
 def network_input(pixels: Tensor, device: torch.device) -> Tensor:
     """Pixels uint8 [N,H,W,3] as the networks take them: float32 [N,3,H,W], -1 to 1, channels last."""
-    images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+    images = moved(pixels, device).permute(0, 3, 1, 2)
     return images.float().sub_(127.5).div_(127.5)

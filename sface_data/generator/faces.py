@@ -9,13 +9,13 @@ from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.whole_faces import WholeFaces
 
-_KEPT = 1 << 30  # bytes of decoded faces
+_KEPT = 1 << 30  # bytes of decoded faces of one resolution
 
 
 class TrainingFaces:
     """Faces of one square size, a power of two. They are decoded when they are asked for.
 
-    Decoded ones are kept up to a gigabyte, all or none: more would have been dropped before they come again.
+    Those of a resolution are kept if all fit into a gigabyte: else none would be there when it comes again.
 
     Args:
         skip_broken: leave out images that cannot be decoded.

@@ -3,7 +3,8 @@
 Signal processing as in StyleGAN2 (Karras et al., 2020, https://arxiv.org/abs/1912.04958): every change of
 resolution goes through the filter [1,3,3,1], and weights are scaled at run time (equalised learning rate).
 GPUs filter a convolution's kernel, not its input or output: that is the same by associativity, and depthwise
-convolutions are slow there (measured on an H100: 9 times as long for 128 channels of 128x128 pixels). CPUs do not.
+convolutions are slow there (on an H100 both in turn took ten times as long, for 128 channels of 128x128 pixels in
+float16). On CPUs the larger kernel would be the slower one.
 Functions whose name ends in an underscore may reuse the memory of their first argument; they do so only where
 no gradient is recorded, so the same code trains.
 """

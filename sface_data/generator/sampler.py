@@ -115,7 +115,7 @@ class Sampler:
         if self.plan.noise_mode != "random":
             return self.plan.noise_mode
         sizes = self.generator.config.noise_resolutions
-        return [noise_map(specs, layer, size).to(self.device) for layer, size in enumerate(sizes)]
+        return [moved(noise_map(specs, layer, size), self.device) for layer, size in enumerate(sizes)]
 
 
 class Batches:
