@@ -234,7 +234,7 @@ def _related(relations: dict[str, str]) -> str:
 def in_words(verdict: "Verdict", checks: "tuple[Check, ...]", policy: "Policy") -> str:
     """What the verdict rests on, in a sentence or two; `Certificate.headline` comes before it."""
     failed = [check for check in checks if check.verdict == "fail"]
-    open_ = [check for check in checks if check.needed and check.verdict == "inconclusive"]
+    open_ = dict.fromkeys(c.finding.name for c in checks if c.needed and c.verdict == "inconclusive")
     if verdict == "fail":
         return (
             f"{len(failed)} of {len(checks)} checks found more than the policy allows, beyond chance. The release "
@@ -243,7 +243,7 @@ def in_words(verdict: "Verdict", checks: "tuple[Check, ...]", policy: "Policy") 
     called = f"policy {policy.name}" if policy.shipped else f"custom policy {policy.name}"
     if verdict == "pass":
         return f"Every check that the {called} needs passes. {_shown(checks)}"
-    names = _listed([check.finding.name for check in open_])
+    names = _listed(list(open_))
     return f"No check failed, but {len(open_)} that the {called} needs could not be passed ({names}): no pass."
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from sface_data.auditing.checks.kind import bonferroni_level
 from sface_data.auditing.policy import Policy
+from sface_data.auditing.sets.sampled_images import MOST_SAMPLED
 from sface_data.auditing.verdict import BY_RELATION, CLAIM, LABEL, SEARCH
 from sface_data.biometrics.clustered import Bounds, ClusteredShare, excess_risk, ratio
 from sface_data.biometrics.intervals import CONFIDENCE
@@ -22,6 +23,7 @@ ALIKE = 0.1  # correlation of rare matches of two images of one class of the rel
 STRANGERS_ALIKE = 0.35  # of two images of a stranger: photographs of one person are more alike
 RECOGNISED = 0.97  # of what is planted
 STRANGERS_MATCH = 0.02  # of comparisons of strangers with the person nearest to them, at FMR 0.1 %
+SAMPLED = ("nearest-view", "same-kind")  # checks that look at some images only
 CLASSES, IMAGES = (500, 1_000, 2_000, 4_000, 8_000), (5, 10, 20, 50)  # of the table
 
 
@@ -97,7 +99,7 @@ def _decides(policy: Policy, name: str, size: AuditSize, level: float) -> bool:
         return size.strangers > 0 or name.startswith(("identical", "same-label"))
     limit, control = policy.checks[name].limit, policy.positive_control
     passes = expected.bounds(expected.of())(CONFIDENCE)[1] <= limit
-    if control is None or not passes:
+    if control is None or not passes or name in SAMPLED:  # what is planted in disguise is recognised or odd
         return passes
     planted = expected.bounds(expected.of(expected.shows(control.share * RECOGNISED), luck=1 - SURE))
     if name.startswith(BY_RELATION) or name == "nearest-person":  # classes are planted, which must not pass
@@ -107,9 +109,13 @@ def _decides(policy: Policy, name: str, size: AuditSize, level: float) -> bool:
 
 def _expected(name: str, size: AuditSize) -> _Expected | None:
     """None for checks of which no rare event is counted: their size is no matter, or the same as for others."""
+    if name == "same-kind":
+        return _sampled(size, size.people * size.photographs, size.people)
     if not size.strangers and not (name.startswith(BY_RELATION) and size.relations == (LABEL,)):
         return None
     images, pictures = size.classes * size.images, size.strangers * size.pictures
+    if name == "nearest-view":
+        return _sampled(size, pictures, size.strangers)
     searched = SEARCH in size.relations or CLAIM in size.relations
     if name.startswith("nearest-neighbour") or name == "near-duplicates":
         rate = float(name.rpartition("-1")[2].join(("1", ""))) if name.startswith("nearest-neighbour") else 1e-3
@@ -129,6 +135,12 @@ def _expected(name: str, size: AuditSize) -> _Expected | None:
     if name == "exposure":
         return _exposed(size, images, pictures)
     return None
+
+
+def _sampled(size: AuditSize, others: int, people: int) -> _Expected:
+    """Of some images of the release and of another set, a share beyond the 1 % of that one."""
+    looked, usual = (min(each, MOST_SAMPLED) for each in (size.classes * size.images, others))
+    return _beyond(looked, min(size.classes, looked), 1e-2, usual, min(people, usual))
 
 
 def _beyond(units: int, clusters: int, rate: float, others: int, strangers: int) -> _Expected:

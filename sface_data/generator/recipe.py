@@ -241,9 +241,9 @@ _DEMO = Recipe(
     augment_kimg=500.0,
     augment_after=50.0,
 )
-# What the generator that ships was trained by, in 13 minutes and a half of an H100 and an H200: twice as wide as `demo`
-# from 32 pixels up, seven times as long, with the usual weak penalty in the end, and without augmentation, as no face
-# is shown 100 times.
+# What the generator that ships was trained by, in 13 minutes and a half of an H100 and an H200: twice as wide as
+# `demo` from 32 pixels up, seven times as long, with the usual weak penalty in the end, and without augmentation,
+# as no face is shown 100 times.
 _DEMO_GPU = dataclasses.replace(
     _DEMO,
     stages=(

@@ -54,8 +54,8 @@ class GeneratorOptions:
 
     Attributes:
         outdir: folder of the run: new, empty, or one to go on with.
-        preset: a small recipe for two CPU cores (`demo`) or a quarter of an hour of a GPU (`demo-gpu`), or that of SFace
-            for GPUs, as published or grown from 32 pixels; what is None below is as there.
+        preset: a small recipe for two CPU cores (`demo`) or a quarter of an hour of a GPU (`demo-gpu`), or that of
+            SFace for GPUs, as published or grown from 32 pixels; what is None below is as there.
         resolution: side in pixels of the last stage; a run that ended at a lower one goes on to a higher one.
         kimg: length of the run, all stages, in thousands of images.
         batch: images a step, over all processes, in every stage.

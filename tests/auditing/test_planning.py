@@ -28,7 +28,15 @@ def test_more_people_block_no_more_and_without_control_group_its_checks_are_bloc
     assert all(more <= fewer for fewer, more in pairwise(blocked))
     alone = undecidable(policy, replace(LARGE, strangers=0, pictures=0))
     assert {"nearest-neighbour-1e-2", "nearest-person", "exposure"} <= set(alone)
-    assert "identical-files" not in alone and "same-label-auc" not in alone
+    assert "nearest-view" in alone
+    assert not {"identical-files", "same-label-auc", "same-kind"} & set(alone)
+
+
+def test_a_limit_of_one_per_cent_in_other_views_takes_a_thousand_classes() -> None:
+    policy = load_policy("standard")
+    assert "nearest-view" not in undecidable(policy, replace(COMMON, images=5, pictures=5))
+    assert "nearest-view" in undecidable(policy, replace(COMMON, images=2, pictures=2))
+    assert "nearest-view" in undecidable(policy, replace(COMMON, classes=500, strangers=500))
 
 
 def test_the_table_begins_with_the_sets_that_are_given(run, dataset, tmp_path) -> None:  # type: ignore[no-untyped-def]
