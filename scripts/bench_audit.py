@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sface_data.auditing.compare.backend import Backend
 from sface_data.auditing.compare.pairs import compare_and_nearest, prepare
 from sface_data.biometrics.scores import BINS
 
@@ -63,7 +64,7 @@ def main() -> None:
 
     def ours(size: int) -> None:
         first, second = prepare(head(a, size)), prepare(head(b, size))
-        compare_and_nearest(first, second, NEIGHBOURS, block=arguments.block, device=arguments.device)
+        compare_and_nearest(first, second, NEIGHBOURS, block=arguments.block, backend=Backend(arguments.device))
         if arguments.device != "cpu":
             torch.cuda.synchronize()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.pairs import compare, compare_and_nearest, nearest, nearest_both_ways, prepare
 from sface_data.auditing.compare.sweep import Neighbours, PreparedSet
 from sface_data.auditing.relations import Related, relate
@@ -100,33 +101,33 @@ def prepare_sets(sets: JudgedSets) -> dict[str, PreparedSet]:
     return {role: prepare(faces) for role, faces in given.items() if faces is not None}
 
 
-def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device: str = "cpu") -> Evidence:
+def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, backend: Backend = HERE) -> Evidence:
     """Compares everything with everything that the checks need, in six passes.
 
     Args:
         prepared: the sets, see `prepare_sets`.
         seed: of the bootstrap, and of which images stand for other images of training people.
-        device: where the products of matrices are computed; it does not change the result.
+        backend: where the products of matrices are computed; it does not change the result.
     """
     release, training = prepared[RELEASE], prepared[TRAINING]
-    cross, to_training, from_training = compare_and_nearest(release, training, device=device)
+    cross, to_training, from_training = compare_and_nearest(release, training, backend=backend)
     near, back = {RELEASE: to_training}, {RELEASE: from_training}
     if CONTROL in prepared:
-        near[CONTROL], back[CONTROL] = nearest_both_ways(prepared[CONTROL], training, device=device)
+        near[CONTROL], back[CONTROL] = nearest_both_ways(prepared[CONTROL], training, backend=backend)
     if COPIES in prepared:
-        near[COPIES] = nearest(prepared[COPIES], training, device=device)
-    held_out = nearest(prepared[HELD_OUT], release, device=device) if HELD_OUT in prepared else None
-    scores, search = cross.subjects(seed), Search.of(sets, device)
+        near[COPIES] = nearest(prepared[COPIES], training, backend=backend)
+    held_out = nearest(prepared[HELD_OUT], release, backend=backend) if HELD_OUT in prepared else None
+    scores, search = cross.subjects(seed), Search.of(sets, backend)
     return Evidence(
         sets=sets,
         to_training=near,
-        others=_other_photos(sets, prepared, seed, device),
+        others=_other_photos(sets, prepared, seed, backend),
         from_training=back,
         held_out=held_out,
-        authentic=compare(training, device=device).subjects(seed),
+        authentic=compare(training, backend=backend).subjects(seed),
         cross=scores,
-        within=compare(release, device=device).subjects(seed),
-        in_view=_in_view(sets, near, training, device),
+        within=compare(release, backend=backend).subjects(seed),
+        in_view=_in_view(sets, near, training, backend),
         namesake=namesakes(sets.release, sets.training),
         search=search,
         related=relate(sets, search, scores, prepared, seed),
@@ -134,14 +135,14 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device
 
 
 def _in_view(
-    sets: JudgedSets, near: dict[str, Neighbours], training: PreparedSet, device: str
+    sets: JudgedSets, near: dict[str, Neighbours], training: PreparedSet, backend: Backend
 ) -> dict[str, InView]:
     if sets.viewed is None:
         return {}
     found = {}
     for role, faces in sets.viewed.faces.items():
         count = len(sets.viewed.views)
-        views = nearest(prepare(faces), training, device=device)
+        views = nearest(prepare(faces), training, backend=backend)
         scores, indices = views.score.reshape(-1, count), views.index.reshape(-1, count)
         if role != DISGUISED:  # of those the image as it is has no place of its own
             chosen = sets.viewed.sample.indices[role]
@@ -153,14 +154,14 @@ def _in_view(
     return found
 
 
-def gather_mirrored(sets: JudgedSets, device: str = "cpu") -> Nearness:
+def gather_mirrored(sets: JudgedSets, backend: Backend = HERE) -> Nearness:
     """Nearness of pixels: the better of each image and its mirror image."""
     training = prepare(sets.training)
     copies = None if sets.copies is None else sets.copies.faces
     near = {}
     for role, faces in {RELEASE: sets.release, CONTROL: sets.control, COPIES: copies}.items():
         if faces is not None:
-            both = (nearest(prepare(each), training, device=device) for each in (faces, mirrored(faces)))
+            both = (nearest(prepare(each), training, backend=backend) for each in (faces, mirrored(faces)))
             near[role] = _better(*both)
     return Nearness(sets, near, others=None, search=None)
 
@@ -174,7 +175,7 @@ def _better(first: Neighbours, second: Neighbours) -> Neighbours:
 
 
 def _other_photos(
-    sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, device: str
+    sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, backend: Backend
 ) -> OtherPhotos | None:
     """Held-out images where there are any, else training images that are left out one at a time."""
     training, gallery = sets.training, prepared[TRAINING]
@@ -182,13 +183,13 @@ def _other_photos(
     if sets.held_out is not None:
         subject = namesakes(sets.held_out, training)[sets.held_out.class_index]
         chosen = _some(np.flatnonzero(subject >= 0), rng)
-        found = nearest(prepared[HELD_OUT].part(chosen), gallery, device=device)
+        found = nearest(prepared[HELD_OUT].part(chosen), gallery, backend=backend)
         return OtherPhotos(found.score, training.class_index[found.index])
     sizes = np.bincount(training.class_index, minlength=len(training.class_names))
     chosen = _some(np.flatnonzero(sizes[training.class_index] > 1), rng)
     if not len(chosen):
         return None
-    found = nearest(gallery.part(chosen), gallery, 2, device=device)
+    found = nearest(gallery.part(chosen), gallery, 2, backend=backend)
     second = np.where(found.index == chosen, 1, 0)  # the first one that is not the image itself
     rows = np.arange(len(chosen))
     return OtherPhotos(found.scores[rows, second], training.class_index[found.indices[rows, second]])

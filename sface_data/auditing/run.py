@@ -21,6 +21,7 @@ from sface_data.auditing.certificate import (
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.checks.views import KIND, VIEW
+from sface_data.auditing.compare.backend import backend_on
 from sface_data.auditing.known_judges import known_as
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.planning import AuditSize
@@ -44,6 +45,7 @@ from sface_data.io.files import is_file, os_errors_as_bad_input
 from sface_data.runtime.arguments import Seed, StrPath
 from sface_data.runtime.devices import choose_device
 from sface_data.runtime.progress import Progress
+from sface_data.runtime.ray_workers import Cluster, Engine
 
 CACHE = "cache"
 FACES = "faces"  # the subject where the release is no finished data set; its folder may have any name
@@ -80,6 +82,9 @@ class AuditOptions:
             training.
         sign: sign the certificate with this Ed25519 key (PEM).
         compare: folder of another audit; `comparison.html` then shows both side by side.
+        engine: `local`: comparisons are made by this process; `ray`: by workers on a cluster of Ray.
+        address: of that cluster, as `ray.init` takes it; by default the one that the environment names, else one
+            on this machine.
     """
 
     _: KW_ONLY
@@ -95,6 +100,8 @@ class AuditOptions:
     show_pairs: bool = False
     sign: StrPath | None = None
     compare: StrPath | None = None
+    engine: Engine = "local"
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class PreparedAudit:
         policy: what must be shown.
         key: signs the certificate; None for none.
         embedders: the judges; [None] where all faces come as embeddings.
+        cluster: where comparisons are made; None for this machine.
     """
 
     release: Path
@@ -116,15 +124,19 @@ class PreparedAudit:
     policy: Policy
     key: Any
     embedders: tuple[Embedder | None, ...]
+    cluster: Cluster | None
 
     @classmethod
     def of(cls, release: Path, options: AuditOptions) -> "PreparedAudit":
-        """Opens policy, key and embedders, and makes the folder.
+        """Opens policy, key and embedders, looks for the cluster, and makes the folder.
 
         Raises:
             BadInput: for what cannot be used, or must not be used together.
         """
         policy = load_policy(os.fspath(options.policy))
+        cluster = Cluster.of(options.engine, options.address)
+        if cluster is not None:
+            cluster.check()
         key = None if options.sign is None else load_private_key(Path(options.sign))
         if options.compare is not None:
             load_certificate(Path(options.compare) / Path(CERTIFICATE).name)  # hours before it is needed
@@ -133,7 +145,7 @@ class PreparedAudit:
         embedders = _open_embedders([Path(file) for file in options.embedder], paths, options.device)
         with os_errors_as_bad_input(Path(options.outdir)):
             Path(options.outdir).mkdir(parents=True, exist_ok=True)
-        return cls(release, options, manifest, policy, key, tuple(embedders))
+        return cls(release, options, manifest, policy, key, tuple(embedders), cluster)
 
     @property
     def related(self) -> bool:
@@ -180,8 +192,8 @@ class PreparedAudit:
                 sets = replace(sets, sampled=SampledImages.of(sets.by_role, options.seed, progress))
         by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
         judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
-        with display("comparing", 0):
-            result = run_checks(judges, pixels, self.policy, options.seed, str(choose_device(options.device)))
+        with display("comparing", 0), backend_on(str(choose_device(options.device)), self.cluster) as backend:
+            result = run_checks(judges, pixels, self.policy, options.seed, backend)
         subjects = {FACES: sets.by_role[RELEASE].sha256}
         if manifest is not None and (subjects := subjects_of(self.release, manifest)) != before:
             raise BadInput(f"{self.release}: was changed while it was audited; run the same command again")

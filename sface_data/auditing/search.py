@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.auditing.compare import exact
+from sface_data.auditing.compare.backend import Backend
 from sface_data.auditing.compare.pairs import nearest, prepare
 from sface_data.auditing.compare.sweep import PreparedSet
 from sface_data.auditing.sets.judged_sets import (
@@ -61,7 +62,7 @@ class Search:
     by_role: dict[str, Searched]
 
     @classmethod
-    def of(cls, sets: JudgedSets, device: str) -> "Search":
+    def of(cls, sets: JudgedSets, backend: Backend) -> "Search":
         """Searches for every class of every set that has twice as many images as a half has."""
         gallery = class_means(sets.training)
         prepared = prepare(gallery)
@@ -70,7 +71,7 @@ class Search:
         images = max(1, min(_usual_size(faces) for faces in (sets.release, sets.control)) // 2)
         roles = {RELEASE: sets.release, CONTROL: sets.control, TRAINING: sets.training}
         depth = DEPTH if sets.claimed is None else max(DEPTH, sets.claimed.shape[1])
-        found = {role: _searched(faces, images, prepared, depth, device) for role, faces in roles.items()}
+        found = {role: _searched(faces, images, prepared, depth, backend) for role, faces in roles.items()}
         few = any(each is None for each in found.values())
         return cls(gallery, prepared, {} if few else {r: each for r, each in found.items() if each is not None})
 
@@ -105,7 +106,9 @@ def _usual_size(faces: EmbeddingSet) -> int:
     return int(np.quantile(sizes[sizes > 0], 0.1, method="lower"))
 
 
-def _searched(faces: EmbeddingSet, images: int, people: PreparedSet, depth: int, device: str) -> Searched | None:
+def _searched(
+    faces: EmbeddingSet, images: int, people: PreparedSet, depth: int, backend: Backend
+) -> Searched | None:
     """None where fewer than two classes have two halves of so many images."""
     order = np.argsort(faces.class_index, kind="stable")
     sizes = np.bincount(faces.class_index)
@@ -117,5 +120,5 @@ def _searched(faces: EmbeddingSet, images: int, people: PreparedSet, depth: int,
     first, second = (
         unit(faces.vectors[half].sum(axis=1, dtype=np.float64)) for half in (rows[:, :images], rows[:, images:])
     )
-    found = nearest(prepare(derived(first, chosen, faces)), people, depth, device=device)
+    found = nearest(prepare(derived(first, chosen, faces)), people, depth, backend=backend)
     return Searched(chosen, found.indices, rows[:, images:], second)

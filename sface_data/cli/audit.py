@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, NamedPath, SourcePath, say
+from sface_data.cli.options import ADDRESS, DEVICE, ENGINE, RUN_SEED, NamedPath, SourcePath, say
 from sface_data.errors import CheckFailed
 
 
@@ -57,6 +57,8 @@ from sface_data.errors import CheckFailed
 )
 @RUN_SEED
 @DEVICE
+@ENGINE
+@ADDRESS
 @click.option(
     "--unrelated-labels",
     is_flag=True,
@@ -94,7 +96,8 @@ def audit(release: Path, outdir: Path, show_pairs: bool, plan: bool, **options: 
     folder made by `embed`.
 
     Writes certificate.json and report.html to AUDIT; for a folder made by `generate` also into its folder
-    `audit`, and its card says so. It can be stopped at any moment: run the same command again.
+    `audit`, and its card says so. It can be stopped at any moment: run the same command again. With --engine ray
+    a cluster makes the comparisons; the certificate is the same, byte for byte.
 
     Exit codes: 0 only if the verdict is pass; 1 if it is fail or inconclusive; 2 wrong usage or bad input.
 

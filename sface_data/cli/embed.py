@@ -7,7 +7,18 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, NamedPath, SourcePath, say
+from sface_data.cli.options import (
+    ADDRESS,
+    ALIGN,
+    BATCH,
+    DETECTOR,
+    DEVICE,
+    ENGINE,
+    SKIP_BROKEN,
+    NamedPath,
+    SourcePath,
+    say,
+)
 
 
 @click.command()
@@ -33,6 +44,8 @@ from sface_data.cli.options import ALIGN, BATCH, DETECTOR, DEVICE, SKIP_BROKEN, 
 @ALIGN
 @DETECTOR
 @SKIP_BROKEN
+@ENGINE
+@ADDRESS
 def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     """Make embeddings of labelled faces: Parquet files with key, class and vector of each.
 

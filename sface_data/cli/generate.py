@@ -8,9 +8,11 @@ import click
 
 from sface_data import api
 from sface_data.cli.options import (
+    ADDRESS,
     ALIGN,
     DETECTOR,
     DEVICE,
+    ENGINE,
     LICENCE,
     OUTDIR,
     NamedPath,
@@ -145,19 +147,8 @@ if TYPE_CHECKING:
     help="Make every N-th shard from I (0 to N-1) on, beside others in the same folder; auto: as Slurm arrays or "
     "torchrun number this process. Whichever finds all shards there finishes the data set.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where workers run: processes of this machine, or a cluster of Ray (pip install ray).",
-)
-@click.option(
-    "--address",
-    metavar="ADDRESS",
-    help="Of the Ray cluster, as in auto or 10.0.0.1:6379.  [default: that of RAY_ADDRESS, else one on this "
-    "machine]",
-)
+@ENGINE
+@ADDRESS
 @click.option(
     "--extend",
     is_flag=True,

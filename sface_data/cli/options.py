@@ -120,6 +120,19 @@ BATCH = click.option(
 DEVICE = click.option(
     "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
 )
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What does the work: this machine, or a cluster of Ray (pip install ray).",
+)
+ADDRESS = click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the Ray cluster, as in auto or 10.0.0.1:6379.  [default: that of RAY_ADDRESS, else one on this "
+    "machine]",
+)
 SKIP_BROKEN = click.option(
     "--skip-broken", is_flag=True, help="Leave out images that cannot be decoded, and count them."
 )

@@ -1,5 +1,6 @@
 """A folder of embeddings, filled in steps."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -82,8 +83,17 @@ class Index:
         write_text(folder / INDEX, pretty_json(asdict(self)))
 
 
+# Makes the embeddings of faces that stand in the source from an index on, one after the other.
+EmbedParts = Callable[[list[tuple[int, FaceList]]], Iterable[EmbeddingSet]]
+
+
 def embed_into(
-    folder: Path, source: Source, faces: FaceList, embedding: Embedding, progress: Progress | None = None
+    folder: Path,
+    source: Source,
+    faces: FaceList,
+    embedding: Embedding,
+    progress: Progress | None = None,
+    embed_parts: EmbedParts | None = None,
 ) -> EmbeddingSet:
     """Fills a folder with the embeddings of a source: Parquet files of 10,000 faces each, and their list.
 
@@ -93,6 +103,7 @@ def embed_into(
     Args:
         folder: new, empty, or one that was filled so before, with the same embedder.
         progress: also told of faces that were there before.
+        embed_parts: makes what is missing; by default this process does, in turn.
 
     Raises:
         BadInput: as `embed_source`, and if the folder holds something else (which stays as it is), or another
@@ -104,21 +115,28 @@ def embed_into(
             raise BadInput(f"{folder}: holds embeddings of other faces; choose another folder")
         if held is None or not held.parts:
             asked.save(folder)
-        made = []
-        for number, first in enumerate(range(0, len(faces), FACES_PER_PART)):
-            wanted = faces.part(first, FACES_PER_PART)
-            path = folder / f"part-{number:06d}.parquet"
-            part = _trusted(path, wanted, embedding)
-            if part is None:
-                part = embed_part(source, first, wanted, embedding, progress)
-                part.save(path)
-            elif progress is not None:
-                progress(len(wanted))
-            made.append((path, part))
-        whole = joined([part for _, part in made], asked.source_sha256)
-        parts = tuple(Part(path.name, sha256_of_file(path), len(part)) for path, part in made)
+        starts = range(0, len(faces), FACES_PER_PART)
+        paths = {first: folder / f"part-{number:06d}.parquet" for number, first in enumerate(starts)}
+        wanted = {first: faces.part(first, FACES_PER_PART) for first in starts}
+        there = {first: _trusted(paths[first], part, embedding) for first, part in wanted.items()}
+        made = {first: part for first, part in there.items() if part is not None}
+        if progress is not None:
+            progress(sum(len(wanted[first]) for first in made))
+        missing = [(first, part) for first, part in wanted.items() if first not in made]
+        embed_parts = embed_parts or partial(_in_turn, source, embedding, progress)
+        for (first, _), part in zip(missing, embed_parts(missing) if missing else (), strict=True):
+            part.save(paths[first])
+            made[first] = part
+        whole = joined([made[first] for first in starts], asked.source_sha256)
+        parts = tuple(Part(path.name, sha256_of_file(path), len(made[first])) for first, path in paths.items())
         replace(asked, parts=parts, left_out=whole.left_out).save(folder)
     return whole
+
+
+def _in_turn(
+    source: Source, embedding: Embedding, progress: Progress | None, missing: list[tuple[int, FaceList]]
+) -> Iterator[EmbeddingSet]:
+    return (embed_part(source, first, faces, embedding, progress) for first, faces in missing)
 
 
 def check_unclaimed(folder: Path, embedding: Embedding) -> None:

@@ -28,18 +28,19 @@ class OnnxEmbedder:
     Args:
         path: the file; all weights must be in it.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        threads: on the CPU; 0 for one per core. They do not change the vectors.
 
     Raises:
         BadInput: if it is no embedder, or the device is asked for and not there.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto", threads: int = 0) -> None:
         data = read_bytes(path, MAX_ARRAYS)
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._path = path
         self._prepare = preparation(path, load_model(path, data))
-        self._session = open_session(path, data, device)
+        self._session = open_session(path, data, device, threads)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise BadInput(f"{path}: not an embedder of faces: {len(inputs)} inputs, where it should have one")

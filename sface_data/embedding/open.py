@@ -12,12 +12,13 @@ DEMO = "demo"  # what the embedder that ships is called
 DEMO_EMBEDDER = Path(__file__).parent.parent / "assets" / "demo_embedder.onnx"
 
 
-def open_embedder(path: Path, device: str = "auto") -> Embedder:
+def open_embedder(path: Path, device: str = "auto", threads: int = 0) -> Embedder:
     """The embedder in a file, or the one that ships.
 
     Args:
         path: an `.onnx`, the `.safetensors` of a training run, a published `.pth`; or `demo`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        threads: of ONNX Runtime on the CPU; 0 for one per core.
 
     Raises:
         BadInput: if there is none, or the device is asked for and not there.
@@ -25,7 +26,7 @@ def open_embedder(path: Path, device: str = "auto") -> Embedder:
     if str(path) == DEMO:
         path = DEMO_EMBEDDER
     if path.suffix == ".onnx":
-        return OnnxEmbedder(path, device)
+        return OnnxEmbedder(path, device, threads)
     if path.suffix in (".safetensors", ".pth", ".pt"):
         return TorchEmbedder(path, device)
     raise BadInput(

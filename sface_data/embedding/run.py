@@ -1,17 +1,17 @@
 """A folder of embeddings, from labelled faces and an embedder."""
 
 import os
+from functools import partial
 from pathlib import Path
 
-from sface_data.embedding.embed import BATCH, Embedding
+from sface_data.embedding.embed import BATCH
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import check_unclaimed, embed_into
-from sface_data.embedding.open import open_embedder
+from sface_data.embedding.job import EmbedJob
 from sface_data.faces.face_list import FaceList
-from sface_data.faces.open_detector import open_detector
-from sface_data.faces.sources import open_source
 from sface_data.runtime.arguments import Align, Count, StrPath, checks_arguments
 from sface_data.runtime.progress import progress_bar
+from sface_data.runtime.ray_workers import Cluster, Engine
 
 
 @checks_arguments
@@ -25,6 +25,8 @@ def embed(
     align: Align = "none",
     detector: StrPath = "mtcnn",
     skip_broken: bool = False,
+    engine: Engine = "local",
+    address: str | None = None,
 ) -> EmbeddingSet:
     """Makes embeddings of labelled faces: Parquet files with key, class and vector of each.
 
@@ -43,25 +45,33 @@ def embed(
         detector: for `align="detect"`: `mtcnn`, which ships; an .onnx file that insightface runs, or the name of a
             model in `~/.insightface/models`.
         skip_broken: leave out images that cannot be decoded, instead of ending there.
+        engine: `local`: this process embeds; `ray`: workers on a cluster of Ray do, 10,000 faces at a time. They
+            need source and embedder under the same names.
+        address: of that cluster, as `ray.init` takes it; by default the one that the environment names, else one
+            on this machine.
 
     Returns:
         The embeddings; `left_out` has the faces without, and why.
 
     Raises:
-        BadInput: for files, a folder or a device that cannot be used, images that are broken or not square, and
-            vectors that are not finite. What was finished is kept.
+        BadInput: for files, a folder, a device or a cluster that cannot be used, images that are broken or not
+            square, and vectors that are not finite. What was finished is kept.
 
     Example:
         >>> found = sface_data.embed("faces", "embeddings", embedder=sface_data.DEMO_EMBEDDER)
         >>> found.vectors.shape, found.vectors.dtype
         ((8, 128), dtype('float32'))
     """
-    folder = Path(outdir)
-    aligner = open_detector(os.fspath(detector), device) if align == "detect" else None
-    embedding = Embedding(open_embedder(Path(embedder), device), aligner, skip_broken, batch)
+    folder, cluster = Path(outdir), Cluster.of(engine, address)
+    if cluster is not None:
+        cluster.check()
+    finds = os.fspath(detector) if align == "detect" else None
+    job = EmbedJob(Path(source), Path(embedder), finds, device, skip_broken, batch)
+    embedding = job.embedding()
     check_unclaimed(folder, embedding)
-    opened = open_source(Path(source), min_classes=1)
+    opened = job.faces()
     with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)
     with progress_bar(len(opened), "faces", desc="embedding", delay=1, smoothing=0.05) as bar:
-        return embed_into(folder, opened, faces, embedding, bar.update)
+        away = None if cluster is None else partial(job.on, cluster, embedding, len(faces), bar.update)
+        return embed_into(folder, opened, faces, embedding, bar.update, away)

@@ -21,7 +21,7 @@ import torch
 from sface_data.errors import BadInput, brief
 from sface_data.runtime.devices import described
 from sface_data.runtime.provenance import versions
-from sface_data.runtime.workers import AHEAD, State, Workers
+from sface_data.runtime.workers import AHEAD, Shared, State, Workers
 
 Engine = Literal["local", "ray"]
 _PATIENCE = 60  # seconds in which the cluster must have room for a worker
@@ -44,6 +44,12 @@ class Cluster:
         if engine == "local" and address is not None:
             raise BadInput(f"--address {address} is that of a Ray cluster: it goes with --engine ray")
         return None if engine == "local" else cls(address)
+
+    def check(self) -> None:
+        """Raises BadInput if Ray is not installed or nobody listens, before long work that ends there."""
+        _ray()
+        with _answering(self.address):
+            _reach(self.address)
 
 
 class _Worker:
@@ -76,6 +82,20 @@ class _Worker:
             return function(self._states[0], unit)
         except BadInput as error:
             return _Refused(str(error))
+
+
+class _Stored(Shared[Any]):
+    """In the store of the cluster, from which each machine fetches it once."""
+
+    def __init__(self, value: Any) -> None:
+        import ray
+
+        super().__init__([ray.put(value)])  # in a list: Ray would fetch a bare reference with each unit
+
+    def get(self) -> Any:
+        import ray
+
+        return ray.get(self._value[0])
 
 
 class _Refused(str):
@@ -113,7 +133,7 @@ def ray_workers(
         workers = [actor.remote(device.type) for _ in range(min(count or there, there))]
         try:
             _compare(ray, workers, device)
-            yield Workers(AHEAD * len(workers), _Submitter(workers, [ray.put(make)]))
+            yield Workers(AHEAD * len(workers), _Submitter(workers, [ray.put(make)]), _Stored)
         finally:
             for worker in workers:
                 ray.kill(worker)
@@ -133,9 +153,15 @@ def _ray() -> ModuleType:
 
 
 def _connect(ray: Any, address: str | None) -> None:
-    try:
-        _reach(address or os.environ.get("RAY_ADDRESS", ""))
+    with _answering(address):
+        _reach(address)
         ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=None)
+
+
+@contextmanager
+def _answering(address: str | None) -> Iterator[None]:
+    try:
+        yield
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         raise BadInput(
             f"no Ray cluster answers at {address or 'the address of the environment'} ({brief(error)}); see "
@@ -143,9 +169,9 @@ def _connect(ray: Any, address: str | None) -> None:
         ) from error
 
 
-def _reach(address: str) -> None:
+def _reach(address: str | None) -> None:
     """Raises OSError if nobody listens at HOST:PORT: Ray itself would try for many minutes."""
-    host, _, port = address.rpartition(":")
+    host, _, port = (address or os.environ.get("RAY_ADDRESS", "")).rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
 

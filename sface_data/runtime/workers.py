@@ -20,10 +20,22 @@ from sface_data.runtime.prefetch import prefetch
 State = TypeVar("State")
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 AHEAD = 2  # units for each worker; bounds the memory
 _held: Any = None  # the state, in a process that is a worker
 _number = 0  # of this worker, from 0
+
+
+class Shared(Generic[Value]):
+    """Something that many units need, and that is not sent with each of them."""
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def get(self) -> Value:
+        """What it is."""
+        return self._value
 
 
 class Workers(Generic[State]):
@@ -32,11 +44,18 @@ class Workers(Generic[State]):
     Args:
         ahead: units that may be under way, or wait to be used.
         submit: calls a function with the state and a unit, in the worker that is free first.
+        share: puts something where all workers find it.
     """
 
-    def __init__(self, ahead: int, submit: Callable[..., Future[Any]]) -> None:
+    def __init__(
+        self,
+        ahead: int,
+        submit: Callable[..., Future[Any]],
+        share: Callable[[Any], Shared[Any]] = Shared,
+    ) -> None:
         self._ahead = ahead
         self.submit = submit
+        self.share = share
 
     def map(self, function: Callable[[State, Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:
         """What a function makes of the state and each unit, in the order of the units."""

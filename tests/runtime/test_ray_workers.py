@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 import torch
 
+from sface_data.auditing.run import AuditOptions, PreparedAudit
+from sface_data.embedding import embeddings_folder
+from sface_data.embedding.job import EmbedJob
+from sface_data.embedding.open import DEMO_EMBEDDER
+from sface_data.embedding.run import embed
 from sface_data.errors import BadInput
+from sface_data.faces.face_list import FaceList
+from sface_data.rendered.run import render
 from sface_data.runtime.ray_workers import Cluster, ray_workers
 
 CPU = torch.device("cpu")
@@ -97,6 +104,43 @@ def test_a_cluster_works_like_this_machine(cluster: Any, tmp_path: Path) -> None
         cluster.remove_node(lost, allow_graceful=False)
         cluster.add_node(num_cpus=1)
         assert [unit for _, unit in results] == list(range(4, 30))
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_embeddings_and_certificate_are_those_of_one_machine(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings_folder, "FACES_PER_PART", 7)  # several units
+    on_ray = {"engine": "ray", "address": cluster.address}
+    for name, seed in (("release", 1), ("training", 0), ("control", 2)):
+        faces = tmp_path / name
+        render(faces, identities=6, images_per_identity=3, size=48, seed=seed)
+        for engine, options in (("here", {}), ("there", on_ray)):
+            embed(faces, tmp_path / engine / name, embedder=DEMO_EMBEDDER, **options)
+        parts = sorted((tmp_path / "here" / name).iterdir())
+        assert [part.read_bytes() for part in parts] == [
+            (tmp_path / "there" / name / part.name).read_bytes() for part in parts
+        ]
+    certificates = []
+    for engine, options in (("here", {}), ("there", on_ray)):
+        sets = tmp_path / engine
+        given = {"training": sets / "training", "control": sets / "control", "outdir": sets / "audit"}
+        outcome = PreparedAudit.of(
+            sets / "release", AuditOptions(**given, device="cpu", unrelated_labels=True, **options)
+        ).run()
+        certificates.append((outcome.certificate.sha256, (sets / "audit" / "certificate.json").read_bytes()))
+    assert certificates[0] == certificates[1]
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_machine_with_other_faces_is_a_sentence(cluster: Any, tmp_path: Path) -> None:
+    render(tmp_path / "faces", identities=2, images_per_identity=2, size=48)
+    job = EmbedJob(tmp_path / "faces", DEMO_EMBEDDER, None, "cpu", False, 4)
+    faces = FaceList.of(job.faces())
+    with pytest.raises(BadInput, match="holds 4 faces on a machine of the cluster, and 5 here"):
+        list(job.on(Cluster(cluster.address), job.embedding(), 5, lambda count: None, [(0, faces)]))
 
 
 @with_ray

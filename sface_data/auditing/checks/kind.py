@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.sweep import PreparedSet
 from sface_data.auditing.evidence import Evidence, Nearness
 from sface_data.auditing.policy import Policy
@@ -26,7 +27,7 @@ class CheckContext:
             never stricter).
         trials: of the positive control.
         prepared: the sets in the form in which they are compared, by role.
-        device: of comparisons that a check makes itself.
+        backend: of comparisons that a check makes itself.
         kept: what several checks of one judge share.
     """
 
@@ -36,7 +37,7 @@ class CheckContext:
     level: float
     trials: int = TRIALS
     prepared: dict[str, PreparedSet] = field(default_factory=dict)
-    device: str = "cpu"
+    backend: Backend = HERE
     kept: dict[str, Any] = field(default_factory=dict)
 
     @property

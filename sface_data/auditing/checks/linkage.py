@@ -196,7 +196,7 @@ def _links(context: CheckContext, role: str, by_class: bool) -> Links:
             rows = np.sort(searched.rows.ravel())
             probe_class, vectors = faces.class_index[rows], faces.vectors[rows]
         probes = prepare(derived(vectors, probe_class, faces))
-    return Links(nearest(probes, search.prepared, max(RANKS), device=context.device), probe_class)
+    return Links(nearest(probes, search.prepared, max(RANKS), backend=context.backend), probe_class)
 
 
 def planted_links(context: CheckContext, by_class: bool) -> tuple[Indices, NDArray[np.float64]]:
@@ -229,7 +229,7 @@ def _planted_links(context: CheckContext, by_class: bool) -> tuple[Indices, NDAr
         return np.zeros(0, np.int64), np.zeros(0)
     seen, own = unit(np.stack(probes)), unit(np.stack(rests))
     depth = max(RANKS) + 1
-    found = nearest(prepare(derived(seen, chosen, training)), search.prepared, depth, device=context.device)
+    found = nearest(prepare(derived(seen, chosen, training)), search.prepared, depth, backend=context.backend)
     others = search.gallery.class_index[found.indices] != chosen[:, None]
     score = np.einsum("nd,nd->n", seen, own)
     ranks: Indices = ((found.scores >= score[:, None]) & others).sum(axis=1)

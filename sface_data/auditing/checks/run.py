@@ -17,6 +17,7 @@ from sface_data.auditing.checks.files import IDENTICAL_FILES
 from sface_data.auditing.checks.kind import TRIALS, CheckContext, CheckKind, bonferroni_level
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.views import KIND
+from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.pairs import nearest
 from sface_data.auditing.evidence import Evidence, Nearness, gather, gather_mirrored, prepare_sets
 from sface_data.auditing.policy import Policy
@@ -74,7 +75,7 @@ def run_checks(
     pixels: JudgedSets | None,
     policy: Policy,
     seed: int = 0,
-    device: str = "cpu",
+    backend: Backend = HERE,
     trials: int = TRIALS,
 ) -> AuditResult:
     """Makes every check that the policy names, for every judge.
@@ -95,13 +96,13 @@ def run_checks(
     nearness = None
     for sets in judges:
         prepared = prepare_sets(sets)
-        evidence.append(gather(sets, prepared, seed, device))
-        findings += _judged(CheckContext(evidence[-1], policy, seed, level, trials, prepared, device), kinds)
+        evidence.append(gather(sets, prepared, seed, backend))
+        findings += _judged(CheckContext(evidence[-1], policy, seed, level, trials, prepared, backend), kinds)
     if PIXEL_DUPLICATES.name in policy.checks:
         if pixels is None:
             findings.append(PIXEL_DUPLICATES.unmeasured(NOT_BY_JUDGE[PIXEL_DUPLICATES.name], policy, NO_PIXELS))
         else:
-            nearness = gather_mirrored(pixels, device)
+            nearness = gather_mirrored(pixels, backend)
             findings += PIXEL_DUPLICATES.find(CheckContext(nearness, policy, seed, level, trials))
     if IDENTICAL_FILES.name in policy.checks:
         findings += IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level))
@@ -124,10 +125,10 @@ def _judged(context: CheckContext, kinds: Sequence[CheckKind]) -> list[Finding]:
         near = evidence.to_training[CONTROL]
         alike = check_disjoint(evidence.sets, TRAINING, evidence.authentic.mated, near)
         first = _noted(first, "control_people_like_training_people", alike)
-        twins = check_distinct(evidence.sets, context.prepared[CONTROL], evidence.authentic.mated, context.device)
+        twins = check_distinct(evidence.sets, context.prepared[CONTROL], evidence.authentic.mated, context.backend)
         first = replace(first, facts={**first.facts, "control_images_there_twice": twins})
     if CONTROL in context.prepared and not (blind or doubt):
-        near = nearest(context.prepared[CONTROL], context.prepared[RELEASE], device=context.device)
+        near = nearest(context.prepared[CONTROL], context.prepared[RELEASE], backend=context.backend)
         alike = check_disjoint(evidence.sets, RELEASE, evidence.within.mated, near)
         release = _noted(release, "control_people_like_people_of_the_release", alike)
     left_out = _left_out(evidence.sets)

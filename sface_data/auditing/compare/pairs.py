@@ -102,7 +102,7 @@ def compare(a: PreparedSet, b: PreparedSet | None = None, **options: Any) -> Pai
     """All comparisons within `a`, or of `a` with `b`.
 
     Args:
-        options: block, device and progress of `Sweep`.
+        options: block, backend and progress of `Sweep`.
 
     Raises:
         BadInput: for vectors of different dimensions.

@@ -1,12 +1,14 @@
 """One pass over every comparison of two sets, in blocks: counts of scores, and the best neighbours on both sides.
 
-Strips of rows are worked on at a time, on a CPU by one thread each. What comes out does not depend on the blocks.
+Strips of rows are worked on at a time, on a CPU by one thread each, or many of them by each worker of a cluster.
+What comes out depends neither on the blocks nor on who worked on them.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -15,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sface_data.auditing.compare import exact
+from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.biometrics.scores import BINS
 from sface_data.biometrics.subjects import SUBJECT_BINS
 from sface_data.runtime.progress import Progress
+from sface_data.runtime.workers import Shared
 
 BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
 _CUDA_BLOCK = 32_768
@@ -28,6 +32,7 @@ _GROUP = 64  # classes counted in one go
 _DIRECT = 16_384  # scores of a class from which on it is counted alone
 _LAST = torch.iinfo(torch.int64).max  # after every index
 _RUN = 64  # columns of which the best is looked at first
+_SHARES = 64  # parts into which the rows are divided among workers
 
 assert 1 << FINE_BITS == FINE and exact.MARGIN % FINE == 0
 
@@ -92,7 +97,7 @@ class Sweep:
         both: whether the nearest row of `a` is kept for each row of `b` as well.
         count: whether scores are counted.
         block: columns of a block; changes memory and speed, never the result.
-        device: of the arithmetic.
+        backend: what computes it.
         progress: is told the number of comparisons made since the last call.
     """
 
@@ -102,7 +107,7 @@ class Sweep:
     both: bool = False
     count: bool = False
     block: int | None = None
-    device: str = "cpu"
+    backend: Backend = HERE
     progress: Progress | None = None
     counts: NDArray[np.int64] = field(init=False)  # [PADDED], of all ordered pairs
     by_a: NDArray[np.int64] = field(init=False)  # [A,COARSE]
@@ -113,21 +118,59 @@ class Sweep:
         """Makes all comparisons."""
         a, b = self.a, self.a if self.b is None else self.b
         self.k = min(self.k, len(b))
+        self._begin()
+        workers = self.backend.workers
+        if workers is None:
+            self._sweep(0, len(a))
+            return self
+        alone = partial(Sweep, a, self.b, self.k, self.both, self.count, self.block, Backend(self.backend.device))
+        shared = workers.share(alone)
+        rows = -(-max(len(a) // _SHARES, 1) // self._height) * self._height  # whole strips
+        units = [(shared, start, min(start + rows, len(a))) for start in range(0, len(a), rows)]
+        for (_, start, stop), found in zip(units, workers.map(_found_of, units), strict=True):
+            self._take(found, slice(start, stop))
+            if self.progress is not None:
+                self.progress((stop - start) * len(b))
+        return self
+
+    def found(self, start: int, stop: int) -> "Found":
+        """What some rows give, made in this process."""
+        self._begin()
+        self._sweep(start, stop)
+        sides = [_rows_with_any(each) for each in ((self.by_a,) if self.b is None else (self.by_a, self.by_b))]
+        columns = None if self._columns is None else (self._columns.units.cpu(), self._columns.indices.cpu())
+        return Found(self.counts, tuple(sides), self._scores[start:stop], self._indices[start:stop], columns)
+
+    def _begin(self) -> None:
+        a, b = self.a, self.a if self.b is None else self.b
+        device = self.backend.device
         self.counts = np.zeros(exact.PADDED, np.int64)
         self.by_a = np.zeros((len(a.names), COARSE), np.int64)
         self.by_b = self.by_a if self.b is None else np.zeros((len(b.names), COARSE), np.int64)
         self._scores = np.zeros((len(a), self.k), np.float32)
         self._indices = np.zeros((len(a), self.k), np.int64)
-        self._columns = _BestOfColumns.of(len(b), self.device) if self.both else None
-        on_cpu = torch.device(self.device).type == "cpu"
-        columns = max(self.block or (BLOCK if on_cpu else _CUDA_BLOCK), 1)
-        rows = max(columns // 4, 1)
+        self._columns = _BestOfColumns.of(len(b), device) if self.both else None
+        self._on_cpu = torch.device(device).type == "cpu"
+        self._width = max(self.block or (BLOCK if self._on_cpu else _CUDA_BLOCK), 1)
+        self._height = max(self._width // 4, 1)
         self._probes, self._gallery, self._order_a, self._order_b = (
-            torch.from_numpy(each).to(self.device) for each in (a.rows, b.rows, a.order, b.order)
+            torch.from_numpy(each).to(device) for each in (a.rows, b.rows, a.order, b.order)
         )
-        starts = range(0, len(a), rows)
-        with _one_thread_each(on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
-            jobs = [pool.submit(self._strip, start, min(start + rows, len(a)), columns) for start in starts]
+
+    def _take(self, found: "Found", rows: slice) -> None:
+        """Adds what some rows gave elsewhere."""
+        self.counts += found.counts
+        self._scores[rows], self._indices[rows] = found.scores, found.indices
+        for own, (classes, counts) in zip((self.by_a, self.by_b), found.sides, strict=self.b is not None):
+            own[classes] += counts
+        if self._columns is not None and found.columns is not None:
+            self._columns.merge(*(each.to(self.backend.device) for each in found.columns))
+
+    def _sweep(self, first: int, last: int) -> None:
+        """All strips of some rows."""
+        starts = range(first, last, self._height)
+        with _one_thread_each(self._on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
+            jobs = [pool.submit(self._strip, start, min(start + self._height, last)) for start in starts]
             try:
                 for job in jobs:
                     job.result()
@@ -135,7 +178,6 @@ class Sweep:
                 for job in jobs:
                     job.cancel()
                 raise
-        return self
 
     def neighbours(self) -> Neighbours:
         """Of each row of `a` in `b`; in the order of the set, from that of its classes."""
@@ -147,13 +189,13 @@ class Sweep:
         scores = exact.as_score(self._columns.units).cpu().numpy()
         return _in_order(self.b, scores[:, None], self._columns.indices.cpu().numpy()[:, None])
 
-    def _strip(self, start: int, stop: int, columns: int) -> None:
+    def _strip(self, start: int, stop: int) -> None:
         """Some rows against all columns; within a set against those from the same rows on."""
-        height, within = stop - start, self.b is None
-        scratch = _Scratch.of(height, max(columns, height), self.device)
-        best = _Best.of(height, self.k, self.device) if self.k else None
+        height, columns, within = stop - start, self._width, self.b is None
+        scratch = _Scratch.of(height, max(columns, height), self.backend.device)
+        best = _Best.of(height, self.k, self.backend.device) if self.k else None
         segments = list(self.a.segments(start, stop)) if self.count else []
-        tally = _Tally.of(segments, height, columns, self.device) if segments else None
+        tally = _Tally.of(segments, height, columns, self.backend.device) if segments else None
         for left, right in _tiles(start, stop, len(self._gallery), columns, within):
             units = scratch.units(height, right - left)
             torch.mm(self._probes[start:stop], self._gallery[left:right].T, out=units)
@@ -189,6 +231,34 @@ class Sweep:
         _count_groups(coarse, segments, 1, counts)
         with self._lock:
             self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What some rows of a sweep give.
+
+    Attributes:
+        counts: int64 [PADDED].
+        sides: for either set, or the only one, the classes [M] that were met and their counts [M,COARSE].
+        scores, indices: [rows,k] of the neighbours.
+        columns: the best of these rows for each row of the other set, as products and indices; None if not kept.
+    """
+
+    counts: NDArray[np.int64]
+    sides: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    scores: NDArray[np.float32]
+    indices: NDArray[np.int64]
+    columns: tuple[Tensor, Tensor] | None
+
+
+def _found_of(_: None, unit: tuple[Shared[partial[Sweep]], int, int]) -> Found:
+    shared, start, stop = unit
+    return shared.get()().found(start, stop)
+
+
+def _rows_with_any(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows = np.flatnonzero(counts.any(axis=1))
+    return rows, counts[rows]
 
 
 def _in_order(a: PreparedSet, scores: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
@@ -310,12 +380,15 @@ class _BestOfColumns:
             return
         peaks = peaks[columns]
         first = torch.where(units[:, columns] == peaks, indices[:, None], _LAST).amin(dim=0)
-        columns = columns + left
         with lock:
-            best = self.units[columns]
-            first = torch.where(peaks == best, torch.minimum(first, self.indices[columns]), first)
-            better = peaks >= best
-            self.units[columns[better]], self.indices[columns[better]] = peaks[better], first[better]
+            self.merge(peaks, first, columns + left)
+
+    def merge(self, units: Tensor, indices: Tensor, columns: Tensor | slice = slice(None)) -> None:
+        """Takes in the best of other rows, for some columns; of equals the lower index counts."""
+        best, own = self.units[columns], self.indices[columns]
+        first = torch.where(units == best, torch.minimum(indices, own), indices)
+        self.indices[columns] = torch.where(units >= best, first, own)
+        self.units[columns] = torch.maximum(units, best)
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from sface_data.auditing.compare.backend import Backend
 from sface_data.auditing.compare.pairs import nearest, prepare
 from sface_data.auditing.compare.sweep import Neighbours, PreparedSet
 from sface_data.auditing.sets.judged_sets import CONTROL, TRAINING, JudgedSets, class_means, subset
@@ -98,20 +99,20 @@ def check_disjoint(sets: JudgedSets, role: str, mated: ScoreHistogram, near: Nei
     return found
 
 
-def check_distinct(sets: JudgedSets, prepared: PreparedSet, mated: ScoreHistogram, device: str) -> int:
+def check_distinct(sets: JudgedSets, prepared: PreparedSet, mated: ScoreHistogram, backend: Backend) -> int:
     """How many control images are there again in another form, such as saved anew: each counts as one stranger.
 
     Args:
         prepared: the control group.
         mated: comparisons within training, by which a judge is known to tell images of one person apart.
-        device: where products of matrices are computed.
+        backend: where products of matrices are computed.
 
     Raises:
         BadInput: if they are more than a quarter.
     """
     control = sets.control
     assert control is not None
-    found = nearest(prepared, prepared, 2, device=device)
+    found = nearest(prepared, prepared, 2, backend=backend)
     rows = np.arange(len(control))
     other = np.where(found.index == rows, 1, 0)  # the nearest one that is not the image itself
     twins = np.flatnonzero(found.scores[rows, other] >= max(_SAME_IMAGE, mated.quantile(0.9999)))

@@ -8,6 +8,7 @@ import pytest
 from sface_data.auditing.checks.kind import CheckContext
 from sface_data.auditing.checks.nearest_person import CHECKS
 from sface_data.auditing.checks.related import TOO_FEW
+from sface_data.auditing.compare.backend import Backend
 from sface_data.auditing.evidence import Nearness
 from sface_data.auditing.policy import Limit, load_policy
 from sface_data.auditing.search import Search
@@ -22,7 +23,7 @@ ALPHA = 0.05
 def found(sets: JudgedSets, limit: float = 0.0) -> Finding:
     policy = load_policy("strict")
     policy = dataclasses.replace(policy, checks={**policy.checks, "nearest-person": Limit(limit, True)})
-    nearness = Nearness(sets, {}, None, Search.of(sets, "cpu"))
+    nearness = Nearness(sets, {}, None, Search.of(sets, Backend()))
     return CHECKS[0].find(CheckContext(nearness, policy, seed=0, level=ALPHA, trials=5))[0]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sface_data.auditing.compare import exact, sweep
+from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.pairs import (
     PairScores,
     compare,
@@ -22,6 +24,7 @@ from sface_data.auditing.compare.pairs import (
 from sface_data.biometrics.scores import BINS, ScoreHistogram
 from sface_data.biometrics.subjects import SUBJECT_BINS
 from sface_data.errors import BadInput
+from sface_data.runtime.workers import Workers, local_workers
 
 
 @dataclass
@@ -130,8 +133,8 @@ def test_part_of_a_prepared_set(seed: int, number: int, data: st.DataObject) -> 
     np.testing.assert_array_equal(found.scores, whole.scores[chosen])
 
 
-def everything(a: Faces, b: Faces, block: int | None) -> tuple[NDArray[np.generic], ...]:
-    scores, neighbours, back = compare_and_nearest(prepare(a), prepare(b), 3, block=block)
+def everything(a: Faces, b: Faces, block: int | None, backend: Backend = HERE) -> tuple[NDArray[np.generic], ...]:
+    scores, neighbours, back = compare_and_nearest(prepare(a), prepare(b), 3, block=block, backend=backend)
     histograms = [scores.mated, scores.nonmated]
     assert all(abs(h.score_sum) < 2**40 for h in histograms)
     return (
@@ -162,6 +165,19 @@ def test_neither_blocks_nor_threads_change_a_bit() -> None:
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_that_share_the_rows_change_no_bit(count: int) -> None:
+    a, b = make(1, 700, 11, 512), make(2, 900, 13, 512)
+    a.vectors[::70] = b.vectors[0]  # ties across what workers get
+    told: list[int] = []
+    with local_workers(count, str, "counts") as workers:
+        shared = Backend(workers=cast("Workers[None]", workers))
+        for one, two in zip(everything(a, b, 32), everything(a, b, 32, shared), strict=True):
+            np.testing.assert_array_equal(one, two)
+        check(compare(prepare(a), block=32, backend=shared, progress=told.append), a, None)
+    assert sum(told) == 700 * 700
 
 
 def test_large_and_small_classes_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
