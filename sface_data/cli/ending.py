@@ -10,13 +10,10 @@ from typing import Any, NoReturn
 import click
 
 from sface_data.errors import SfaceDataError, shown
+from sface_data.runtime.memory import is_of_memory
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 BATCH_KEY = "sface_data.batch"  # of `click.Context.meta`: the images at a time of the command
-_NO_MEMORY = (
-    "out of memory", "can't allocate memory", "cannot allocate memory", "bad allocation", "bad_alloc",
-    "failed to allocate memory", "can't start new thread",
-)  # fmt: skip
 _received: list[int] = []  # signals that ask this process to stop
 
 
@@ -57,7 +54,7 @@ def explained(error: BaseException, ctx: click.Context) -> tuple[str, int] | Non
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else "sface-data"
         return f"{shown(error.format_message())} See `{path} --help`.", error.exit_code
-    if _is_of_memory(error):
+    if is_of_memory(error):
         batch = ctx.meta.get(BATCH_KEY, 0)
         fewer = f"with --batch {batch // 2}" if batch > 1 else "with a smaller --batch or --size"
         return (
@@ -74,12 +71,3 @@ def explained(error: BaseException, ctx: click.Context) -> tuple[str, int] | Non
 
 def _name(filename: Any) -> str | bytes:
     return filename if isinstance(filename, (str, bytes)) else str(filename)
-
-
-def _is_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, Exception)
-        and not isinstance(error, (OSError, SfaceDataError))
-        and any(words in text for words in _NO_MEMORY)
-    )

@@ -116,7 +116,7 @@ if TYPE_CHECKING:
     metavar="N",
     type=click.IntRange(1, MOST),
     callback=remember_batch,
-    help="Images at a time.  [default: 64; fewer for large networks on a CPU]",
+    help="Images at a time.  [default: 64; fewer for large networks on a CPU, or on a GPU with little memory]",
 )
 @DEVICE
 @click.option(

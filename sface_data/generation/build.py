@@ -15,7 +15,7 @@ from sface_data.dataset.manifest import (
     ShardInfo,
     decisive,
 )
-from sface_data.dataset.plan import format_ranges, spec_of
+from sface_data.dataset.plan import Truncation, format_ranges, spec_of
 from sface_data.dataset.shard_writer import Packed, encode, write_shard
 from sface_data.dataset.workspace import CENTERS, Workspace, check_alike
 from sface_data.generation.find_faces import find_faces
@@ -25,6 +25,7 @@ from sface_data.generator.generator_file import GeneratorFile
 from sface_data.generator.sampler import Sampler, class_center
 from sface_data.io.files import atomic_write
 from sface_data.runtime.devices import described
+from sface_data.runtime.memory import is_of_memory
 from sface_data.runtime.progress import Progress, progress_bar
 from sface_data.runtime.provenance import versions
 from sface_data.runtime.ray_workers import Cluster, ray_workers
@@ -83,6 +84,21 @@ def build(
                     find_faces(workspace, pool, bar.update)
                 missing = _missing(workspace, numbers, environment, overwrite)
             _make_shards(workspace, pool, missing, job.batch * _BATCHES, environment)
+
+
+def fitted(job: Job) -> Job:
+    """The job with half of its images at a time, or a quarter and so on, if its device has no memory for more."""
+    plan = replace(job.plan, align=None, truncation=Truncation())
+    specs = [spec_of(plan.base_seed, plan.classes[0], i) for i in range(job.batch)]
+    while True:
+        try:
+            Sampler(job.network.generator, plan, job.device, job.batch).start(specs[: job.batch]).result()
+            return job
+        except (RuntimeError, MemoryError) as error:
+            if not is_of_memory(error) or job.batch == 1:
+                raise
+        torch.cuda.empty_cache()
+        job = replace(job, batch=job.batch // 2)
 
 
 def estimate(job: Job, images: int = 8) -> Estimate:

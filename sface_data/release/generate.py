@@ -7,7 +7,7 @@ from pathlib import Path
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.part import Part
 from sface_data.dataset.workspace import open_workspace
-from sface_data.generation.build import build, estimate
+from sface_data.generation.build import build, estimate, fitted
 from sface_data.generation.job import PlanOptions, plan_job
 from sface_data.release.contents import finish
 from sface_data.release.licences import Licence, check_licence
@@ -86,6 +86,8 @@ def generate(outdir: StrPath, options: GenerateOptions) -> FaceDataset:
     folder, part = Path(outdir), Part.parse(options.part)
     cluster = Cluster.of(options.engine, options.address)
     job = plan_job(options)
+    if options.batch is None and job.device.type == "cuda" and cluster is None:
+        job = fitted(job)
     if options.overwrite:
         estimate(job)  # what is there goes only if the new images can be made
     else:

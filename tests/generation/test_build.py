@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from sface_data.dataset.manifest import Manifest
+from sface_data.generation.build import fitted
+from sface_data.generation.job import PlanOptions, plan_job
+from sface_data.generator.networks import SynthesisNetwork
 from tests.killing import killed_again_and_again, killed_at_random, tree
 
 Run = Callable[..., tuple[int, str, str]]
@@ -172,3 +175,23 @@ def test_a_snapshot_and_its_conversion_make_the_same_images(tmp_path: Path, gold
     assert one["data/train-000000.tar"] == two["data/train-000000.tar"]
     manifests = [json.loads(t["manifest.json"]) for t in (one, two)]
     assert manifests[0]["plan"] == manifests[1]["plan"]
+
+
+def test_fewer_images_at_a_time_where_a_gpu_has_no_memory_for_more(
+    golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a network that says what a full GPU says: there is none to fill here."""
+    job = plan_job(PlanOptions(network=golden / "conditional-32.pkl", size=32, trunc_center="class", trunc=0.5))
+    room, forward = 10, SynthesisNetwork.forward
+
+    def limited(network: SynthesisNetwork, ws: torch.Tensor, *given: object) -> torch.Tensor:
+        if len(ws) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return forward(network, ws, *given)  # type: ignore[arg-type]
+
+    assert fitted(job).batch == job.batch == 64
+    monkeypatch.setattr(SynthesisNetwork, "forward", limited)
+    assert fitted(job).batch == 8
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        fitted(job)
