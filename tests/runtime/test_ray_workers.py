@@ -21,8 +21,10 @@ from sface_data.embedding.open import DEMO_EMBEDDER
 from sface_data.embedding.run import embed
 from sface_data.errors import BadInput
 from sface_data.faces.face_list import FaceList
+from sface_data.release.generate import generate
 from sface_data.rendered.run import render
 from sface_data.runtime.ray_workers import Cluster, ray_workers
+from tests.killing import tree
 
 CPU = torch.device("cpu")
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -104,6 +106,17 @@ def test_a_cluster_works_like_this_machine(cluster: Any, tmp_path: Path) -> None
         cluster.remove_node(lost, allow_graceful=False)
         cluster.add_node(num_cpus=1)
         assert [unit for _, unit in results] == list(range(4, 30))
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_images_are_those_of_one_machine(cluster: Any, golden: Path, tmp_path: Path, precision: str) -> None:
+    given: dict[str, Any] = {"network": golden / "conditional-32.pkl", "size": 32, "device": "cpu"}
+    given |= {"samples_per_class": 12, "samples_per_shard": 25, "precision": precision}
+    for name, options in (("here", {}), ("there", {"engine": "ray", "address": cluster.address})):
+        generate(tmp_path / name, **given, **options)
+    assert tree(tmp_path / "there") == tree(tmp_path / "here")
 
 
 @with_ray
