@@ -23,8 +23,8 @@ from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
     metavar="DIR",
     required=True,
     type=NamedPath(path_type=Path),
-    help="Folder with lfw.bin, agedb_30.bin, cfp_fp.bin, calfw.bin, cplfw.bin, other .bin files, or pairs lists "
-    "(.txt, .csv).",
+    help="Folder with lfw.bin, agedb_30.bin, cfp_fp.bin, calfw.bin, cplfw.bin, other .bin files, tables of "
+    "pairs (.parquet), or pairs lists (.txt, .csv).",
 )
 @click.option(
     "--benchmark",
@@ -44,8 +44,9 @@ from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 def evaluate(as_json: bool, **options: Any) -> None:
     """Measure how well a network verifies faces: ten-fold accuracy, TAR at FAR, ROC.
 
-    Benchmarks are .bin files as InsightFace publishes them (nothing in them is executed) or pairs lists: LFW's
-    pairs.txt, or lines `path1 path2 0/1`, over the folder named like the list, else the one it is in. Where a
+    Benchmarks are .bin files as InsightFace publishes them (nothing in them is executed), Parquet with two columns
+    of images and one that says whether both show one person, or pairs lists: LFW's pairs.txt, or lines
+    `path1 path2 0/1`, over the folder named like the list, else the one it is in. Where a
     published benchmark is used, published results are printed beside ours.
 
     \b

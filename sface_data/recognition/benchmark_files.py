@@ -18,8 +18,10 @@ from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, is_file, open_regular, os_errors_as_bad_input, read_bytes
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
+from sface_data.recognition.pairs_table import image_columns
 
 _COUNT = re.compile("[0-9]{1,9}")
+_LABELS = {"0": False, "1": True, "false": False, "true": True}  # in lists of pairs
 
 # --- .bin ---------------------------------------------------------------------------------------------------
 
@@ -188,9 +190,10 @@ def read_list(path: Path, folder: Path) -> tuple[list[Path], list[bool]]:
     elif header[0].lower() == "name":  # the lists of LFW as tables of comma-separated values
         pairs = [_lfw_pair(path, folder, *line) for line in lines[1:]]
     else:
-        if header[-1].lower() in ("same", "issame", "label"):
+        columns = image_columns(path, header)
+        if columns is not None:
             lines = lines[1:]
-        pairs = [_plain_pair(path, folder, *line) for line in lines]
+        pairs = [_plain_pair(path, folder, columns or (0, 1, 2), len(header), *line) for line in lines]
     return [image for pair in pairs for image in pair[:2]], [pair[2] for pair in pairs]
 
 
@@ -220,16 +223,19 @@ def _find_image(path: Path, folder: Path, number: int, name: str) -> Path:
     raise BadInput(f"{path}: line {number} needs {folder / name}.jpg, which is not there; put the images there")
 
 
-def _plain_pair(path: Path, folder: Path, number: int, line: str) -> tuple[Path, Path, bool]:
-    """`path1 path2 0/1`, with commas, tabs or spaces between."""
+def _plain_pair(
+    path: Path, folder: Path, columns: tuple[int, int, int], width: int, number: int, line: str
+) -> tuple[Path, Path, bool]:
+    """`path1 path2 0/1` in these columns of so many, with commas, tabs or spaces between."""
     fields = _fields(line)
-    if len(fields) != 3 or fields[2] not in ("0", "1"):
+    first, second, same = columns
+    if len(fields) != max(width, 3) or (label := _LABELS.get(fields[same].lower())) is None:
         raise BadInput(f"{path}: line {number} is not `path1 path2 0` or `path1 path2 1`")
-    images = [folder / field for field in fields[:2]]
+    images = [folder / fields[place] for place in (first, second)]
     for image in images:
         if not is_file(image):
             raise BadInput(f"{path}: line {number} names {image}, which is not there")
-    return images[0], images[1], fields[2] == "1"
+    return images[0], images[1], label
 
 
 def _fields(line: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Benchmarks of verification: pairs of images, and whether each pair is of one person.
 
-Two forms are read. `.bin` files as InsightFace publishes them are pickles of (list of encoded images, list of
+Three forms are read. `.bin` files as InsightFace publishes them are pickles of (list of encoded images, list of
 bool); they are read as data (see `pickles.py`), nothing in them is executed. Pairs lists are text over a folder
-of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`.
+of images: the `pairs.txt` of LFW (http://vis-www.cs.umass.edu/lfw/README.txt), or lines `path1 path2 0/1`. Tables
+are Parquet, as `datasets` writes it: two columns of images and one that says whether both show one person.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +22,14 @@ from sface_data.errors import BadInput
 from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input, read_bytes
 from sface_data.io.images import BrokenImage, decode_image
 from sface_data.recognition.benchmark_files import entry, read_bin, read_list
+from sface_data.recognition.pairs_table import read_table
 from sface_data.recognition.published import PUBLISHED
 from sface_data.recognition.verification import OperatingPoint, Roc, Verification, roc, tar_at_far, ten_fold
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
 
 LISTS = (".txt", ".csv")
+TABLE = ".parquet"
 ORIGIN = (
     "such files are in the training packages of InsightFace's dataset zoo "
     "(https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_), among them faces_emore and "
@@ -122,7 +125,7 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
 
     Args:
         names: as `lfw` or `LFW`; upper and lower case, `-` and `_` are the same. A name stands for the file
-            NAME.bin, else NAME.txt or NAME.csv.
+            NAME.bin, else NAME.parquet, NAME.txt or NAME.csv.
 
     Raises:
         BadInput: if one is missing, or there are none; the sentence says what is expected and where it comes from.
@@ -131,7 +134,7 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         there = {
             (_plain(path.stem), path.suffix): path
             for path in sorted(folder.iterdir(), reverse=True)
-            if path.suffix in (".bin", *LISTS) and is_file(path)
+            if path.suffix in (".bin", TABLE, *LISTS) and is_file(path)
         }
     if not names:
         order = [*PUBLISHED, *sorted({name for name, _ in there} - set(PUBLISHED))]
@@ -157,11 +160,11 @@ def _plain(name: str) -> str:
 
 
 def _first(there: dict[tuple[str, str], Path], name: str) -> Path | None:
-    return next((there[name, suffix] for suffix in (".bin", *LISTS) if (name, suffix) in there), None)
+    return next((there[name, suffix] for suffix in (".bin", TABLE, *LISTS) if (name, suffix) in there), None)
 
 
 def open_benchmark(path: Path, folder: Path | None = None) -> Benchmark:
-    """A `.bin` file or a pairs list (`.txt`, `.csv`).
+    """A `.bin` file, a table (`.parquet`) or a pairs list (`.txt`, `.csv`).
 
     Args:
         folder: that paths in a pairs list start from; by default the folder named like the list beside it if
@@ -175,6 +178,8 @@ def open_benchmark(path: Path, folder: Path | None = None) -> Benchmark:
     if path.suffix in LISTS:
         beside = path.with_suffix("")
         images, issame = read_list(path, folder or (beside if is_dir(beside) else path.parent))
+    elif path.suffix == TABLE:
+        images, issame = read_table(path)
     else:
         images, issame = read_bin(path)
     if len(images) < 2 * len(issame):

@@ -338,6 +338,47 @@ def test_files_as_old_tools_wrote_them(file: Path, protocol: int) -> None:
     assert read == ([bytes(image) for image in IMAGES], list(LABELS))
 
 
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def table(path: Path, **columns: Any) -> Path:
+    """A Parquet file as `datasets` writes it; columns called image... are images."""
+    from datasets import Dataset, Features, Image, Value
+
+    kinds = {name: Image() if name.startswith("image") else Value("int64") for name in columns}
+    Dataset.from_dict(columns, features=Features(kinds)).to_parquet(path)
+    return path
+
+
+def test_a_table_is_the_same_benchmark(file: Path) -> None:
+    write_bin(file, IMAGES, LABELS)
+    path = table(
+        file.with_name("CPLFW.parquet"),
+        image1=[{"bytes": image, "path": None} for image in IMAGES[::2]],
+        image2=[{"bytes": image, "path": None} for image in IMAGES[1::2]],
+        issame=[int(label) for label in LABELS],
+        fold=[0] * PAIRS,
+    )
+    found, same = open_benchmark(path), open_benchmark(file)
+    assert (list(found.images), found.issame.tolist()) == (list(same.images), same.issame.tolist())
+    assert found.title == "CPLFW"
+    assert find_benchmarks(file.parent) == [file, path]
+
+
+def test_what_is_no_table_of_pairs(file: Path) -> None:
+    path = file.with_suffix(".parquet")
+    assert "not a Parquet file" in refused(path, b"PAR1")
+    images = [{"bytes": image, "path": None} for image in IMAGES]
+    table(path, image=images, label=[1] * len(images))
+    assert "should have two columns of images and one called same, issame, is_same or label" in refused(
+        path, path.read_bytes()
+    )
+    table(path, image1=images, image2=images, label=[7] * len(images))
+    assert "row 1 says 7, neither 0 nor 1" in refused(path, path.read_bytes())
+    table(path, image1=images, image2=[None, *images[1:]], label=[1] * len(images))
+    assert "row 1 has no image in it" in refused(path, path.read_bytes())
+
+
 # --- pairs lists --------------------------------------------------------------------------------------------
 
 
@@ -411,9 +452,21 @@ def test_a_plain_list(tmp_path: Path, people: Path, separator: str, header: bool
     assert benchmark.issame.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("images", ["image_a,image_b", "image_a_path,image_b_path", "path1,path2"])
+def test_a_table_whose_columns_have_names(tmp_path: Path, people: Path, images: str) -> None:
+    first, second = (path.relative_to(tmp_path) for path in sorted(people.glob("*/*.jpg"))[:2])
+    other = "image_a,image_b," if "_path" in images else ""  # names without folders, as on the hub
+    cells = "a.jpg,b.jpg," if other else ""
+    rows = [f"0,{cells}True,{first},{second}", f"1,{cells}0,{second},{first}"]
+    benchmark = listed(tmp_path / "mine.csv", "\n".join([f"pair_id,{other}is_same,{images}", *rows]))
+    assert names(benchmark) == [path.name for path in (first, second, second, first)]
+    assert benchmark.issame.tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ("pair,same\n0,1\n", "its columns pair, same do not say which two name images"),
         ("", "no pairs"),
         ("# nothing\n", "no pairs"),
         (f"3\n{LFW_LINES}", "4 pairs, but its first line promises 6"),
