@@ -21,6 +21,7 @@ import dataclasses
 import multiprocessing
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Size:
 
 SIZES = {
     "full": Size(500, 30, 60_000, seeds=3, crowd=Crowd(100)),
-    "half": Size(300, 20, 20_000, seeds=2, crowd=Crowd(60)),
+    "half": Size(300, 20, 20_000, seeds=3, crowd=Crowd(60)),
     "test": Size(8, 4, 16, seeds=1, crowd=Crowd(10, people=2, images=2, mated=1), batch=8),
 }
 
@@ -294,7 +295,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 8), layout="constrained")
+    figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
     *panels, last = figure.subplots(2, 3, sharey=True).flat
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
@@ -304,14 +305,16 @@ def draw(record: dict[str, Any], path: Path) -> None:
                 spans = {"xerr": span(x), "yerr": span(y, 100)}
                 color = f"C{number}"
                 axes.errorbar(x["value"], 100 * y["value"], **spans, fmt="o", color=color, label=row["title"])
-        for name, style in (("authentic", "--"), ("fresh", ":")):
+        for name, shown, style in ((AUTHENTIC, "authentic renders", "--"), (FRESH, "fresh weights", ":")):
             axes.axhline(100 * record[name]["value"], color="grey", linestyle=style, linewidth=1)
-            axes.text(0.01, 100 * record[name]["value"], name, transform=axes.get_yaxis_transform(), va="bottom")
-        axes.set_xlabel(title)
+            place = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
+            axes.text(0.01, 100 * record[name]["value"], shown, color="grey", **place)
+        axes.set_xlabel(textwrap.fill(title, 44))
         axes.set_ylabel("accuracy on unseen people, %")
         axes.grid(alpha=0.3)
+        axes.margins(y=0.1)
     last.axis("off")
-    last.legend(*panels[0].get_legend_handles_labels(), loc="center")
+    last.legend(*panels[0].get_legend_handles_labels(), loc="center", fontsize="large", frameon=False)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 

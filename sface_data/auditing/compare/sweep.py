@@ -153,9 +153,6 @@ class Sweep:
         self._on_cpu = torch.device(device).type == "cpu"
         self._width = max(self.block or (BLOCK if self._on_cpu else _CUDA_BLOCK), 1)
         self._height = max(self._width // 4, 1)
-        self._probes, self._gallery, self._order_a, self._order_b = (
-            torch.from_numpy(each).to(device) for each in (a.rows, b.rows, a.order, b.order)
-        )
 
     def _take(self, found: "Found", rows: slice) -> None:
         """Adds what some rows gave elsewhere."""
@@ -168,6 +165,10 @@ class Sweep:
 
     def _sweep(self, first: int, last: int) -> None:
         """All strips of some rows."""
+        a, b = self.a, self.a if self.b is None else self.b
+        self._probes, self._gallery, self._order_a, self._order_b = (
+            torch.from_numpy(each).to(self.backend.device) for each in (a.rows, b.rows, a.order, b.order)
+        )
         starts = range(first, last, self._height)
         with _one_thread_each(self._on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
             jobs = [pool.submit(self._strip, start, min(start + self._height, last)) for start in starts]
