@@ -14,7 +14,7 @@ from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import MappedFile, is_dir
+from sface_data.io.files import PiecedFile, is_dir
 
 KEYS, COUNT, CLASSES = b"__keys__", b"__len__", b"__classnum__"
 _BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # how many bytes give the length, by the first one
@@ -25,7 +25,7 @@ class LmdbSource(Source):
     """An LMDB, a file or a folder with `data.mdb`, read as the format above says; nothing in it is unpickled."""
 
     def __init__(self, path: Path) -> None:
-        self._file = MappedFile.at((path / "data.mdb" if is_dir(path) else path).absolute())
+        self._file = PiecedFile.at((path / "data.mdb" if is_dir(path) else path).absolute())
         with _reading(self._file) as transaction:
             self._keys = _listed_keys(path, transaction)
             labels = [_label(path, key, transaction.get(key)) for key in self._keys]
@@ -47,7 +47,7 @@ class LmdbSource(Source):
 
 
 @contextmanager
-def _reading(file: MappedFile) -> Iterator[Any]:
+def _reading(file: PiecedFile) -> Iterator[Any]:
     """A transaction. Raises BadInput if the pages of the file are not what they should be."""
     import lmdb
 
@@ -59,7 +59,7 @@ def _reading(file: MappedFile) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=8)
-def _opened(file: MappedFile) -> Any:
+def _opened(file: PiecedFile) -> Any:
     """The database, for reading only; without a lock file, so that it may lie where nobody can write."""
     import lmdb
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, MappedFile, exists, read_bytes
+from sface_data.io.files import MAX_ARRAYS, PiecedFile, exists, read_bytes
 
 MAGIC = 0xCED7230A
 _WORDS = struct.Struct("<II")  # magic number; flag and length
@@ -39,7 +39,7 @@ class RecordIORecord:
 class RecordFile:
     """A `.rec` file and where its records begin."""
 
-    file: MappedFile
+    file: PiecedFile
     numbers: NDArray[np.int64]  # [N] as the `.idx` calls the records
     offsets: NDArray[np.int64]  # [N] bytes
 
@@ -114,7 +114,7 @@ def open_records(path: Path) -> RecordFile:
     Raises:
         BadInput: if it cannot be read, is empty, or its `.idx` is not a list of numbers.
     """
-    file = MappedFile.at(path)
+    file = PiecedFile.at(path)
     if file.size == 0:
         raise BadInput(f"{path}: is empty; get or make the file again")
     listing = path.with_suffix(".idx")

@@ -12,7 +12,7 @@ import numpy as np
 from sface_data.dataset.shard_reader import Entry
 from sface_data.errors import BadInput
 from sface_data.faces.base import Label
-from sface_data.io.files import MappedFile
+from sface_data.io.files import PiecedFile
 from sface_data.io.images import EXTENSIONS
 
 LABEL_FIELDS = ("label", "class_name", "class", "class_index", "identity", "cls")
@@ -42,12 +42,12 @@ class Labels:
         guessed: nothing but a name says that this is a class, so that classes of one image each show it is none.
     """
 
-    of: Callable[[Entry, MappedFile], Label]
+    of: Callable[[Entry, PiecedFile], Label]
     where: str
     guessed: bool = False
 
 
-def find_labels(entry: Entry, file: MappedFile) -> Labels:
+def find_labels(entry: Entry, file: PiecedFile) -> Labels:
     """How the samples of a set tell their class, going by its first one.
 
     By a member called `cls`, `label`, `class`, `identity`, ... (`.cls`, `.label.cls`, `.label.txt`, `.label.npy`);
@@ -126,7 +126,7 @@ def _check_folders(path: Path, keys: Sequence[str]) -> None:
             )
 
 
-def _label_member(entry: Entry, file: MappedFile) -> str | None:
+def _label_member(entry: Entry, file: PiecedFile) -> str | None:
     """The extension of the member that holds the label and nothing else, if there is one."""
     found = [name for name in entry.members if _is_called_label(name)]
     if len(found) > 1:
@@ -145,7 +145,7 @@ def _is_called_label(extension: str) -> bool:
     return last in _FIELDS or (bool(before) and before[-1] in _FIELDS and last in _KINDS)
 
 
-def _read(entry: Entry, file: MappedFile, extension: str) -> bytes:
+def _read(entry: Entry, file: PiecedFile, extension: str) -> bytes:
     member = entry.members.get(extension)
     if member is None:
         raise BadInput(f"{file.path}: the sample {entry.key!r} has no member {extension!r}, as the first one has")
@@ -154,11 +154,11 @@ def _read(entry: Entry, file: MappedFile, extension: str) -> bytes:
     return file.read(member.offset, member.size)
 
 
-def _text(entry: Entry, file: MappedFile, extension: str) -> str:
+def _text(entry: Entry, file: PiecedFile, extension: str) -> str:
     return _read(entry, file, extension).decode(errors="replace").strip()
 
 
-def _in_member(entry: Entry, file: MappedFile, extension: str) -> Label:
+def _in_member(entry: Entry, file: PiecedFile, extension: str) -> Label:
     kind = extension.rpartition(".")[2]
     if kind == "json":
         label = _as_label(_json(entry, file, extension))
@@ -178,7 +178,7 @@ def _in_member(entry: Entry, file: MappedFile, extension: str) -> Label:
     return label
 
 
-def _in_txt(entry: Entry, file: MappedFile) -> Label:
+def _in_txt(entry: Entry, file: PiecedFile) -> Label:
     text = _text(entry, file, "txt")
     if not text:
         raise BadInput(f"{file.path}: the txt of the sample {entry.key!r} is empty; it should name its class")
@@ -190,14 +190,14 @@ def _in_txt(entry: Entry, file: MappedFile) -> Label:
     return text
 
 
-def _json(entry: Entry, file: MappedFile, extension: str = "json") -> Any:
+def _json(entry: Entry, file: PiecedFile, extension: str = "json") -> Any:
     try:
         return json.loads(_text(entry, file, extension))
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{file.path}: the {extension} of the sample {entry.key!r} is broken ({error})") from error
 
 
-def _in_json(entry: Entry, file: MappedFile, name: str | None) -> Label:
+def _in_json(entry: Entry, file: PiecedFile, name: str | None) -> Label:
     value = _json(entry, file)
     label = _as_label(value if name is None else value.get(name) if isinstance(value, dict) else None)
     if label is None:
@@ -206,7 +206,7 @@ def _in_json(entry: Entry, file: MappedFile, name: str | None) -> Label:
     return label
 
 
-def _in_key(entry: Entry, file: MappedFile, separator: str) -> Label:
+def _in_key(entry: Entry, file: PiecedFile, separator: str) -> Label:
     before, found, _ = entry.key.rpartition(separator)
     if not found:
         raise BadInput(
@@ -233,7 +233,7 @@ def _as_number(text: str) -> int | None:
     return int(whole)
 
 
-def _array(entry: Entry, file: MappedFile, extension: str) -> Any:
+def _array(entry: Entry, file: PiecedFile, extension: str) -> Any:
     """The array in a member; nothing is unpickled."""
     try:
         return np.load(io.BytesIO(_read(entry, file, extension)), allow_pickle=False)

@@ -9,7 +9,7 @@ from sface_data.dataset.shard_reader import Entry, Member, scan_shard
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
 from sface_data.faces.shard_labels import Labels, check_labels, check_not_shards, find_labels
-from sface_data.io.files import MappedFile
+from sface_data.io.files import PiecedFile
 from sface_data.io.images import EXTENSIONS
 
 
@@ -22,7 +22,7 @@ class ShardSource(Source):
     """
 
     def __init__(self, path: Path, shards: Sequence[Path]) -> None:
-        self._files = [MappedFile.at(shard) for shard in shards]
+        self._files = [PiecedFile.at(shard) for shard in shards]
         self._keys: list[str] = []
         locations: list[tuple[int, int, int]] = []
         labels: list[Label] = []
@@ -71,7 +71,7 @@ def _images(entry: Entry) -> list[str]:
     return [name for name in entry.members if name.rpartition(".")[2] in EXTENSIONS]
 
 
-def _image_member(entry: Entry, file: MappedFile) -> Member:
+def _image_member(entry: Entry, file: PiecedFile) -> Member:
     images = _images(entry)
     if len(images) != 1:
         found = f"{len(images)} images" if images else "no image"

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import mmap
 import os
 import stat
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 import sface_data
@@ -210,26 +210,66 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class MappedFile:
-    """A file of which pieces are read in any order; it can be pickled, and few are kept open at a time."""
+class PiecedFile:
+    """A file of which pieces are read in any order; it can be pickled, and few are kept open at a time.
+
+    It is not mapped into memory: a map of a file that somebody cuts short ends the process without a word.
+    """
 
     path: Path
     size: int  # bytes
     modified: int  # nanoseconds since the epoch: a file written anew is opened anew
 
     @classmethod
-    def at(cls, path: Path) -> "MappedFile":
+    def at(cls, path: Path) -> "PiecedFile":
         """Raises BadInput if the file cannot be read."""
         with os_errors_as_bad_input(path):
             status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on, fewer at its end. Raises BadInput if it cannot be read."""
-        return _mapped(self)[offset : offset + size] if self.size else b""
+        """`size` bytes from `offset` on, fewer at its end.
+
+        Raises:
+            BadInput: if it cannot be read, or was cut short since it was opened.
+        """
+        wanted = min(size, self.size - offset)
+        if wanted <= 0:
+            return b""
+        with os_errors_as_bad_input(self.path):
+            data = _opened(self).read(offset, wanted)
+        if len(data) < wanted:
+            raise BadInput(f"{self.path}: was cut short while it was read; get or make the file again")
+        return data
+
+
+class _Handle:
+    """A regular file that is open for as long as anybody holds this."""
+
+    def __init__(self, path: Path) -> None:
+        with open_regular(path) as file:
+            self._number = os.dup(file.fileno())
+        self._reading = Lock()  # where a file has one place only at which it is read
+
+    def __del__(self) -> None:
+        if hasattr(self, "_number"):
+            os.close(self._number)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes from a place on, fewer at the end, for several threads at a time."""
+        data = b""
+        while len(data) < size and (more := self._read(offset + len(data), size - len(data))):
+            data += more  # a system call gives 2 GB at most
+        return data
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._number, size, offset)
+        with self._reading:
+            os.lseek(self._number, offset, os.SEEK_SET)
+            return os.read(self._number, size)
 
 
 @lru_cache(maxsize=64)
-def _mapped(file: MappedFile) -> mmap.mmap:
-    with os_errors_as_bad_input(file.path), file.path.open("rb") as opened:
-        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+def _opened(file: PiecedFile) -> _Handle:
+    return _Handle(file.path)

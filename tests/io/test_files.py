@@ -1,13 +1,15 @@
-"""Files are read only where they end."""
+"""Files are read only where they end, and to their end."""
 
 import os
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sface_data.errors import BadInput
-from sface_data.io.files import exists, is_dir, is_file, read_bytes, read_json, sha256_of_file
+from sface_data.io.files import PiecedFile, exists, is_dir, is_file, read_bytes, read_json, sha256_of_file
 
 
 @pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of_file])
@@ -35,3 +37,28 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, ask: Callable[[
     assert not ask(tmp_path / "nothing")
     with pytest.raises(BadInput, match="File name too long"):
         ask(tmp_path / ("n" * 300))
+
+
+def test_pieces_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    content = bytes(range(256)) * 40
+    path.write_bytes(content)
+    for without in (False, True):
+        if without:
+            monkeypatch.delattr(os, "pread")
+        file = pickle.loads(pickle.dumps(PiecedFile.at(path)))
+        with ThreadPoolExecutor(4) as pool:
+            starts = range(0, 11_000, 7)
+            pieces = list(pool.map(lambda start, file=file: file.read(start, 300), starts))
+        assert pieces == [content[start : start + 300] for start in starts]
+        assert file.read(1 << 70, 5) == file.read(0, 0) == b""
+
+
+def test_a_file_that_is_cut_short_meanwhile_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "shard.tar"
+    path.write_bytes(bytes(100_000))
+    file = PiecedFile.at(path)
+    assert file.read(90_000, 10) == bytes(10)
+    os.truncate(path, 50_000)
+    with pytest.raises(BadInput, match=f"{path}: was cut short while it was read"):
+        file.read(90_000, 10)
