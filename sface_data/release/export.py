@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ FORMS: dict[str, Callable[[ExportedFaces, Path], Iterator[int]]] = {
     "parquet": write_parquet,
     "lmdb": write_lmdb,
 }
+_NUMBERED = ("rec", "lmdb")  # forms in which a class has no name but its number
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Export:
     Attributes:
         directory: the folder.
         num_images: how many images are in it.
-        faces_sha256: the identity of images and classes, in whichever form they come.
+        faces_sha256: the identity of images and classes, in whichever form they come; of new identities in forms
+            that number them another than in those that name them.
     """
 
     directory: Path
@@ -84,6 +86,9 @@ def export(directory: StrPath, outdir: StrPath, *, to: Form) -> Export:
     request = {"manifest_sha256": sha256_of_file(folder / MANIFEST), "to": to}
     with claim_folder(target, "exported faces", partial(_held, target, request)):
         source, faces = _checked(folder, manifest)
+        if to not in _NUMBERED:
+            names = tuple(manifest.plan.class_name(int(name)) for name in faces.class_names)
+            faces = replace(faces, class_names=names)
         write_text(target / REQUEST, pretty_json(request))
         exported = ExportedFaces(manifest.plan, source, manifest.num_bytes)
         with os_errors_as_bad_input(target), progress_bar(len(source), "images", desc="writing", delay=1) as bar:

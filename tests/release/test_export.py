@@ -14,6 +14,7 @@ import sface_data
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.faces.base import canonical_class
+from sface_data.faces.face_list import FaceList
 from sface_data.faces.recordio import open_records
 from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.sources import open_source
@@ -49,6 +50,19 @@ def test_an_export_holds_the_same_faces_and_says_what_it_is(
     assert run("export", faces, "--to", to, "--outdir", tmp_path / "out")[0] == 0
     data = {path for path in before if path.suffix in (".rec", ".idx", ".jpg", ".parquet", ".lmdb")}
     assert all(path.stat().st_mtime_ns == before[path] for path in data)
+
+
+@pytest.mark.parametrize("to", list(FORMS))
+def test_new_identities_keep_their_names_where_a_form_has_names(run: Run, tmp_path: Path, to: str) -> None:
+    faces = sface_data.generate(tmp_path / "faces", new_identities=3, samples_per_class=2, size=32)
+    exported = sface_data.export(faces, tmp_path / "out", to=to)
+    names = {name for name, _ in labelled_bytes(tmp_path / "out")}
+    named = {"new_000000", "new_000001", "new_000002"}
+    assert names == (named if to in ("folder", "parquet") else {"0", "1", "2"})
+    assert exported.num_images == 6
+    source = open_source(tmp_path / "out")
+    if to == "folder":  # what an audit of the data set gives its certificate for
+        assert exported.faces_sha256 == FaceList.of(source).sha256
 
 
 def tree(folder: Path) -> dict[str, bytes]:
