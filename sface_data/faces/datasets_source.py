@@ -1,5 +1,7 @@
 """Labelled faces in a folder written by the library `datasets`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,20 @@ class DatasetsSource(Source):
         return file
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keeps `datasets` from drawing bars of its own between ours."""
+    import datasets
+
+    disabled = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not disabled:
+            datasets.enable_progress_bars()
+
+
 def _load(path: Path) -> Any:
     import datasets
 
@@ -58,7 +74,8 @@ def _load(path: Path) -> Any:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
     try:
         if parquet:
-            return datasets.load_dataset("parquet", data_files=parquet, split="train")
+            with _without_bars():
+                return datasets.load_dataset("parquet", data_files=parquet, split="train")
         loaded = datasets.load_from_disk(str(path))
     except MemoryError:
         raise
