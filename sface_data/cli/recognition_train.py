@@ -43,7 +43,7 @@ from sface_data.runtime.arguments import MOST
 )
 @click.option(
     "--teacher",
-    metavar="FILE",
+    metavar="FILE|demo",
     type=NamedPath(path_type=Path),
     help="Of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D].",
 )

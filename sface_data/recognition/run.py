@@ -67,7 +67,8 @@ class RecognitionOptions:
         recipe: what is learned: the classes (`cls`), the embeddings of a teacher (`kt`), or both (`cls-kt`).
         preset: how: as published (`sface`: iResNet-50, 64 epochs, for GPUs), or `tiny`, for two CPU cores; what is
             None below is as there.
-        teacher: of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D].
+        teacher: of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D]; or
+            `demo`, which ships and knows rendered faces.
         teacher_channels: order of colours that the teacher was trained with, for one whose preprocessing differs.
         backbone: the network.
         dimensions: of the embedding; a teacher must have as many.

@@ -10,6 +10,7 @@ from torch import Tensor
 from sface_data.embedding.backbone_file import load_backbone
 from sface_data.embedding.backbones import INPUT_SIZE, on_device
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
+from sface_data.embedding.open import DEMO, DEMO_EMBEDDER
 from sface_data.errors import BadInput
 from sface_data.io.files import exists
 
@@ -32,7 +33,7 @@ class Teacher(Protocol):
 
 
 def open_teacher(path: Path, device: torch.device, channels: str = "rgb") -> Teacher:
-    """A teacher from weights of a run, a published `.pth`, or `.onnx`.
+    """A teacher from weights of a run, a published `.pth`, or `.onnx`; or `demo`, the embedder that ships.
 
     Args:
         channels: the order of colours that it was trained with, `rgb` or `bgr`; values are -1 to 1 in both.
@@ -40,6 +41,8 @@ def open_teacher(path: Path, device: torch.device, channels: str = "rgb") -> Tea
     Raises:
         BadInput: if the file does not exist or holds no embedder of 112 x 112 pixels.
     """
+    if str(path) == DEMO:
+        path = DEMO_EMBEDDER
     if not exists(path):
         raise BadInput(f"{path}: does not exist; a teacher is never left out: train one or get the file")
     kind = _OnnxTeacher if path.suffix == ".onnx" else _TorchTeacher
