@@ -50,7 +50,7 @@ def main() -> None:
     kept = []
     with ProcessPoolExecutor(arguments.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         lines = {"a": (no_leakage, 200), "bc": (leakage, 40), "d": (broken_judge, 20), "e": (coverage, 200)}
-        for letters, (line, runs) in (lines | {"f": (common_size, 40)}).items():
+        for letters, (line, runs) in (lines | {"f": (common_size, 20)}).items():
             if arguments.only is None or arguments.only in letters:
                 kept.append(line(pool.map, runs // scale))
     if not arguments.quick and arguments.only is None:
