@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sface_data.auditing.compare import exact
-from sface_data.auditing.compare.sweep import COARSE, FINE, FINE_BITS, Neighbours, PreparedSet, Sweep
+from sface_data.auditing.compare.sweep import Neighbours, PreparedSet, Sweep
+from sface_data.auditing.compare.tally import COARSE, FINE, FINE_BITS
 from sface_data.biometrics.scores import ScoreHistogram
 from sface_data.biometrics.subjects import REPLICATES, SUBJECT_BINS, SubjectScores
 from sface_data.errors import BadInput

@@ -18,23 +18,14 @@ from torch import Tensor
 
 from sface_data.auditing.compare import exact
 from sface_data.auditing.compare.backend import HERE, Backend
-from sface_data.biometrics.scores import BINS
-from sface_data.biometrics.subjects import SUBJECT_BINS
+from sface_data.auditing.compare.best import Best, BestOfColumns
+from sface_data.auditing.compare.tally import COARSE, FINE_BITS, Tally, count_groups
 from sface_data.runtime.progress import Progress
 from sface_data.runtime.workers import Shared
 
 BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
 _CUDA_BLOCK = 32_768
-FINE = BINS // SUBJECT_BINS  # fine bins in one of the coarser ones that each class gets
-FINE_BITS = FINE.bit_length() - 1
-COARSE = exact.PADDED // FINE
-_GROUP = 64  # classes counted in one go
-_DIRECT = 16_384  # scores of a class from which on it is counted alone
-_LAST = torch.iinfo(torch.int64).max  # after every index
-_RUN = 64  # columns of which the best is looked at first
 _SHARES = 64  # parts into which the rows are divided among workers
-
-assert 1 << FINE_BITS == FINE and exact.MARGIN % FINE == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +140,7 @@ class Sweep:
         self.by_b = self.by_a if self.b is None else np.zeros((len(b.names), COARSE), np.int64)
         self._scores = np.zeros((len(a), self.k), np.float32)
         self._indices = np.zeros((len(a), self.k), np.int64)
-        self._columns = _BestOfColumns.of(len(b), device) if self.both else None
+        self._columns = BestOfColumns.of(len(b), device) if self.both else None
         self._on_cpu = torch.device(device).type == "cpu"
         self._width = max(self.block or (BLOCK if self._on_cpu else _CUDA_BLOCK), 1)
         self._height = max(self._width // 4, 1)
@@ -194,9 +185,9 @@ class Sweep:
         """Some rows against all columns; within a set against those from the same rows on."""
         height, columns, within = stop - start, self._width, self.b is None
         scratch = _Scratch.of(height, max(columns, height), self.backend.device)
-        best = _Best.of(height, self.k, self.backend.device) if self.k else None
+        best = Best.of(height, self.k, self.backend.device) if self.k else None
         segments = list(self.a.segments(start, stop)) if self.count else []
-        tally = _Tally.of(segments, height, columns, self.backend.device) if segments else None
+        tally = Tally.of(segments, height, columns, self.backend.device) if segments else None
         for left, right in _tiles(start, stop, len(self._gallery), columns, within):
             units = scratch.units(height, right - left)
             torch.mm(self._probes[start:stop], self._gallery[left:right].T, out=units)
@@ -218,7 +209,7 @@ class Sweep:
                 self.counts += 2 * fine - tally.fine_of_both_orders if within else fine
                 self.by_a[tally.classes] += tally.coarse()
 
-    def _count(self, scratch: "_Scratch", units: Tensor, tally: "_Tally", left: int, at_itself: bool) -> None:
+    def _count(self, scratch: "_Scratch", units: Tensor, tally: "Tally", left: int, at_itself: bool) -> None:
         """Counts a block; `units` is overwritten."""
         bins = exact.to_bins(units, scratch.bins(*units.shape))
         coarse = torch.bitwise_right_shift(bins, FINE_BITS, out=scratch.coarse(*units.shape))
@@ -229,7 +220,7 @@ class Sweep:
             return
         segments = list((self.a if self.b is None else self.b).segments(left, left + units.shape[1]))
         counts = np.zeros((len(segments), COARSE), np.int64)
-        _count_groups(coarse, segments, 1, counts)
+        count_groups(coarse, segments, 1, counts)
         with self._lock:
             self.by_b[segments[0][0] : segments[-1][0] + 1] += counts
 
@@ -269,130 +260,6 @@ def _in_order(a: PreparedSet, scores: NDArray[np.float32], indices: NDArray[np.i
 
 
 @dataclass(eq=False)
-class _Tally:
-    """Counts of the classes of some rows, over the blocks of these rows."""
-
-    segments: list[tuple[int, int, int]]
-    direct: bool  # classes are large enough to be counted one by one, in fine bins
-    by_class: Tensor  # int64 [classes,PADDED] if direct
-    together: Tensor  # int64 [PADDED] if not
-    coarse_by_class: NDArray[np.int64]  # [classes,COARSE] if not
-    fine_of_both_orders: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, segments: list[tuple[int, int, int]], height: int, columns: int, device: str) -> "_Tally":
-        direct = height * columns >= _DIRECT * len(segments)
-        by_class = torch.zeros(len(segments) if direct else 0, exact.PADDED, dtype=torch.int64, device=device)
-        together = torch.zeros(exact.PADDED, dtype=torch.int64, device=device)
-        coarse = np.zeros((0 if direct else len(segments), COARSE), np.int64)
-        return cls(segments, direct, by_class, together, coarse, np.zeros(exact.PADDED, np.int64))
-
-    @property
-    def classes(self) -> slice:
-        return slice(self.segments[0][0], self.segments[-1][0] + 1)
-
-    def add_rows(self, bins: Tensor, coarse: Tensor) -> None:
-        if self.direct:
-            for number, (_, top, bottom) in enumerate(self.segments):
-                self.by_class[number] += _bincount(bins[top:bottom], exact.PADDED)
-        else:
-            self.together += _bincount(bins, exact.PADDED)
-            _count_groups(coarse, self.segments, 0, self.coarse_by_class)
-
-    def fine(self) -> NDArray[np.int64]:
-        return (self.by_class.sum(dim=0) if self.direct else self.together).cpu().numpy().copy()
-
-    def coarse(self) -> NDArray[np.int64]:
-        if not self.direct:
-            return self.coarse_by_class
-        return self.by_class.reshape(len(self.segments), COARSE, FINE).sum(dim=2).cpu().numpy()
-
-
-@dataclass(eq=False)
-class _Best:
-    """The best of each row so far: a running top k."""
-
-    units: Tensor  # float32 [rows,k]
-    indices: Tensor  # int64 [rows,k]
-
-    @classmethod
-    def of(cls, height: int, k: int, device: str) -> "_Best":
-        units = torch.full((height, k), -torch.inf, device=device)
-        return cls(units, torch.full((height, k), _LAST, device=device))
-
-    def update(self, units: Tensor, indices: Tensor) -> None:
-        """Takes in a block [rows,columns] with the index of each column."""
-        k = self.units.shape[1]
-        whole = units.shape[1] // _RUN
-        runs = units[:, : whole * _RUN].unflatten(1, (whole, _RUN)) if whole else None
-        peaks = runs.amax(dim=2) if runs is not None else units[:, :0]  # [rows,runs]
-        bar = self.units[:, -1]
-        if torch.isinf(bar).any():  # nothing yet: as many runs as wanted reach this far, so the k best do
-            tops = peaks if whole >= k else units
-            if tops.shape[1] >= k:
-                bar = torch.maximum(bar, tops.topk(k, dim=1).values[:, -1])
-        # few reach the bar, and those that equal it may have a lower index
-        rows, columns = (units[:, whole * _RUN :] >= bar[:, None]).nonzero(as_tuple=True)
-        columns = columns + whole * _RUN
-        if runs is not None:
-            run_rows, run_numbers = (peaks >= bar[:, None]).nonzero(as_tuple=True)
-            among, inside = (runs[run_rows, run_numbers] >= bar[run_rows, None]).nonzero(as_tuple=True)
-            rows = torch.cat([rows, run_rows[among]])
-            columns = torch.cat([columns, run_numbers[among] * _RUN + inside])
-        if len(rows):
-            self._merge(rows, units[rows, columns], indices[columns])
-
-    def _merge(self, rows: Tensor, units: Tensor, indices: Tensor) -> None:
-        """Takes in candidates [M]; only rows with candidates change."""
-        k = self.units.shape[1]
-        changed, row = rows.unique(return_inverse=True)
-        own = torch.arange(len(changed), device=rows.device).repeat_interleave(k)
-        all_rows = torch.cat([own, row])
-        all_units = torch.cat([self.units[changed].reshape(-1), units])
-        all_indices = torch.cat([self.indices[changed].reshape(-1), indices])
-        # by row, then the highest score, then the lowest index: stable sorts, the last key first
-        by = torch.argsort(all_indices, stable=True)
-        by = by[torch.argsort(all_units[by], descending=True, stable=True)]
-        by = by[torch.argsort(all_rows[by], stable=True)]
-        counts = torch.bincount(all_rows, minlength=len(changed))
-        first = torch.cumsum(counts, 0) - counts
-        keep = by[first[:, None] + torch.arange(k, device=rows.device)]
-        self.units[changed], self.indices[changed] = all_units[keep], all_indices[keep]
-
-
-@dataclass(eq=False)
-class _BestOfColumns:
-    """The best row of each column so far."""
-
-    units: Tensor  # float32 [columns]
-    indices: Tensor  # int64 [columns]
-
-    @classmethod
-    def of(cls, width: int, device: str) -> "_BestOfColumns":
-        units = torch.full((width,), -torch.inf, device=device)
-        return cls(units, torch.full((width,), _LAST, device=device))
-
-    def update(self, units: Tensor, indices: Tensor, left: int, lock: Lock) -> None:
-        """Takes in a block [rows,columns] with the index of each row, from the column `left` on."""
-        peaks = units.amax(dim=0)
-        # the best only ever rises: a look without the lock finds too many columns, never too few
-        columns = (peaks >= self.units[left : left + len(peaks)]).nonzero().squeeze(1)
-        if not len(columns):
-            return
-        peaks = peaks[columns]
-        first = torch.where(units[:, columns] == peaks, indices[:, None], _LAST).amin(dim=0)
-        with lock:
-            self.merge(peaks, first, columns + left)
-
-    def merge(self, units: Tensor, indices: Tensor, columns: Tensor | slice = slice(None)) -> None:
-        """Takes in the best of other rows, for some columns; of equals the lower index counts."""
-        best, own = self.units[columns], self.indices[columns]
-        first = torch.where(units == best, torch.minimum(indices, own), indices)
-        self.indices[columns] = torch.where(units >= best, first, own)
-        self.units[columns] = torch.maximum(units, best)
-
-
-@dataclass(eq=False)
 class _Scratch:
     """Memory of one block, used again for each: fresh memory costs more than the arithmetic."""
 
@@ -425,33 +292,6 @@ def _tiles(start: int, stop: int, total: int, columns: int, within: bool) -> Ite
         left = stop
     for at in range(left, total, columns):
         yield at, min(at + columns, total)
-
-
-def _bincount(bins: Tensor, number: int) -> Tensor:
-    return torch.bincount(bins.reshape(-1), minlength=number)
-
-
-def _count_groups(coarse: Tensor, segments: list[tuple[int, int, int]], axis: int, out: NDArray[np.int64]) -> None:
-    """Adds to `out` [classes,COARSE] the bins of each class along an axis; small classes are counted together."""
-    enough = -(-_DIRECT // coarse.shape[1 - axis])  # rows or columns of a class that is counted alone
-    at = 0
-    while at < len(segments):
-        _, first, last = segments[at]
-        if last - first >= enough:
-            out[at] += _bincount(coarse.narrow(axis, first, last - first), COARSE).cpu().numpy()
-            at += 1
-            continue
-        group = [segments[at]]
-        for segment in segments[at + 1 : at + _GROUP]:
-            if segment[2] - segment[1] >= enough:
-                break
-            group.append(segment)
-        sizes = torch.tensor([stop - start for _, start, stop in group])
-        offsets = (torch.arange(len(group), dtype=torch.int32) * COARSE).repeat_interleave(sizes).to(coarse.device)
-        some = coarse.narrow(axis, first, len(offsets)) + (offsets[:, None] if axis == 0 else offsets)
-        counts = _bincount(some, len(group) * COARSE).reshape(len(group), COARSE)
-        out[at : at + len(group)] += counts.cpu().numpy()
-        at += len(group)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sface_data.auditing.compare import exact, sweep
+from sface_data.auditing.compare import exact, tally
 from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.pairs import (
     PairScores,
@@ -184,8 +184,8 @@ def test_large_and_small_classes_are_counted_alike(monkeypatch: pytest.MonkeyPat
     faces = make(5, 200, 9)
     found = []
     for direct, group in ((1, 64), (10**9, 64), (10**9, 2), (300, 3)):
-        monkeypatch.setattr(sweep, "_DIRECT", direct)
-        monkeypatch.setattr(sweep, "_GROUP", group)
+        monkeypatch.setattr(tally, "_DIRECT", direct)
+        monkeypatch.setattr(tally, "_GROUP", group)
         found.append(compare(prepare(faces), block=64))
         check(found[-1], faces, None)
 
