@@ -33,7 +33,7 @@ class Tally:
 
     @classmethod
     def of(cls, segments: list[tuple[int, int, int]], height: int, columns: int, device: str) -> "Tally":
-        """Empty, for the classes of segments (see `PreparedSet.segments`) in blocks of so many rows and columns."""
+        """Empty, for the classes of segments, see `PreparedSet.segments`, in blocks of such a size."""
         direct = height * columns >= _DIRECT * len(segments)
         by_class = torch.zeros(len(segments) if direct else 0, exact.PADDED, dtype=torch.int64, device=device)
         together = torch.zeros(exact.PADDED, dtype=torch.int64, device=device)
