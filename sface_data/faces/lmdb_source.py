@@ -14,6 +14,7 @@ from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
+from sface_data.faces.lmdb_pages import check_pages
 from sface_data.io.files import PiecedFile, is_dir
 
 KEYS, COUNT, CLASSES = b"__keys__", b"__len__", b"__classnum__"
@@ -70,6 +71,7 @@ def _opened(file: PiecedFile) -> Any:
         raise BadInput(f"{file.path}: not an LMDB, or damaged ({error}); {_AGAIN}") from error
     if file.size < end:  # to read beyond the end would kill the process
         raise BadInput(f"{file.path}: ends early, at {file.size:,} of {end:,} bytes; {_AGAIN}")
+    check_pages(file)
     return database
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
@@ -33,6 +35,36 @@ def test_what_is_no_lmdb_of_faces_is_one_sentence(tmp_path: Path, sentence: str)
     with pytest.raises(BadInput) as error:
         open_source(tmp_path / "faces.lmdb")
     assert str(error.value).startswith(str(tmp_path)) and sentence in str(error.value)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_change_of_its_pages_ends_the_process(tmp_path: Path, data: st.DataObject) -> None:
+    """A signal would end the tests, too."""
+    path = tmp_path / "faces.lmdb"
+    path.unlink(missing_ok=True)
+    write_lmdb(path, FACES)
+    content = bytearray(path.read_bytes())
+    words = len(content) // 8
+    # Most of a page is values: where its nodes and heads are is tried more often.
+    heads = st.integers(0, words // 512 - 1).map(lambda page: 512 * page)
+    places = st.one_of(st.integers(0, 30), st.integers(0, words - 1), heads)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = 8 * data.draw(places)
+        content[at : at + 8] = data.draw(st.binary(min_size=8, max_size=8))
+    path.write_bytes(content)
+    try:
+        for face in open_source(path):
+            assert len(face.data) < len(content)
+    except BadInput as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("entries", [1, 4, 3000])
+def test_trees_of_every_depth(tmp_path: Path, entries: int) -> None:
+    path = tmp_path / "faces.lmdb"
+    write_lmdb(path, [(n % 7, bytes([n % 251]) * (10 if n % 3 else 5000)) for n in range(entries)])
+    assert len(open_source(path, min_classes=1)) == entries
 
 
 def test_the_number_of_classes_may_be_missing_and_the_file_lie_in_a_folder(tmp_path: Path) -> None:
