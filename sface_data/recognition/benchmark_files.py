@@ -1,21 +1,19 @@
 """What is in the files of benchmarks: `.bin` files, read as data, and pairs lists."""
 
 import csv
-import os
+import io
 import pickle
 import re
 import reprlib
 import warnings
 from collections.abc import Sequence
-from contextlib import closing
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, is_file, open_regular, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import MAX_ARRAYS, atomic_write, is_file, read_bytes
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 from sface_data.recognition.pairs_table import image_columns
@@ -77,28 +75,23 @@ def read_bin(path: Path) -> tuple[list[bytes], list[bool]]:
         BadInput: if it cannot be read, is cut short, is no benchmark, or holds anything that a benchmark has no
             need of. Nothing in it has been executed then either.
     """
-    with os_errors_as_bad_input(path):
-        file = open_regular(path)
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            raise BadInput(f"{path}: empty; get the file again")
-        with os_errors_as_bad_input(path):
-            mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-        with closing(mapped), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
-            try:
-                content = read_pickle(mapped, _functions(budget=size))  # type: ignore[arg-type]
-            except Refused as error:
-                raise BadInput(
-                    f"{path}: refused, because it holds {error}, which a benchmark has no need of; nothing in the "
-                    "file was executed"
-                ) from error
-            except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-                raise BadInput(
-                    f"{path}: cut short, or no benchmark (a pickle of images and of booleans); get the file again "
-                    "(nothing in it was executed)"
-                ) from error
+    data = read_bytes(path, MAX_ARRAYS)
+    if not data:
+        raise BadInput(f"{path}: empty; get the file again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # names with odd escapes, which are refused
+        try:
+            content = read_pickle(io.BytesIO(data), _functions(budget=len(data)))
+        except Refused as error:
+            raise BadInput(
+                f"{path}: refused, because it holds {error}, which a benchmark has no need of; nothing in the "
+                "file was executed"
+            ) from error
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+            raise BadInput(
+                f"{path}: cut short, or no benchmark (a pickle of images and of booleans); get the file again "
+                "(nothing in it was executed)"
+            ) from error
     if not (isinstance(content, (tuple, list)) and len(content) == 2):
         raise BadInput(f"{path}: no benchmark; it must hold two lists, of encoded images and of booleans")
     images, issame = content
