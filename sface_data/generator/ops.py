@@ -16,8 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LRELU_SLOPE = 0.2
-_FEWEST_ROWS = 8  # of a product of matrices: for fewer, libraries have other routines, which round differently
+_ROWS = (
+    16  # of a product of matrices: for other numbers libraries may have other routines, which round differently
+)
 LRELU_GAIN = 2**0.5  # keeps the second moment of a Gaussian through a leaky ReLU
+Phases = tuple[Tensor, ...]
 FILTER = (1.0, 3.0, 3.0, 1.0)  # the one resampling filter of the family, before it is normalised
 
 
@@ -48,16 +51,37 @@ def downsample2d(x: Tensor) -> Tensor:
     return blur(x, padding=1)[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
 
 
-def conv_up(x: Tensor, weight: Tensor) -> Tensor:
+def conv_up(x: Tensor, weight: Tensor | Phases) -> Tensor:
     """Zeros between the values, a convolution, then the filter: [N,I,H,W] -> [N,O,2H,2W].
 
     Args:
-        weight: [O,I,3,3], or [O,I,6,6] with the filter in it.
+        weight: [O,I,3,3], or [O,I,6,6] with the filter in it, or `phases` of the former.
     """
+    if isinstance(weight, tuple):
+        return blur(_conv_by_phase(x, weight), padding=1, gain=4.0)
     if weight.shape[-1] > 3:
         return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=2)
     x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N,O,2H+1,2W+1]
     return blur(x, padding=1, gain=4.0)
+
+
+def phases(weight: Tensor) -> Phases:
+    """Kernels [O,I,3,3] of a transposed convolution of stride 2 as those of plain ones: one for each phase of its
+    output, that is for even or odd rows, and even or odd columns in these."""
+    taps = ([2, 0], [1])  # that meet values and not the zeros between them, in even and in odd places
+    kernels = (weight[:, :, rows][..., columns] for rows in taps for columns in taps)
+    return tuple(kernel.contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
+def _conv_by_phase(x: Tensor, kernels: Phases) -> Tensor:
+    """The transposed convolution of stride 2: [N,I,H,W] -> [N,O,2H+1,2W+1]."""
+    n, _, h, w = x.shape
+    shape = (n, len(kernels[0]), 2 * h + 1, 2 * w + 1)
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    for phase, kernel in enumerate(kernels):
+        row, column = divmod(phase, 2)
+        out[:, :, row::2, column::2] = F.conv2d(x, kernel, padding=(1 - row, 1 - column))
+    return out
 
 
 def conv_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -96,11 +120,11 @@ def normalize_2nd_moment(x: Tensor) -> Tensor:
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x [N,I] times weight [O,I], plus bias [O]; where no gradient is recorded, a row does not depend on N."""
-    rows = x.shape[0]
-    if torch.is_grad_enabled() or rows >= _FEWEST_ROWS:
+    """x [N,I] times weight [O,I], plus bias [O]; on a CPU without gradients a row does not depend on N."""
+    if x.is_cuda or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    return F.linear(F.pad(x, (0, 0, 0, _FEWEST_ROWS - rows)), weight, bias)[:rows]
+    blocks = F.pad(x, (0, 0, 0, -len(x) % _ROWS)).split(_ROWS)
+    return torch.cat([F.linear(block, weight, bias) for block in blocks])[: len(x)]
 
 
 def scale_(x: Tensor, factor: Tensor, addend: Tensor | None = None) -> Tensor:

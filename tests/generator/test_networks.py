@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig
@@ -22,6 +24,7 @@ from sface_data.generator.ops import (
     conv_down,
     conv_up,
     downsample2d,
+    phases,
     upsample2d,
     with_filter,
 )
@@ -236,6 +239,13 @@ def test_a_kernel_with_the_filter_in_it_is_both_in_turn(size: int) -> None:
     torch.testing.assert_close(joined, conv_down(x, weight), rtol=0, atol=1e-5)
     if size == 3:
         torch.testing.assert_close(conv_up(x, with_filter(weight, 4.0)), conv_up(x, weight), rtol=0, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 6)] * 4), outer=st.integers(1, 5))
+def test_a_convolution_by_phase_is_the_transposed_one(shape: tuple[int, int, int, int], outer: int) -> None:
+    x, weight = torch.randn(shape), torch.randn(outer, shape[1], 3, 3)
+    torch.testing.assert_close(conv_up(x, phases(weight)), conv_up(x, weight), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("activation", [False, True])
