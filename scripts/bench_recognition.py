@@ -23,7 +23,9 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,6 +40,7 @@ from sface_data.embedding.backbones import create_backbone
 from sface_data.embedding.embed import Embedding, embed_source
 from sface_data.embedding.onnx_embedder import OnnxEmbedder, _planes
 from sface_data.embedding.torch_embedder import network_input
+from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 from sface_data.recognition.faces import face_batches
@@ -73,59 +76,82 @@ def bench_embedder(arguments: argparse.Namespace, folder: Path) -> None:
     embedder = OnnxEmbedder(model, arguments.device)
     source = open_source(write_faces(folder / "faces", arguments.images))
     faces = FaceList.of(source)
-    images = np.stack([face.decode() for face in source])
-    batches = [
-        [embedder._values(planes) for planes in _planes(images[first : first + arguments.batch])]
-        for first in range(0, len(images), arguments.batch)
-    ]
-    session = embedder._session
-    name = session.get_inputs()[0].name
-
-    def bare() -> None:
-        for straight, mirrored in batches:
-            session.run(None, {name: straight})
-            session.run(None, {name: mirrored})
 
     def ours() -> None:
         embed_source(source, Embedding(embedder, batch=arguments.batch), faces)
 
-    compare("embedder", "bare ONNX Runtime session", bare, ours, len(images))
+    bare = bare_session(embedder, source, arguments.batch)
+    compare("embedder", "bare ONNX Runtime session", bare, ours, len(source))
+
+
+def bare_session(embedder: OnnxEmbedder, source: Source, batch: int) -> Callable[[], None]:
+    """Runs the network on all images and their mirror images, decoded and prepared beforehand."""
+    images = np.stack([face.decode() for face in source])
+    batches = [
+        [embedder._values(planes) for planes in _planes(images[first : first + batch])]
+        for first in range(0, len(images), batch)
+    ]
+    session = embedder._session
+    name = session.get_inputs()[0].name
+
+    def run() -> None:
+        for straight, mirrored in batches:
+            session.run(None, {name: straight})
+            session.run(None, {name: mirrored})
+
+    return run
 
 
 def bench_loader(arguments: argparse.Namespace, folder: Path) -> None:
     count, batch = arguments.images * 8, arguments.batch
     shard = write_shard(folder / "loader", count)
+    ours = our_loader(shard, count, batch)
+    for workers, where in ((2, "in two worker processes"), (0, "in this process")):
+        theirs = partial(webdataset_loader, shard, batch, workers)
+        compare("loader", f"webdataset + Pillow {where}", theirs, ours, count)
+
+
+def our_loader(shard: Path, count: int, batch: int) -> Callable[[], None]:
+    """Makes the batches of a pass through a shard of so many images, another one each time."""
     source = open_source(shard)
     passes = (face_batches(source, batch, 0.5, seed, ProcessGroup(), threads=2) for seed in itertools.count())
 
-    def ours() -> None:
+    def run() -> None:
         batches = next(passes).from_image(0)
         for _ in range(count // batch):
             pixels, _ = next(batches)
             network_input(pixels, CPU)
         batches.close()
 
-    def plain(workers: int) -> None:
-        batches = torch.utils.data.DataLoader(webdataset_and_pillow(shard, batch), None, num_workers=workers)
-        for images, _ in batches:
-            images.float().sub_(127.5).div_(127.5)
-
-    compare("loader", "webdataset + Pillow in two worker processes", lambda: plain(2), ours, count)
-    compare("loader", "webdataset + Pillow in this process", lambda: plain(0), ours, count)
+    return run
 
 
-def webdataset_and_pillow(shard: Path, batch: int) -> webdataset.WebDataset:
-    """Uint8 [N,3,112,112] and labels [N], as the documentation of webdataset would have it."""
+def webdataset_loader(shard: Path, batch: int, workers: int, decoder: str = "pillow") -> None:
+    """The same by webdataset and torch's DataLoader."""
+    for images, _ in torch.utils.data.DataLoader(webdataset_of(shard, batch, decoder), None, num_workers=workers):
+        images.float().sub_(127.5).div_(127.5)
 
-    def image(sample: tuple[Image.Image, int]) -> tuple[torch.Tensor, int]:
-        pixels = np.asarray(sample[0].convert("RGB"))
+
+def webdataset_of(shard: Path, batch: int, decoder: str = "pillow") -> webdataset.WebDataset:
+    """Uint8 [N,3,112,112] and labels [N], as the documentation of webdataset would have it.
+
+    Args:
+        decoder: `pillow`, or `simplejpeg`, the faster one.
+    """
+
+    def image(sample: tuple[Any, int]) -> tuple[torch.Tensor, int]:
+        pixels = np.asarray(sample[0])
         flipped = pixels[:, ::-1] if np.random.random() < 0.5 else pixels
         return torch.from_numpy(flipped.transpose(2, 0, 1).copy()), sample[1]
 
+    decoders = {
+        "pillow": ["rgb8"],
+        "simplejpeg": [webdataset.handle_extension("jpg", simplejpeg.decode_jpeg)],
+    }
     return (
         webdataset.WebDataset([str(shard)], shardshuffle=False, empty_check=False)
         .shuffle(1000)
-        .decode("pil")
+        .decode(*decoders[decoder])
         .to_tuple("jpg", "cls")
         .map(image)
         .batched(batch)
@@ -153,7 +179,7 @@ def bench_training(arguments: argparse.Namespace, folder: Path) -> None:
     optimizer = torch.optim.SGD([*network.parameters(), weight], 0.01, momentum=0.9, weight_decay=5e-4)
 
     def naive() -> None:
-        for images, labels in itertools.islice(webdataset_and_pillow(shard, arguments.batch), steps):
+        for images, labels in itertools.islice(webdataset_of(shard, arguments.batch), steps):
             values = images.to(device).float() / 127.5 - 1
             cosines = F.linear(F.normalize(network(values)), F.normalize(weight))
             labels = torch.as_tensor(labels, device=device)

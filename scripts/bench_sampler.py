@@ -178,9 +178,11 @@ def naive_rgb(layer: ToRGB, x: Tensor, w: Tensor) -> Tensor:
     return (F.conv2d(x, weight) + layer.bias[:, None, None]).clamp(-256, 256)
 
 
-def end_to_end(network: GeneratorFile, plan: SamplePlan, folder: Path, device: torch.device, batch: int) -> None:
+def end_to_end(
+    network: GeneratorFile, plan: SamplePlan, folder: Path, device: torch.device, batch: int, workers: int = 1
+) -> None:
     with quiet(), open_workspace(folder, plan) as workspace:
-        build(workspace, Job(plan, network, device, batch), workers=1)
+        build(workspace, Job(plan, network, device, batch), workers=workers)
 
 
 def drain(network: GeneratorFile, plan: SamplePlan, device: torch.device, batch: int) -> None:
