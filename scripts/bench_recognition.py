@@ -21,7 +21,6 @@ import argparse
 import dataclasses
 import itertools
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ import torch.nn.functional as F
 import webdataset
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from side_by_side import Work, in_turns
 
 from sface_data.embedding.backbones import create_backbone
 from sface_data.embedding.embed import Embedding, embed_source
@@ -49,8 +49,6 @@ from sface_data.recognition.train import Settings, Training
 from sface_data.training.distributed import ProcessGroup
 
 CPU = torch.device("cpu")
-
-ROUNDS = 5  # of baseline and ours in turn; the best of each counts
 
 
 def main() -> None:
@@ -205,19 +203,11 @@ def write_shard(folder: Path, count: int) -> Path:
 
 def compare(name: str, baseline: str, theirs: Callable[[], None], ours: Callable[[], None], images: int) -> None:
     """Times both in turn and prints what came out."""
-    theirs()
-    ours()
-    times = np.array([[seconds(theirs), seconds(ours)] for _ in range(ROUNDS)])
-    best = times.min(axis=0)
-    print(f"{name}: {baseline} {images / best[0]:,.1f} images/s, ours {images / best[1]:,.1f} images/s")
-    ratios = times[:, 0] / times[:, 1]
-    print(f"{name}: ratio {best[0] / best[1]:.3f} (rounds: {', '.join(f'{ratio:.3f}' for ratio in ratios)})")
-
-
-def seconds(work: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    times = in_turns({"theirs": Work(theirs, images), "ours": Work(ours, images)})
+    rates = (times[each].rate.value for each in ("theirs", "ours"))
+    print(f"{name}: {baseline} {{:,.1f}} images/s, ours {{:,.1f}} images/s".format(*rates))
+    ratio = times["ours"].beside(times["theirs"])
+    print(f"{name}: ratio {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
 
 
 def write_faces(folder: Path, count: int) -> Path:

@@ -36,6 +36,7 @@ from sface_data.generator.ops import (
 )
 
 Noise = Literal["const", "none"] | Sequence[Tensor]
+FEWEST_IMAGES = 2  # at a time on a CPU: a convolution of one is computed in another way, and rounded differently
 _CACHED = 4 << 20  # bytes of a layer's activations that a core of a CPU works on at a time
 
 
@@ -121,9 +122,9 @@ class SynthesisLayer(nn.Module):
     def freeze(self, dtype: torch.dtype) -> None:
         """Computes the constants once, for a network that only makes images from now on, in this dtype."""
         constants = self.constants(dtype)
-        if self.up and isinstance(constants.weight, Tensor) and not constants.weight.is_cuda:
+        if self.up and not self.weight.is_cuda:
             # Forwards several times as fast on a CPU; with derivatives it would be the slower way.
-            constants = replace(constants, weight=phases(constants.weight))
+            constants = replace(constants, weight=phases(self.weight.to(dtype)))
         self._frozen = constants
 
     def constants(self, dtype: torch.dtype) -> LayerConstants:
@@ -207,10 +208,9 @@ class SynthesisBlock(nn.Module):
     def outgrows_cache(self, x: Tensor) -> bool:
         """Whether a CPU makes images of this input [N,I,H/2,W/2] faster in two halves.
 
-        Most of what follows a convolution is bound by memory. A half has two images at least: a convolution of
-        one is computed in another way, and rounded differently.
+        Most of what follows a convolution is bound by memory. A half has `FEWEST_IMAGES` at least.
         """
-        if x.is_cuda or torch.is_grad_enabled() or len(x) < 4:
+        if x.is_cuda or torch.is_grad_enabled() or len(x) < 2 * FEWEST_IMAGES:
             return False
         return 4 * x[:, 0].numel() * len(self.conv1.weight) * x.element_size() > _CACHED
 
@@ -280,9 +280,9 @@ class SynthesisNetwork(nn.Module):
                     [self._from(number, x[p], image[p], ws[p], _part(noise, p), dtype) for p in halves]
                 )
             n = block.convolutions
-            x, image = block(x, image, ws[:, : n + 1], noise if isinstance(noise, str) else noise[:n], dtype)
-            # A block's toRGB shares its w with the next block's first convolution.
-            ws, noise = ws[:, n:], noise if isinstance(noise, str) else noise[n:]
+            now, later = (noise, noise) if isinstance(noise, str) else (noise[:n], noise[n:])
+            x, image = block(x, image, ws[:, : n + 1], now, dtype)
+            ws, noise = ws[:, n:], later  # a block's toRGB shares its w with the next block's first convolution
         assert image is not None
         return image
 

@@ -16,11 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LRELU_SLOPE = 0.2
-_ROWS = (
-    16  # of a product of matrices: for other numbers libraries may have other routines, which round differently
-)
+_ROWS = 64  # of a product of matrices: for other numbers libraries have other routines, which round differently
 LRELU_GAIN = 2**0.5  # keeps the second moment of a Gaussian through a leaky ReLU
-Phases = tuple[Tensor, ...]
+Phases = tuple[Tensor, ...]  # see `phases`
 FILTER = (1.0, 3.0, 3.0, 1.0)  # the one resampling filter of the family, before it is normalised
 
 

@@ -12,11 +12,10 @@ from torch import Tensor
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.errors import BadInput
 from sface_data.generator.config import GeneratorConfig
-from sface_data.generator.networks import Generator, Noise, SynthesisLayer
+from sface_data.generator.networks import FEWEST_IMAGES, Generator, Noise, SynthesisLayer
 from sface_data.runtime.devices import DTYPES, moved
 
 _CPU_IMAGES = 64 << 20  # bytes
-_FEWEST = 2  # images at a time: a convolution of one is computed in another way, and rounded differently
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def default_batch(device: torch.device, config: GeneratorConfig, size: int) -> i
     if device.type == "cuda":
         return 64
     values = 3 * max(size, config.img_resolution) ** 2  # an image
-    return min(max(_CPU_IMAGES // (4 * values), _FEWEST), 64)
+    return min(max(_CPU_IMAGES // (4 * values), FEWEST_IMAGES), 64)
 
 
 def check_plan(plan: SamplePlan, generator: Generator) -> None:
@@ -97,7 +96,7 @@ class Sampler:
     @torch.inference_mode()
     def start(self, specs: Sequence[SampleSpec]) -> "PendingBatch":
         """Begins the images of one batch; a GPU goes on computing when this returns."""
-        wanted, specs = specs, [*specs, *specs][: max(len(specs), _FEWEST)]
+        wanted, specs = specs, [*specs, *specs][: max(len(specs), FEWEST_IMAGES)]
         z = moved(latents(specs, self.generator.config.z_dim), self.device)
         indices = np.array([spec.class_index for spec in specs])
         classes = moved(torch.from_numpy(indices), self.device)

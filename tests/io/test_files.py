@@ -1,7 +1,7 @@
 """Files are read only where they end, and to their end."""
 
+import multiprocessing
 import os
-import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +39,16 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, ask: Callable[[
         ask(tmp_path / ("n" * 300))
 
 
+def as_a_worker_gets_it(file: PiecedFile) -> PiecedFile:
+    """What arrives of it at the other end of a pipe between processes."""
+    there, here = multiprocessing.Pipe(duplex=False)
+    with there, here:
+        here.send(file)
+        received = there.recv()
+    assert isinstance(received, PiecedFile)
+    return received
+
+
 def test_pieces_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     content = bytes(range(256)) * 40
@@ -46,7 +56,7 @@ def test_pieces_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for without in (False, True):
         if without:
             monkeypatch.delattr(os, "pread")
-        file = pickle.loads(pickle.dumps(PiecedFile.at(path)))
+        file = as_a_worker_gets_it(PiecedFile.at(path))
         with ThreadPoolExecutor(4) as pool:
             starts = range(0, 11_000, 7)
             pieces = list(pool.map(lambda start, file=file: file.read(start, 300), starts))
