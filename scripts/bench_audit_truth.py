@@ -150,9 +150,10 @@ def coverage(many: Callable[..., Iterable], runs: int) -> bool:
 def common_size(many: Callable[..., Iterable], runs: int) -> bool:
     """(f)"""
     kept = True
+    first = 4100  # below are the runs that a limit of the policy was chosen by
     for share, promised in ((0.0, "at least 90 % pass"), (0.01, "no promise"), (0.05, "none passes")):
         run = partial(one_run, COMMON, Leak(copies=share), policy="standard")
-        verdicts = Counter(verdict for verdict, _, _ in many(run, range(4000, 4000 + runs)))
+        verdicts = Counter(verdict for verdict, _, _ in many(run, range(first, first + runs)))
         print(f"(f) standard, 1,000 x 20, {share:.0%} noisy copies, {runs} runs: {dict(verdicts)} ({promised})")
         kept &= verdicts["pass"] >= 0.9 * runs if share == 0 else share < 0.05 or verdicts["pass"] == 0
     return kept
