@@ -11,11 +11,11 @@ from torch import Tensor
 
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.errors import BadInput
-from sface_data.generator.config import GeneratorConfig
+from sface_data.generator.config import GeneratorConfig, channels_at
 from sface_data.generator.networks import FEWEST_IMAGES, Generator, Noise, SynthesisLayer
 from sface_data.runtime.devices import DTYPES, moved
 
-_CPU_IMAGES = 64 << 20  # bytes
+_CPU_ACTIVATION = 64 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class SampleBatch:
 
 
 def default_batch(device: torch.device, config: GeneratorConfig, size: int) -> int:
-    """64 images of so many pixels a side at a time; on a CPU fewer where they would pass 64 MB in fp32.
+    """64 images of so many pixels a side at a time; on a CPU fewer where activations would pass 64 MB in fp32.
 
-    At least two: see `Sampler`. Of activations a CPU holds few at a time, see `SynthesisBlock.outgrows_cache`.
+    At least two: see `Sampler`.
     """
     if device.type == "cuda":
         return 64
-    values = 3 * max(size, config.img_resolution) ** 2  # an image
-    return min(max(_CPU_IMAGES // (4 * values), FEWEST_IMAGES), 64)
+    values = max(3 * size**2, *(channels_at(r, config) * r**2 for r in config.noise_resolutions))  # an image
+    return min(max(_CPU_ACTIVATION // (4 * values), FEWEST_IMAGES), 64)
 
 
 def check_plan(plan: SamplePlan, generator: Generator) -> None:
