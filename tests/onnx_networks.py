@@ -66,6 +66,7 @@ def write_detector(
     threshold: float = 2.0,
     reach: float = 40.0,
     landmarks: bool = True,
+    numbers: type[np.generic] = np.float32,
 ) -> Path:
     """Writes a small detector, with outputs as SCRFD's: a face is where a square of 8x8 is bright enough.
 
@@ -75,8 +76,11 @@ def write_detector(
         threshold: of their sum, above which there is a face.
         reach: width of the face's template in pixels of the input; its nose is at the upper left of the square.
         landmarks: without, there are no outputs for them.
+        numbers: of its input and outputs.
     """
-    nodes, weights, outputs = [], [], []
+    ends = helper.np_dtype_to_tensor_dtype(np.dtype(numbers))
+    nodes = [helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT)]
+    weights, outputs = [], []
     points = (TEMPLATE - TEMPLATE[2]) * (reach / 112)
     kinds = {"score": 1, "box": 4} | ({"points": 10} if landmarks else {})
     for stride in (8, 16, 32):
@@ -91,7 +95,7 @@ def write_detector(
         weights.append(numpy_helper.from_array(np.array([-1, 1], np.int64), f"column{stride}"))
         pool = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
         nodes += [
-            helper.make_node("AveragePool", ["image"], [f"pool{stride}"], **pool),
+            helper.make_node("AveragePool", ["pixels"], [f"pool{stride}"], **pool),
             helper.make_node("Conv", [f"pool{stride}", f"colour{stride}", f"bias{stride}"], [f"sum{stride}"]),
             helper.make_node("Sigmoid", [f"sum{stride}"], [f"one{stride}"]),
             helper.make_node("Concat", [f"one{stride}"] * 2, [f"two{stride}"], axis=1),
@@ -106,9 +110,11 @@ def write_detector(
         ]
     for kind, width in kinds.items():
         for stride in (8, 16, 32):
-            outputs.append(helper.make_tensor_value_info(f"{kind}_{stride}", TensorProto.FLOAT, ["K", width]))
+            made = f"{kind}_{stride}"
+            nodes.append(helper.make_node("Cast", [made], [f"last_{made}"], to=ends))
+            outputs.append(helper.make_tensor_value_info(f"last_{made}", ends, ["K", width]))
     sides = [size, size] if isinstance(size, int) else ["height", "width"]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *sides])
+    image = helper.make_tensor_value_info("image", ends, [1, 3, *sides])
     return _written(path, helper.make_graph(nodes, "detector", [image], outputs, weights))
 
 

@@ -12,10 +12,9 @@ from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
 from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput, brief
 from sface_data.io.files import MAX_ARRAYS, read_bytes
-from sface_data.runtime.onnx_session import load_model, open_session, session_errors
+from sface_data.runtime.onnx_session import FLOATS, load_model, open_session, session_errors
 
 _USUAL_SIZE = 112  # of a network that takes any
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxEmbedder:
@@ -46,14 +45,14 @@ class OnnxEmbedder:
             raise BadInput(f"{path}: not an embedder of faces: {len(inputs)} inputs, where it should have one")
         shape = inputs[0].shape
         sides = _sides_of_images(shape)
-        if sides is None or inputs[0].type not in _TYPES:
+        if sides is None or inputs[0].type not in FLOATS:
             raise BadInput(
                 f"{path}: not an embedder of faces: its input is {inputs[0].type} {_shape(shape)}, where it "
                 "should be tensor(float) [N,3,R,R] or [N,R,R,3]"
             )
         self._input = inputs[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self._type = _TYPES[inputs[0].type]
+        self._type = FLOATS[inputs[0].type]
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None  # images in every run
         self._colours_last = shape[1] != 3 and shape[3] == 3
         self.size = next((side for side in sides if isinstance(side, int) and side > 0), _USUAL_SIZE)
@@ -129,7 +128,7 @@ def _sides_of_images(shape: Sequence[Any]) -> Sequence[Any] | None:
 
 def _is_of_vectors(output: NDArray[Any], count: int) -> bool:
     flat = _flat(output)
-    return flat.ndim == 2 and len(flat) == count and flat.shape[1] > 1 and flat.dtype in _TYPES.values()
+    return flat.ndim == 2 and len(flat) == count and flat.shape[1] > 1 and flat.dtype in FLOATS.values()
 
 
 def _flat(output: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from sface_data.faces.alignment import Pixels
 from sface_data.faces.detector import Detector
 from sface_data.io.files import MAX_ARRAYS, read_bytes
 from sface_data.runtime.onnx_session import (
+    FLOATS,
     check_given,
     load_model,
     providers,
@@ -90,4 +91,8 @@ def _open(path: Path, device: str) -> Any:
     except session_errors() as error:
         raise BadInput(f"{path}: insightface cannot load it as a detector ({brief(error)})") from error
     check_given(model.session, device)
+    takes = model.session.get_inputs()[0].type
+    if takes not in FLOATS:
+        raise BadInput(f"{path}: not a detector of faces: its input is {takes}, where it should be tensor(float)")
+    model.input_dtype = FLOATS[takes]  # insightface feeds float32 if nothing is said
     return model

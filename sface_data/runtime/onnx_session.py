@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sface_data.errors import BadInput, brief
 
+FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}  # that networks of faces take and make
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _FATAL = 4  # what is worth a line is in the exceptions
 _REMEDY = (

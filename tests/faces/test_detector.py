@@ -194,6 +194,17 @@ def test_a_detector_finds_landmarks(tmp_path: Path, detector_file: Make) -> None
     np.testing.assert_allclose(detector.landmarks(larger), found * 2, atol=1e-3)
 
 
+def test_a_detector_of_half_precision_finds_the_same(tmp_path: Path, detector_file: Make) -> None:
+    image = marked((24, 32))
+    whole, half = (
+        InsightfaceDetector(detector_file(tmp_path / "det.onnx", numbers=numbers), "cpu").landmarks(image)
+        for numbers in (np.float32, np.float16)
+    )
+    np.testing.assert_allclose(half, whole, atol=0.05)
+    with pytest.raises(BadInput, match=r"det.onnx: not a detector of faces: its input is tensor\(uint8\)"):
+        InsightfaceDetector(detector_file(tmp_path / "det.onnx", numbers=np.uint8), "cpu")
+
+
 def test_colours_reach_the_detector_in_order(tmp_path: Path, detector_file: Make) -> None:
     detector = InsightfaceDetector(detector_file(tmp_path / "det.onnx", colour=(2, -1, -1)), "cpu")
     red = marked((24, 32))[:, :, [1, 0, 2]]
