@@ -9,7 +9,6 @@ against that only a signature helps, with a key that the reader knows.
 import base64
 import binascii
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from sface_data.io.files import (
     canonical_json,
     exists,
     os_errors_as_bad_input,
+    parse_json,
     read_bytes,
     sha256_of_file,
 )
@@ -286,8 +286,8 @@ def load_certificate(path: Path) -> Certificate:
     """
     data = read_bytes(path)
     try:
-        statement = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        statement = parse_json(data)
+    except ValueError as error:
         raise BadInput(f"{path}: not a certificate, as it is no JSON ({error})") from error
     try:
         if (statement["_type"], statement["predicateType"]) != (TYPE, PREDICATE_TYPE):
@@ -299,7 +299,7 @@ def load_certificate(path: Path) -> Certificate:
         wrong = contradiction(statement["predicate"])
         if wrong:
             raise BadInput(f"{path}: not a certificate that `sface-data audit` made: {wrong}")
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: not a certificate made by sface-data ({error!r})") from error

@@ -1,6 +1,5 @@
 """Which images of a plan show a face, and where: what an aligned data set is made by."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.numpy import load, save
 
 from sface_data.dataset.plan import SamplePlan, SampleSpec, format_ranges
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, read_bytes
+from sface_data.io.files import atomic_write, canonical_json, parse_json, read_bytes
 
 ALIGNMENT = "alignment.safetensors"
 _LARGEST = 4 << 30  # bytes: the landmarks of 80 million faces
@@ -68,12 +67,12 @@ class FoundFaces:
         wanted = tuple(plan.classes if classes is None else classes)
         try:
             size = int.from_bytes(data[:8], "little")
-            facts = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_METADATA])
+            facts = parse_json(parse_json(data[8 : 8 + size])["__metadata__"][_METADATA])
             tensors = load(data)
             indices, landmarks = tensors["indices"], tensors["landmarks"]
             if facts != {"classes": format_ranges(wanted), "plan_fingerprint": plan.fingerprint}:
                 raise BadInput(f"{path}: of another plan")
-        except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(f"{path}: not a list of faces made by sface-data ({error})") from error

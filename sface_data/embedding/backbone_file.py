@@ -1,7 +1,6 @@
 """Embedding networks on disk: ours as safetensors with the configuration in the metadata, and published ones."""
 
 import hashlib
-import json
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.embedding.backbones import create_backbone
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, atomic_write, canonical_json, read_bytes
+from sface_data.io.files import MAX_ARRAYS, atomic_write, canonical_json, parse_json, read_bytes
 from sface_data.training.safetensors_file import fill, read_safetensors
 from sface_data.training.torch_files import is_state_dict, load_tensors_only
 
@@ -105,8 +104,8 @@ def _declared(facts: dict[str, Any]) -> tuple[str, int]:
 def _read_ours(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     weights, metadata = read_safetensors(path)
     try:
-        facts = json.loads(metadata.get(_METADATA_KEY, "null"))
-    except (ValueError, RecursionError) as error:
+        facts = parse_json(metadata.get(_METADATA_KEY, "null"))
+    except ValueError as error:
         raise BadInput(f"{path}: its metadata is broken ({error})") from error
     if facts is not None and not isinstance(facts, dict):
         raise BadInput(f"{path}: its metadata is not the description of a backbone")

@@ -1,7 +1,6 @@
 """Sets of faces as vectors, and the Parquet files that hold them."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
-from sface_data.io.files import atomic_write, canonical_json, open_regular, os_errors_as_bad_input
+from sface_data.io.files import atomic_write, canonical_json, open_regular, os_errors_as_bad_input, parse_json
 
 _FORMAT = "sface-data embeddings 1"
 _METADATA = b"sface_data"
@@ -173,7 +172,7 @@ class EmbeddingSet:
         with os_errors_as_bad_input(path), open_regular(path) as file:
             try:
                 table = pq.ParquetFile(file, page_checksum_verification=True).read()
-                facts = json.loads((table.schema.metadata or {})[_METADATA])
+                facts = parse_json((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:
                     raise BadInput(f"its format is {facts['format']!r}; this version reads {_FORMAT!r}")
                 found = _from_table(table, facts)
@@ -189,7 +188,6 @@ class EmbeddingSet:
                 LookupError,
                 TypeError,
                 AttributeError,
-                RecursionError,
             ) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise BadInput(

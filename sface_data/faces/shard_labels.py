@@ -1,7 +1,6 @@
 """How samples of WebDataset shards tell their class: the conventions that circulate; the rest is refused."""
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from sface_data.dataset.shard_reader import Entry
 from sface_data.errors import BadInput
 from sface_data.faces.base import Label
-from sface_data.io.files import PiecedFile
+from sface_data.io.files import PiecedFile, parse_json
 from sface_data.io.images import EXTENSIONS
 
 LABEL_FIELDS = ("label", "class_name", "class", "class_index", "identity", "cls")
@@ -192,8 +191,8 @@ def _in_txt(entry: Entry, file: PiecedFile) -> Label:
 
 def _json(entry: Entry, file: PiecedFile, extension: str = "json") -> Any:
     try:
-        return json.loads(_text(entry, file, extension))
-    except (ValueError, RecursionError) as error:
+        return parse_json(_text(entry, file, extension))
+    except ValueError as error:
         raise BadInput(f"{file.path}: the {extension} of the sample {entry.key!r} is broken ({error})") from error
 
 
@@ -235,7 +234,8 @@ def _as_number(text: str) -> int | None:
 
 def _array(entry: Entry, file: PiecedFile, extension: str) -> Any:
     """The array in a member; nothing is unpickled."""
+    data = _read(entry, file, extension)
     try:
-        return np.load(io.BytesIO(_read(entry, file, extension)), allow_pickle=False)
-    except (ValueError, EOFError, OSError, TypeError, KeyError, SyntaxError, MemoryError) as error:
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # NumPy reads the header as Python and raises whatever that comes to
         raise BadInput(f"{file.path}: the {extension} of the sample {entry.key!r} is no array") from error

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import struct
@@ -22,6 +21,7 @@ from sface_data.io.files import (
     exists,
     open_regular,
     os_errors_as_bad_input,
+    parse_json,
     sha256_of_file,
 )
 from sface_data.runtime.arguments import StrPath, checks_arguments
@@ -168,10 +168,10 @@ def _read_ours(path: Path) -> tuple[Generator, str | None, int]:
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
-        facts = json.loads(metadata[_METADATA_KEY])
+        facts = parse_json(metadata[_METADATA_KEY])
         faces_sha256, left_out = facts.pop(_FACES_KEY, None), facts.pop(_LEFT_OUT_KEY, 0)
         config = GeneratorConfig(**facts)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
     try:
         check_config(config)

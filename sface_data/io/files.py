@@ -24,6 +24,7 @@ else:
 
 MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near, nor an image of a face
 MAX_ARRAYS = 4 << 30  # bytes; nor weights of a network, or a list of all images of a data set
+_DEEPEST = 100  # lists in lists; nothing that belongs to a data set comes near
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -183,6 +184,28 @@ def pretty_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def parse_json(data: bytes | str) -> Any:
+    """The value in JSON that others may have written; it can be walked through, and written again.
+
+    Raises:
+        ValueError: if it is none, is nested too deep, or holds text that UTF-8 has not.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (
+            each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)
+        )
+        level = [item for items in inner for item in items]
+    if level:
+        raise ValueError("nested too deep")
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
@@ -191,8 +214,8 @@ def read_json(path: Path) -> Any:
     """
     data = read_bytes(path)
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return parse_json(data)
+    except ValueError as error:
         raise BadInput(f"{path}: not a JSON file ({error})") from error
 
 

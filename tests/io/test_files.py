@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from sface_data.errors import BadInput
-from sface_data.io.files import PiecedFile, exists, is_dir, is_file, read_bytes, read_json, sha256_of_file
+from sface_data.io.files import (
+    PiecedFile,
+    exists,
+    is_dir,
+    is_file,
+    parse_json,
+    read_bytes,
+    read_json,
+    sha256_of_file,
+)
 
 
 @pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of_file])
@@ -72,3 +81,17 @@ def test_a_file_that_is_cut_short_meanwhile_is_a_sentence(tmp_path: Path) -> Non
     os.truncate(path, 50_000)
     with pytest.raises(BadInput, match=f"{path}: was cut short while it was read"):
         file.read(90_000, 10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", b"\xff", '["\\ud800"]', '{"\\udfff": 1}', "[" * 101 + "]" * 101, '{"a":' * 950 + "1" + "}" * 950],
+)
+def test_json_that_could_not_be_written_again_is_none(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_json() -> None:
+    assert parse_json('{"a": [1, "\\ud83d\\ude00"], "b": []}') == {"a": [1, "\U0001f600"], "b": []}
+    assert parse_json("[" * 99 + "]" * 99)
