@@ -51,14 +51,21 @@ def labels_in(features: Mapping[str, Any], column: str, values: Sequence[Any], w
     """The classes of all rows: the names of a ClassLabel, else the values.
 
     Raises:
-        BadInput: if a row has none.
+        BadInput: if a row has none, or one without a name.
     """
     values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
     unlabelled = next((row for row, value in enumerate(values) if not _is_label(value)), None)
     if unlabelled is not None:
         raise BadInput(f"{where}: row {unlabelled} has no {column!r}; label or remove it")
     names = class_names(features, column)
-    return [names[value] for value in values] if names else values
+    if names is None:
+        return values
+    nameless = next((value for value in values if not 0 <= value < len(names)), None)
+    if nameless is not None:
+        raise BadInput(
+            f"{where}: a row is of class {nameless}, and {column!r} names {len(names)}; get the table again"
+        )
+    return [names[value] for value in values]
 
 
 def class_names(features: Mapping[str, Any], column: str) -> list[str] | None:

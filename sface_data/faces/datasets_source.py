@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, brief
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
 from sface_data.io.files import os_errors_as_bad_input, read_bytes
@@ -21,16 +21,18 @@ class DatasetsSource(Source):
     def __init__(self, path: Path) -> None:
         import datasets
 
-        rows = _load(path)
         where = str(path)
-        self._image, label = image_column(rows.features, where), label_column(rows.features, where)
-        self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
-        labels = labels_in(rows.features, label, rows.with_format(None)[label][:], where)
+        with _explained(where):
+            rows = _load(path).with_format(None)  # a folder may say that columns are hidden, or become tensors
+            self._image, label = image_column(rows.features, where), label_column(rows.features, where)
+            self._rows = rows.cast_column(self._image, datasets.Image(decode=False))
+            labels = labels_in(rows.features, label, rows[label][:], where)
         super().__init__(path, labels, class_names(rows.features, label))
 
     def _face(self, index: int) -> Face:
-        value = self._rows[index][self._image]
         where = f"{self.path}: row {index}"
+        with _explained(where):
+            value = self._rows[index][self._image]
         if value is None:
             raise BadInput(f"{where} has no image")
         data = value["bytes"]
@@ -42,24 +44,37 @@ class DatasetsSource(Source):
         """The file that a row names. Raises BadInput if it lies outside the folder: others wrote its name."""
         if not isinstance(name, str):
             raise BadInput(f"{where} has no image")
-        file = self.path / name
+        file, inside = self.path / name, "://" not in name and "\0" not in name
         with os_errors_as_bad_input(file):
-            inside = file.resolve().is_relative_to(self.path.resolve())
-        if "://" in name or "\0" in name or not inside:
+            inside = inside and file.resolve().is_relative_to(self.path.resolve())
+        if not inside:
             raise BadInput(f"{where} names the file {name!r}, which is not in this folder; put the images there")
         return file
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keeps `datasets` from drawing bars of its own between ours."""
+def _explained(where: str) -> Iterator[None]:
+    """Turns whatever `datasets` makes of a broken folder into one sentence."""
+    try:
+        yield
+    except (BadInput, MemoryError):
+        raise
+    except Exception as error:
+        raise BadInput(f"{where}: `datasets` cannot load it ({brief(error)})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps `datasets` from drawing bars of its own between ours, and from saying what it raises anyway."""
     import datasets
 
-    disabled = datasets.are_progress_bars_disabled()
+    disabled, verbosity = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         yield
     finally:
+        datasets.logging.set_verbosity(verbosity)
         if not disabled:
             datasets.enable_progress_bars()
 
@@ -72,15 +87,10 @@ def _load(path: Path) -> Any:
     splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
     if len(splits) > 1:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
-    try:
+    with _quiet():
         if parquet:
-            with _without_bars():
-                return datasets.load_dataset("parquet", data_files=parquet, split="train")
+            return datasets.load_dataset("parquet", data_files=parquet, split="train")
         loaded = datasets.load_from_disk(str(path))
-    except MemoryError:
-        raise
-    except Exception as error:  # `datasets` raises whatever a broken folder comes to
-        raise BadInput(f"{path}: `datasets` cannot load it ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded
     if len(loaded) != 1:

@@ -186,6 +186,7 @@ BAD_SHARDS = {
     "has several labels, label.cls, identity": [("a.label.cls", b"0"), ("a.identity", b"1"), ("a.jpg", b"")],
     "is '0.5', not a class number": [("a.cls", b"0.5"), ("a.jpg", b"")],
     "the label.npy of the sample 'a' is no array": [("a.label.npy", b"x"), ("a.jpg", b"")],
+    "the npy of the sample 'a' is no array": [("a.npy", npy(7).replace(b"()", b"(x")), ("a.jpg", b"")],
 }
 
 
@@ -330,7 +331,7 @@ def test_folders_of_splits_are_no_identities(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/hostname", "../secret.png", "https://example.org/x.png", "inside/link.png"]
+    "name", ["/etc/hostname", "../secret.png", "https://example.org/x.png", "inside/link.png", "inside/a.png\0"]
 )
 def test_files_outside_a_folder_of_datasets_are_not_opened(tmp_path: Path, name: str) -> None:
     import pyarrow as pa
@@ -402,6 +403,36 @@ def test_bad_datasets_folders_are_one_sentence(tmp_path: Path, forms: dict[str, 
     (tmp_path / "broken" / "dataset_info.json").write_text("{")
     with pytest.raises(BadInput, match="broken: `datasets` cannot load it"):
         open_source(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("changed", [{"_format_columns": []}, {"_format_type": "numpy"}])
+def test_how_rows_are_to_be_shown_does_not_count(tmp_path: Path, forms: dict[str, Path], changed: dict) -> None:
+    folder = shutil.copytree(forms["disk"], tmp_path / "faces")
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | changed))
+    assert [face.data for face in open_source(folder)] == [face.data for face in open_source(forms["disk"])]
+
+
+@pytest.mark.parametrize("number", [-2, 2])
+def test_a_class_that_has_no_name_is_one_sentence(tmp_path: Path, number: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = {"image": {"_type": "Image"}, "label": {"names": ["ann", "bob"], "_type": "ClassLabel"}}
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = pa.array([{"bytes": picture(), "path": None}] * 2, image)
+    table = pa.table({"image": rows, "label": [0, number]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(BadInput, match=rf"a row is of class {number}, and 'label' names 2"):
+        open_source(tmp_path)
+
+
+def test_what_datasets_says_itself_is_not_said_twice(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1")
+    with pytest.raises(BadInput, match="`datasets` cannot load it"):
+        open_source(tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_hidden_folders_are_not_read_and_linked_ones_are_refused(rendered_faces: Path, tmp_path: Path) -> None:
