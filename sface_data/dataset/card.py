@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sface_data.errors import BadInput, at_path
+from sface_data.errors import BadInput, at_path, brief
 from sface_data.io.files import read_bytes
 
 CARD = "README.md"
@@ -61,8 +61,17 @@ def split_card(text: str) -> tuple[dict[str, Any], str]:
 
 
 def join_card(facts: dict[str, Any], prose: str) -> str:
-    """The text of a card."""
+    """The text of a card.
+
+    Raises:
+        BadInput: if its facts, which others may have written, cannot be.
+    """
     from huggingface_hub import DatasetCardData
 
-    yaml = DatasetCardData.to_yaml(DatasetCardData(**facts), original_order=list(facts))
+    try:
+        yaml = DatasetCardData.to_yaml(DatasetCardData(**facts), original_order=list(facts))
+    except Exception as error:  # what is too long or too deep to be written was read without complaint
+        raise BadInput(
+            f"its front matter cannot be written again ({brief(error)}); mend it, or delete it"
+        ) from error
     return f"---\n{yaml}\n---\n{prose}"
