@@ -1,10 +1,14 @@
 """Some cases of every target of `scripts/fuzz`, and that it finds what is wrong."""
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sface_data.errors import BadInput
 from tests.scripts import script
 
 
@@ -13,20 +17,35 @@ def loaded() -> Any:
     return script("fuzz")
 
 
-def test_changed_files_end_in_success_or_one_sentence(fuzz: Any) -> None:
+def test_changed_files_end_in_success_or_one_sentence(fuzz: Any, capfd: pytest.CaptureFixture[str]) -> None:
     for name in fuzz.TARGETS:
-        assert fuzz.run(name, 8, 1) == []
+        assert fuzz.run(name, 5, 1) == []
+    assert capfd.readouterr() == ("", "")
 
 
-def test_a_fault_is_found_and_kept(fuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ill", "wrong"),
+    [
+        (lambda: {}["x"], "KeyError"),
+        (lambda: sum(range(10_000_000)), "seconds of a processor"),
+        (lambda: bytearray(64 << 20).count(1), "MB of memory"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by signal 9"),
+    ],
+)
+def test_a_fault_is_found_and_kept(
+    fuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ill: Callable[[], object], wrong: str
+) -> None:
     def read(path: Path) -> None:
         if path.read_bytes() != b"good":
-            raise KeyError("x")
+            ill()
+            raise BadInput("which does not make up for it")
 
+    monkeypatch.setattr(fuzz, "MOST_CPU", 0.1)
+    monkeypatch.setattr(fuzz, "MOST_MEMORY", 32 << 10)
     monkeypatch.setitem(fuzz.TARGETS, "bad", fuzz.Target("a.bad", lambda: b"good", read))
-    faults = fuzz.run("bad", 20, 0, tmp_path)
+    faults = fuzz.run("bad", 3, 0, tmp_path)
     assert faults
-    assert all("KeyError" in each for each in faults)
+    assert all(wrong in each for each in faults)
     assert len(list(tmp_path.iterdir())) == len(faults)
 
 
