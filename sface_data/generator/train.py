@@ -48,7 +48,7 @@ from sface_data.generator.losses import (
 from sface_data.generator.networks import Discriminator, Generator
 from sface_data.generator.recipe import Recipe, Stage
 from sface_data.runtime.devices import DTYPES, moved
-from sface_data.training.checkpoint import check_settings, read_checkpoint, write_checkpoint
+from sface_data.training.checkpoint import check_settings, reading_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.face_batches import FaceBatches
 from sface_data.training.random_numbers import BatchRandom
@@ -333,23 +333,23 @@ class Training:
         Raises:
             BadInput: if the file is broken, or of a run with other settings, which are named.
         """
-        content = read_checkpoint(path, _FORMAT)
-        held = content["state"]["stage"]
-        if held >= len(self.settings.recipe.stages):
-            raise BadInput(
-                f"{path}: the run has grown beyond {self.settings.recipe.stages[-1].resolution} pixels; go on "
-                "with a higher --resolution, or choose another folder"
-            )
-        check_settings(path, dataclasses.asdict(self.settings.until(held)), content["settings"])
-        for name, value in content["state"].items():
-            setattr(self.state, name, value.to(self.device) if isinstance(value, Tensor) else value)
-        generator, discriminator = self._new_networks()
-        self._take(generator, discriminator, copy.deepcopy(generator))
-        for name in _NETWORKS:
-            getattr(self, name).load_state_dict(content["networks"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(content["optimizers"][name])
-        self.random.state = content["random"]
+        with reading_checkpoint(path, _FORMAT) as content:
+            held = content["state"]["stage"]
+            if held >= len(self.settings.recipe.stages):
+                raise BadInput(
+                    f"{path}: the run has grown beyond {self.settings.recipe.stages[-1].resolution} pixels; go on "
+                    "with a higher --resolution, or choose another folder"
+                )
+            check_settings(path, dataclasses.asdict(self.settings.until(held)), content["settings"])
+            for name, value in content["state"].items():
+                setattr(self.state, name, value.to(self.device) if isinstance(value, Tensor) else value)
+            generator, discriminator = self._new_networks()
+            self._take(generator, discriminator, copy.deepcopy(generator))
+            for name in _NETWORKS:
+                getattr(self, name).load_state_dict(content["networks"][name])
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(content["optimizers"][name])
+            self.random.state = content["random"]
 
     def _new_networks(self) -> tuple[Generator, Discriminator]:
         """Networks of the stage with random weights, a function of seed and stage."""

@@ -23,7 +23,7 @@ from sface_data.recognition.recipe import Recipe
 from sface_data.recognition.sync_batchnorm import synchronise
 from sface_data.recognition.teacher import Teacher
 from sface_data.runtime.devices import DTYPES
-from sface_data.training.checkpoint import check_settings, read_checkpoint, write_checkpoint
+from sface_data.training.checkpoint import check_settings, reading_checkpoint, write_checkpoint
 from sface_data.training.distributed import ProcessGroup
 from sface_data.training.random_numbers import BatchRandom
 
@@ -220,21 +220,21 @@ class Training:
         Raises:
             BadInput: if the file is broken, or of a run with other settings, which are named.
         """
-        content = read_checkpoint(path, _FORMAT)
-        check_settings(path, dataclasses.asdict(self.settings), content["settings"])
-        self.images = content["images"]
-        self.network.load_state_dict(content["network"])
-        self.optimizers["network"].load_state_dict(content["optimizer"])
-        self.random.state = content["random"]
-        if self.head is not None:
-            mine = slice(self.group.rank, None, self.group.size)
-            head = content["head"]
-            momentum = head.pop("velocity", None)
-            self.head.load_state_dict({**head, "weight": head["weight"][mine]})
-            if momentum is not None:
-                state = self.optimizers["head"].state_dict()
-                state["state"] = {0: {"momentum_buffer": momentum[mine].clone()}}
-                self.optimizers["head"].load_state_dict(state)
+        with reading_checkpoint(path, _FORMAT) as content:
+            check_settings(path, dataclasses.asdict(self.settings), content["settings"])
+            self.images = content["images"]
+            self.network.load_state_dict(content["network"])
+            self.optimizers["network"].load_state_dict(content["optimizer"])
+            self.random.state = content["random"]
+            if self.head is not None:
+                mine = slice(self.group.rank, None, self.group.size)
+                head = content["head"]
+                momentum = head.pop("velocity", None)
+                self.head.load_state_dict({**head, "weight": head["weight"][mine]})
+                if momentum is not None:
+                    state = self.optimizers["head"].state_dict()
+                    state["state"] = {0: {"momentum_buffer": momentum[mine].clone()}}
+                    self.optimizers["head"].load_state_dict(state)
 
     def about(self) -> dict[str, Any]:
         """What the file of weights says of the run."""

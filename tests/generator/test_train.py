@@ -22,7 +22,7 @@ from sface_data.generator.losses import discriminator_loss, generator_loss, path
 from sface_data.generator.ops import downsample2d, upsample2d
 from sface_data.generator.recipe import PRESETS, Recipe, Stage
 from sface_data.generator.run import CHECKPOINT, METRICS, WEIGHTS, run_training, steps, train_generator
-from sface_data.generator.train import Settings, Training
+from sface_data.generator.train import _FORMAT, Settings, Training
 from sface_data.training.distributed import ProcessGroup, process_group
 from tests.killing import killed_again_and_again, steps_in, tree
 from tests.processes import two_processes
@@ -365,10 +365,12 @@ def test_a_checkpoint_of_something_else_is_refused(folder: Path, tmp_path: Path,
         code, _, stderr = run(*command(folder, outdir, "--kimg", 0.008))
         assert code == 2
         assert "checkpoint" in stderr.splitlines()[-1]
-    torch.save({"weights": torch.zeros(3)}, outdir / CHECKPOINT)
-    code, _, stderr = run(*command(folder, outdir, "--kimg", 0.008))
-    assert code == 2
-    assert "not a checkpoint of this version" in stderr
+    odd = {"format": _FORMAT, "settings": 3, "state": {"stage": 0}}
+    for content in ({"weights": torch.zeros(3)}, {"format": _FORMAT}, odd):
+        torch.save(content, outdir / CHECKPOINT)
+        code, _, stderr = run(*command(folder, outdir, "--kimg", 0.008))
+        assert code == 2
+        assert "not a" in stderr and "checkpoint" in stderr and "start a new run" in stderr
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_anew(folder: Path, tmp_path: Path, run: Run) -> None:

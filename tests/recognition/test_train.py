@@ -336,6 +336,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(faces:
     assert [(outdir / name).read_bytes() for name in (CHECKPOINT, WEIGHTS)] == kept
 
 
+@pytest.mark.parametrize("changed", [{"settings": None}, {"network": {}}, {"random": 3}, {"head": {"weight": 1}}])
+def test_a_checkpoint_of_another_structure_is_refused(faces: Source, tmp_path: Path, changed: dict) -> None:
+    path = tmp_path / "checkpoint.pt"
+    training = training_of(faces, small("cls", epochs=1.0))
+    training.save(path)
+    torch.save(torch.load(path) | changed, path)
+    with pytest.raises(BadInput, match=r"checkpoint\.pt: not a complete checkpoint"):
+        training.load(path)
+
+
 def test_weights_that_are_not_finite_are_never_saved(faces: Source, tmp_path: Path) -> None:
     outdir, training = tmp_path / "run", training_of(faces, small("cls", epochs=0.5))
     step = training.step
