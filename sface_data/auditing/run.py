@@ -30,7 +30,7 @@ from sface_data.auditing.relations import IN_WORDS
 from sface_data.auditing.report.compare import COMPARISON, write_comparison
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
-from sface_data.auditing.sets.face_set import FaceSet, open_face_set
+from sface_data.auditing.sets.face_set import FaceSet, names_of_classes, open_face_set
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
 from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
 from sface_data.auditing.sets.sampled_images import SampledImages
@@ -41,6 +41,7 @@ from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings_folder import is_embeddings
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
+from sface_data.faces.base import numbers_with_gaps
 from sface_data.io.files import is_file, os_errors_as_bad_input
 from sface_data.runtime.arguments import Seed, StrPath
 from sface_data.runtime.devices import choose_device
@@ -182,10 +183,10 @@ class PreparedAudit:
         """
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
         before = None if manifest is None else listed_subjects(manifest)
-        drawn = manifest is not None and manifest.plan.identities is not None
-        claims = read_relations(self.release, manifest) if manifest is not None and drawn else None
         opened = _open_sets(_paths(self.release, options), manifest, display)
-        sets = AuditSets(opened, self.related, options.seed, claims)
+        named = manifest is not None and manifest.plan.training_identities is not None
+        claims = None if manifest is None else _claims(self.release, manifest, opened[TRAINING])
+        sets = AuditSets(opened, self.related, options.seed, named, claims)
         sets.check()
         if {VIEW.name, KIND.name} & self.policy.checks.keys():
             with display("making views", 0) as progress:
@@ -235,11 +236,26 @@ def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: st
 
 
 def _open_sets(paths: Mapping[str, Path], manifest: Manifest | None, display: Display) -> dict[str, FaceSet]:
-    opened = {}
-    for role, path in paths.items():
+    opened: dict[str, FaceSet] = {}
+    for role in sorted(paths, key=(TRAINING, RELEASE, CONTROL, HELD_OUT).index):
         with display(f"reading {role}", 0) as progress:
-            opened[role] = open_face_set(path, progress, manifest if role == RELEASE else None)
+            if role == RELEASE and manifest is not None:
+                trained = names_of_classes(manifest.plan, opened[TRAINING])
+                opened[role] = open_face_set(paths[role], progress, manifest, trained)
+            else:
+                opened[role] = open_face_set(paths[role], progress)
     return opened
+
+
+def _claims(release: Path, manifest: Manifest, training: FaceSet) -> dict[str, tuple[str, ...]] | None:
+    """See `AuditSets.claims`; None as well where numbers of classes do not tell who is meant."""
+    plan = manifest.plan
+    unknown = plan.training_identities is None and numbers_with_gaps(training.class_names.values())
+    if plan.identities is None or unknown:
+        return None
+    names = names_of_classes(plan, training)
+    related = read_relations(release, manifest)
+    return {name: tuple(names[index] for index in classes) for name, classes in related.items()}
 
 
 def _embedded(

@@ -60,8 +60,8 @@ def info(path: Path, as_json: bool) -> None:
         "layout": loaded.layout,
         "generator_sha256": loaded.generator_sha256,
         "file_sha256": loaded.file_sha256,
-        "faces_sha256": loaded.faces_sha256,
-        "faces_left_out": loaded.faces_left_out,
+        "faces_sha256": loaded.trained_on.faces_sha256,
+        "faces_left_out": loaded.trained_on.faces_left_out,
     }
     if as_json:
         click.echo(json.dumps(rows, indent=2))

@@ -56,8 +56,8 @@ class DrawnIdentities:
         return table.getvalue()
 
 
-def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
-    """By class of a finished data set the training classes to which its table says that it is related.
+def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """By class of a finished data set the classes of the generator to which its table says that it is related.
 
     They are the parents of a mixture, else the nearest one.
 
@@ -76,6 +76,5 @@ def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[str, 
         raise BadInput(f"{path}: no table of new identities ({error!r}); generate the data set again") from error
 
 
-def _related(row: dict[str, str]) -> tuple[str, ...]:
-    classes = row["parents"].split() or [row["nearest_training_class"]]
-    return tuple(f"class_{int(index):06d}" for index in classes)
+def _related(row: dict[str, str]) -> tuple[int, ...]:
+    return tuple(int(index) for index in row["parents"].split() or [row["nearest_training_class"]])

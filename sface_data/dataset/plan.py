@@ -165,6 +165,8 @@ class SamplePlan:
         samples_per_shard: images per tar; the last one may have fewer.
         align: see `Alignment`; None if the images stay as they are made.
         identities: see `NewIdentities`; None if the classes are those of the generator.
+        training_identities: by class of the generator, the identity that it was trained on, as
+            `faces.base.identity_mark` calls it; None where the generator's file does not say.
     """
 
     generator_sha256: str
@@ -180,6 +182,7 @@ class SamplePlan:
     samples_per_shard: int = 10_000
     align: Alignment | None = None
     identities: NewIdentities | None = None
+    training_identities: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _require(len(self.classes) > 0, "no classes are asked for")
@@ -187,6 +190,8 @@ class SamplePlan:
         _require(ascending, "the classes must be ascending and different")
         good = self.identities is None or self.generator_classes > 0
         _require(good, "an unconditional network has no classes, so no identities can be drawn from it")
+        good = self.training_identities is None or len(self.training_identities) == self.generator_classes
+        _require(good, f"training identities of the {self.generator_classes} classes of the generator are missing")
         last = self.num_class_names - 1
         outside = next((c for c in self.classes if not 0 <= c <= last), None)
         _require(outside is None, f"the class {outside} is asked for, but the generator has classes 0 to {last}")
@@ -257,7 +262,7 @@ class SamplePlan:
             yield spec_of(self.base_seed, self.classes[row], index)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, the classes as ranges; without `align` or `identities` that is None."""
+        """The fields as plain JSON values, the classes as ranges; without what is None."""
         value = {**dataclasses.asdict(self), "classes": format_ranges(self.classes)}
         return {name: item for name, item in value.items() if item is not None}
 

@@ -1,7 +1,8 @@
 """Labelled faces: one interface for all the forms in which they circulate."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -70,15 +71,22 @@ def number_classes(
     """Names of the classes in order and the class of each label [N].
 
     Args:
-        order: of the labels; by default numbers by value, then names by alphabet. Those that do not occur are
-            left out.
+        order: of the labels; by default numbers by value, also where they are names (`10` and `000010` after
+            `9`), then other names by alphabet. Those that do not occur are left out.
     """
     present = set(labels)
     if order is None:
-        order = sorted(present, key=lambda label: (isinstance(label, str), label))
+        order = sorted(present, key=_place)
     order = [label for label in order if label in present]
     number = {label: index for index, label in enumerate(order)}
     return tuple(str(label) for label in order), np.array([number[label] for label in labels], np.int64)
+
+
+def _place(label: Label) -> tuple[bool, int, str, str, bool]:
+    """What labels are sorted by."""
+    name, text = canonical_class(str(label)), isinstance(label, str)
+    number = _is_number(name)
+    return not number, len(name) if number else 0, name, str(label), text  # of two numbers the longer is larger
 
 
 def canonical_class(name: str) -> str:
@@ -87,4 +95,26 @@ def canonical_class(name: str) -> str:
     Folders fill numbers with zeros, cards put `class_` before them, shards do neither. Other names stay.
     """
     number = name.removeprefix("class_")
-    return (number.lstrip("0") or "0") if number.isascii() and number.isdigit() else name
+    return (number.lstrip("0") or "0") if _is_number(number) else name
+
+
+def identity_mark(name: str) -> str:
+    """What files that may be published call a training identity: its number, or a digest of another name.
+
+    Names may be those of people. Whoever has the training faces can tell which of them a digest is of.
+    """
+    name = canonical_class(name)
+    return name if _is_number(name) else hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def numbers_with_gaps(names: Collection[str]) -> bool:
+    """Whether classes are called by numbers that are not 0 to N - 1: of such, number 2 is not the third class.
+
+    Args:
+        names: as `canonical_class` gives them, each once.
+    """
+    return all(map(_is_number, names)) and set(names) != {str(number) for number in range(len(names))}
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()

@@ -6,8 +6,8 @@
 
 A path is a folder per identity, WebDataset shards (a folder of them, a pattern, or one `.tar`), InsightFace's
 RecordIO (`train.rec` or its folder; DCFace's `file.rec` with its `list.txt`), LMDB as Vec2Face hands it out, or a
-folder written by `datasets`. Classes are numbered in the order of their names, numbers by value; the names are
-what links classes of different sources.
+folder written by `datasets`. Classes are numbered in the order of their names, numbers by value, or as a
+`datasets` column of class labels numbers them; the names are what links classes of different sources.
 """
 
 import glob

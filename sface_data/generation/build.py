@@ -124,7 +124,8 @@ def describe_environment(job: Job) -> Environment:
     found: Environment = {"device": described(job.device)}
     if job.device.type == "cuda":
         found["batch"] = job.batch  # libraries choose among routines by it, which round differently
-    trained_on = {} if network.faces_sha256 is None else {"faces_sha256": network.faces_sha256}
+    faces_sha256 = network.trained_on.faces_sha256
+    trained_on = {} if faces_sha256 is None else {"faces_sha256": faces_sha256}
     file = {"file": network.path.name, "sha256": network.file_sha256, **trained_on}
     found |= {"versions": versions(), "network": file}
     if detector is not None:

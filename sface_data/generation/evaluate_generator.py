@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sface_data.embedding.open import open_embedder
+from sface_data.errors import BadInput
+from sface_data.faces.base import identity_mark
 from sface_data.faces.sources import open_source
 from sface_data.faces.whole_faces import WholeFaces
 from sface_data.generator.evaluation import evaluate
@@ -52,9 +54,12 @@ def evaluate_generator(
         (8, True)
     """
     measured_in = None if inception is None else Inception(Path(inception))
-    generator = load_generator(network).generator
+    file = load_generator(network)
     opened = open_embedder(Path(embedder))
     faces = open_source(Path(data))
     if skip_broken:
         faces = WholeFaces(faces)
-    return evaluate(generator, faces, opened, classes, images_per_class, measured_in)
+    known = file.trained_on.identities
+    if known is not None and known != tuple(map(identity_mark, faces.class_names)):
+        raise BadInput(f"{data}: of other people than {network} was trained on, or called otherwise; give those")
+    return evaluate(file.generator, faces, opened, classes, images_per_class, measured_in)

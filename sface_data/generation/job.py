@@ -140,6 +140,7 @@ def _plan(options: PlanOptions, file: GeneratorFile, precision: Any, finder: Det
         samples_per_shard=options.samples_per_shard,
         align=None if finder is None else Alignment(finder.sha256),
         identities=_identities(options.new_identities, options.identity_seed, options.mix),
+        training_identities=file.trained_on.identities,
     )
 
 

@@ -24,13 +24,32 @@ from sface_data.io.files import (
     parse_json,
     sha256_of_file,
 )
+from sface_data.io.typed_json import decode
 from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
 # The generator that ships: 64x64, 1,000 identities of rendered faces. `cards/demo_generator.md` tells more.
 DEMO_GENERATOR = Path(__file__).parent.parent / "assets" / "demo_generator.safetensors"
 _METADATA_KEY = "sface_data.generator"
-_FACES_KEY, _LEFT_OUT_KEY = "faces_sha256", "faces_left_out"
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the file of a generator says of the faces that it was trained on.
+
+    Attributes:
+        faces_sha256: their digest, see `faces.face_list`; None if not known.
+        faces_left_out: how many of those training left out, as they cannot be decoded.
+        identities: by class, whose faces they were, see `faces.base.identity_mark`; None if not known.
+    """
+
+    faces_sha256: str | None = None
+    faces_left_out: int = 0
+    identities: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.faces_sha256):
+            raise BadInput("what it says of the faces it was trained on is no digest; get the file again")
 
 
 @dataclass(frozen=True)
@@ -42,8 +61,7 @@ class GeneratorFile:
         generator_sha256: digest of configuration and weights, the same for a snapshot and its conversion.
         file_sha256: digest of the file.
         layout: `safetensors` or `snapshot`.
-        faces_sha256: digest of the faces it was trained on, see `faces.face_list`; None if not known.
-        faces_left_out: how many of those training left out, as they cannot be decoded.
+        trained_on: what it says of the faces it was trained on: `faces_sha256`, `faces_left_out` and `identities`.
     """
 
     path: Path
@@ -51,8 +69,7 @@ class GeneratorFile:
     generator_sha256: str
     file_sha256: str
     layout: str
-    faces_sha256: str | None = None
-    faces_left_out: int = 0
+    trained_on: TrainedOn = TrainedOn()
 
 
 @checks_arguments
@@ -78,9 +95,9 @@ def load_generator(path: StrPath) -> GeneratorFile:
             f"{path}: a zip archive, not a network; give a StyleGAN2-ADA snapshot or a .safetensors file"
         )
     # The length of a safetensors header may well begin with the byte that begins a pickle, so that comes first.
-    faces_sha256, left_out = None, 0
+    trained_on = TrainedOn()
     if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= size:
-        generator, faces_sha256, left_out = _read_ours(path)
+        generator, trained_on = _read_ours(path)
         layout = "safetensors"
     elif head.startswith(b"\x80"):
         generator, layout = nvlabs.read_generator(path), "snapshot"
@@ -88,7 +105,7 @@ def load_generator(path: StrPath) -> GeneratorFile:
         raise BadInput(
             f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
-    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, faces_sha256, left_out)
+    return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, trained_on)
 
 
 @checks_arguments
@@ -119,7 +136,7 @@ def convert_generator(source: StrPath, target: StrPath, *, overwrite: bool = Fal
     if exists(path) and not overwrite:
         raise BadInput(f"{path}: exists; choose another name, or replace it with --overwrite")
     file = load_generator(source)
-    save_generator(file.generator, path, faces_sha256=file.faces_sha256, faces_left_out=file.faces_left_out)
+    save_generator(file.generator, path, trained_on=file.trained_on)
     return file
 
 
@@ -127,15 +144,13 @@ def save_generator(
     generator: Generator,
     path: Path,
     dtype: torch.dtype = torch.float32,
-    faces_sha256: str | None = None,
-    faces_left_out: int = 0,
+    trained_on: TrainedOn = TrainedOn(),
 ) -> None:
     """Writes configuration and weights, atomically.
 
     Args:
         dtype: of the weights in the file; they are read back as float32.
-        faces_sha256: digest of the faces it was trained on, where it is known.
-        faces_left_out: how many of those training left out.
+        trained_on: what is known of that.
 
     Raises:
         BadInput: if a weight is too large for the dtype; the tensor is named.
@@ -144,11 +159,8 @@ def save_generator(
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise BadInput(f"{path}: the tensor {name} has values that {dtype} cannot hold; nothing was written")
-    facts = dataclasses.asdict(generator.config)
-    if faces_sha256 is not None:
-        facts[_FACES_KEY] = faces_sha256
-    if faces_left_out:
-        facts[_LEFT_OUT_KEY] = faces_left_out
+    known = {name: fact for name, fact in dataclasses.asdict(trained_on).items() if fact}
+    facts = {**dataclasses.asdict(generator.config), **known}
     with atomic_write(path) as file:
         file.write(save(weights, {_METADATA_KEY: canonical_json(facts)}))  # one entry: of several the order varies
 
@@ -162,24 +174,24 @@ def digest(generator: Generator) -> str:
     return sha.hexdigest()
 
 
-def _read_ours(path: Path) -> tuple[Generator, str | None, int]:
-    """A generator, the digest of the faces that the file says it was trained on, and how many were left out."""
+def _read_ours(path: Path) -> tuple[Generator, TrainedOn]:
     weights, metadata = read_safetensors(path)
     if _METADATA_KEY not in metadata:
         raise BadInput(f"{path}: no generator of this project; `sface-data generator convert` makes one")
     try:
         facts = parse_json(metadata[_METADATA_KEY])
-        faces_sha256, left_out = facts.pop(_FACES_KEY, None), facts.pop(_LEFT_OUT_KEY, 0)
+        known = {field.name for field in dataclasses.fields(TrainedOn)} & facts.keys()
+        said = {name: facts.pop(name) for name in known}
         config = GeneratorConfig(**facts)
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: its metadata is not the configuration of a generator") from error
     try:
         check_config(config)
-        generator = fill(lambda: Generator(config), weights)
+        generator, trained_on = fill(lambda: Generator(config), weights), decode(TrainedOn, said)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
-    if faces_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(faces_sha256)):
-        raise BadInput(f"{path}: what it says of the faces it was trained on is no digest; get the file again")
-    if not isinstance(left_out, int):
-        raise BadInput(f"{path}: how many faces it says were left out is no number; get the file again")
-    return generator, faces_sha256, left_out
+    if trained_on.identities is not None and len(trained_on.identities) != config.c_dim:
+        raise BadInput(
+            f"{path}: names {len(trained_on.identities)} identities for {config.c_dim} classes; get the file again"
+        )
+    return generator, trained_on

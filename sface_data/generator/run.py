@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from torch import Tensor
 
 from sface_data.errors import BadInput
+from sface_data.faces.base import identity_mark
 from sface_data.faces.sources import open_source
 from sface_data.generator.faces import TrainingFaces
-from sface_data.generator.generator_file import load_generator, save_generator
+from sface_data.generator.generator_file import TrainedOn, load_generator, save_generator
 from sface_data.generator.recipe import recipe_of
 from sface_data.generator.train import Settings, Training
 from sface_data.generator.watch import pixel_distance, write_sheet
@@ -192,7 +193,10 @@ def steps(training: Training, total: int) -> Iterator[dict[str, Tensor]]:
 
 def _save(training: Training, outdir: Path) -> None:
     """What belongs to a checkpoint first: when the checkpoint is there, so is that, or it is made again."""
-    settings, path = training.settings, outdir / WEIGHTS
-    save_generator(training.averaged, path, faces_sha256=settings.faces_sha256, faces_left_out=settings.left_out)
+    save_generator(training.averaged, outdir / WEIGHTS, trained_on=_trained_on(training.faces))
     write_sheet(training.averaged, training.faces, outdir / f"samples-{training.state.images / 1000:09.2f}.png")
     training.save(outdir / CHECKPOINT)
+
+
+def _trained_on(faces: TrainingFaces) -> TrainedOn:
+    return TrainedOn(faces.sha256, faces.left_out, tuple(map(identity_mark, faces.class_names)))

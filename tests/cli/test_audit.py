@@ -12,11 +12,15 @@ import pytest
 
 import sface_data
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, load_certificate
+from sface_data.auditing.run import AuditOptions, PreparedAudit
+from sface_data.auditing.sets.judged_sets import RELEASE
 from sface_data.auditing.simulation import Leak, World, simulate
 from sface_data.dataset.manifest import Manifest
 from sface_data.embedding.embeddings_folder import open_embeddings
+from sface_data.faces.base import identity_mark
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
+from sface_data.generator.generator_file import TrainedOn, load_generator, save_generator
 from sface_data.rendered.folder import RenderRequest, fill_folder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,6 +89,43 @@ def test_a_data_set_is_audited_and_says_so(
     assert not list(faces.rglob("pairs.html"))  # nothing that shows people goes into the release
     assert run(*command, "--outdir", out)[0] == 1 and not (out / "pairs.html").exists()
     assert run("card", faces)[0] == 0 and run("validate", faces)[0] == 0
+
+
+def test_a_class_is_compared_with_the_identity_that_it_was_trained_on(
+    run: Run, people: dict[str, Path], judge: Path, golden: Path, tmp_path: Path
+) -> None:
+    names = ("0", "2", "3", "10", "11", "0000045", "0000100", "ann", "bob", "cleo")
+    for old, new in zip(sorted(people["training"].glob("0*")), names, strict=True):
+        shutil.copytree(old, tmp_path / "training" / new)
+    network, generator = tmp_path / "network.safetensors", load_generator(golden / "conditional-32.pkl").generator
+    marks = tuple(map(identity_mark, open_source(tmp_path / "training").class_names))
+    save_generator(generator, network, trained_on=TrainedOn(identities=marks))  # as training does
+    options = {"network": network, "samples_per_class": 2, "size": 32, "device": "cpu"}
+    release = sface_data.generate(tmp_path / "faces", **options, classes="1,4-5,7-9").path
+    assert "ann" not in (release / "manifest.json").read_text()  # nobody is told who was in training
+
+    asked = AuditOptions(training=tmp_path / "training", outdir=tmp_path / "out", embedder=[judge], policy="paper")
+    release_faces = PreparedAudit.of(release, asked).run().sets.by_role[RELEASE]
+    assert list(release_faces.class_names) == ["2", "11", "0000045", "ann", "bob", "cleo"]
+    assert set(release_faces.class_names) < set(names)
+    arguments = ["--data", people["training"], "--embedder", judge]
+    code, _, errors = run("generator", "metrics", network, *arguments)
+    assert code == 2 and "of other people than" in errors
+
+    new = sface_data.generate(tmp_path / "new", **options, new_identities=3).path
+    claims = PreparedAudit.of(new, asked).run().sets.claims
+    assert claims is not None and {name for row in claims.values() for name in row} <= set(names)
+
+
+def test_numbers_that_may_be_names_or_places_are_refused(
+    run: Run, dataset: Path, people: dict[str, Path], judge: Path, tmp_path: Path
+) -> None:
+    training = shutil.copytree(people["training"], tmp_path / "training")
+    shutil.copytree(people["control"] / "000000", training / "000011")  # and no 10
+    command = ["--training", training, "--embedder", judge, "--policy", "paper", "--outdir", tmp_path / "out"]
+    assert "whether class 2 is the identity 2 or the third one is not on record" in refused(run, dataset, *command)
+    (training / "000011").rename(training / "000010")
+    assert run("audit", dataset, *command)[0] == 1  # not refused
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ def test_classes_are_numbered_by_value_and_then_by_name() -> None:
     names, indices = number_classes([10, 2, 10, "b", "a"])
     assert names == ("2", "10", "a", "b")
     assert indices.tolist() == [1, 0, 1, 3, 2]
+    names, indices = number_classes(["a", "10", "class_000009", "0000045", "2"])
+    assert names == ("2", "class_000009", "10", "0000045", "a")
     names, indices = number_classes(["x", "z"], order=["z", "y", "x"])
     assert names == ("z", "x")
     assert indices.tolist() == [1, 0]

@@ -70,5 +70,6 @@ def test_a_generator_is_trained_without_them(damaged: Path, tmp_path: Path) -> N
     run = train_generator(damaged, tmp_path / "run", **options, skip_broken=True)
     assert run.left_out == 1
     file = load_generator(run.weights)
-    assert (file.faces_left_out, file.faces_sha256) == (1, FaceList.of(open_source(damaged)).sha256)
+    assert file.trained_on.faces_left_out == 1
+    assert file.trained_on.faces_sha256 == FaceList.of(open_source(damaged)).sha256
     assert all(torch.isfinite(value).all() for value in file.generator.state_dict().values())

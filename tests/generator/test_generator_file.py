@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.generator.generator_file import digest, load_generator, save_generator
+from sface_data.generator.generator_file import TrainedOn, digest, load_generator, save_generator
 from sface_data.generator.networks import Generator
 
 Run = Callable[..., tuple[int, str, str]]
@@ -113,14 +113,14 @@ def test_weights_come_back(generator: Generator, tmp_path: Path) -> None:
 
 def test_a_file_says_which_faces_it_was_trained_on(generator: Generator, tmp_path: Path, run: Run) -> None:
     path, plain, broken = (tmp_path / f"{name}.safetensors" for name in ("path", "plain", "broken"))
-    save_generator(generator, path, faces_sha256="5e" * 32)
+    save_generator(generator, path, trained_on=TrainedOn("5e" * 32))
     save_generator(generator, plain)
-    save_generator(generator, broken, faces_sha256="none of your business")
-    assert load_generator(path).faces_sha256 == "5e" * 32
+    save_generator(generator, broken, trained_on=TrainedOn("5e" * 32, identities=("1",)))
+    assert load_generator(path).trained_on.faces_sha256 == "5e" * 32
     assert load_generator(path).generator_sha256 == load_generator(plain).generator_sha256
-    assert load_generator(plain).faces_sha256 is None
+    assert load_generator(plain).trained_on.faces_sha256 is None
     assert json.loads(run("generator", "info", path, "--json")[1])["faces_sha256"] == "5e" * 32
-    with pytest.raises(BadInput, match="no digest"):
+    with pytest.raises(BadInput, match="names 1 identities for"):
         load_generator(broken)
 
 

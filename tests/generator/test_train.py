@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from sface_data.errors import BadInput
+from sface_data.faces.base import identity_mark
 from sface_data.faces.sources import open_source
 from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.generator_file import digest, load_generator
@@ -319,7 +320,8 @@ def test_a_run_leaves_checkpoint_metrics_generator_and_grid(faces: TrainingFaces
     expected = {"generator_loss", "discriminator_loss", "authentic_sign", "augment_p", "images_per_second"}
     assert expected | {"resolution", "pixel_distance"} <= lines[0].keys()
     file = load_generator(tmp_path / "run" / WEIGHTS)
-    assert file.faces_sha256 == faces.sha256
+    assert file.trained_on.faces_sha256 == faces.sha256
+    assert file.trained_on.identities == (identity_mark("left"), identity_mark("right"))
     shipped = file.generator
     assert all(
         torch.equal(a, b) for a, b in zip(shipped.parameters(), training.averaged.parameters(), strict=True)

@@ -26,7 +26,7 @@ from sface_data.auditing.sets.sampled_images import SampledImages
 from sface_data.embedding.embedder import Embedder
 from sface_data.embedding.embeddings import EmbeddingSet, check_alike
 from sface_data.errors import BadInput
-from sface_data.faces.base import canonical_class
+from sface_data.faces.base import canonical_class, numbers_with_gaps
 from sface_data.runtime.progress import Progress
 
 
@@ -38,6 +38,7 @@ class AuditSets:
         by_role: release and training, control and held-out if they were given.
         labels_related: whether classes of the release are meant to be the training classes of the same names.
         seed: of what is altered.
+        named: whether it is on record which training identity each class of the release is.
         claims: by class of the release the training classes to which its manifest says that it is related.
         sampled: images that judges see in every view; None for none.
     """
@@ -45,6 +46,7 @@ class AuditSets:
     by_role: dict[str, FaceSet]
     labels_related: bool
     seed: int
+    named: bool = False
     claims: Mapping[str, tuple[str, ...]] | None = None
     sampled: SampledImages | None = None
 
@@ -144,6 +146,14 @@ class AuditSets:
                     f"{paths[RELEASE]}: {len(strange):,} of its {len(names[RELEASE]):,} classes (such as "
                     f"{strange[0]!r}) are no training identity of {paths[TRAINING]}; give all that the "
                     "generator was trained on, or say --unrelated-labels if labels mean nothing"
+                )
+            # Where a number is beyond those of places, classes are called as the identities.
+            may_be_places = set(names[RELEASE].values()) <= set(map(str, range(len(training))))
+            if not self.named and may_be_places and numbers_with_gaps(training):
+                raise BadInput(
+                    f"{paths[RELEASE]}: its classes are numbers, and the identities of {paths[TRAINING]} too, but "
+                    "not those from 0 on: whether class 2 is the identity 2 or the third one is not on record; "
+                    "give the data set that `generate` made, or say --unrelated-labels"
                 )
         if HELD_OUT in names and not training & set(names[HELD_OUT].values()):
             raise BadInput(

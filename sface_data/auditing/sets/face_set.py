@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.plan import SamplePlan
 from sface_data.embedding.embed import Embedding
 from sface_data.embedding.embedder import Embedder, resized
 from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import INDEX as EMBEDDINGS
 from sface_data.embedding.embeddings_folder import cached_embeddings, is_embeddings, open_embeddings
 from sface_data.errors import BadInput
-from sface_data.faces.base import Source, canonical_class
+from sface_data.faces.base import Source, canonical_class, identity_mark
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.sources import open_source
@@ -146,11 +148,17 @@ class EmbeddedSet(FaceSet):
         }
 
 
-def open_face_set(path: Path, progress: Progress | None = None, manifest: Manifest | None = None) -> FaceSet:
+def open_face_set(
+    path: Path,
+    progress: Progress | None = None,
+    manifest: Manifest | None = None,
+    trained: Sequence[str] | None = None,
+) -> FaceSet:
     """Opens a SOURCE, and reads every face of it once for its digest.
 
     Args:
         manifest: of a finished data set, whose shards are read then and nothing else that lies in its folder.
+        trained: what the classes of such a set are called, see `names_of_classes`; by default by their numbers.
 
     Raises:
         BadInput: if it cannot be read or has fewer than two classes, or if a finished data set holds embeddings
@@ -158,7 +166,7 @@ def open_face_set(path: Path, progress: Progress | None = None, manifest: Manife
     """
     found: FaceSet
     if manifest is not None:
-        found = ImageSet.of(_shards_of(path, manifest), progress)
+        found = ImageSet.of(_shards_of(path, manifest, trained), progress)
     elif is_embeddings(path):
         found = EmbeddedSet(path, open_embeddings(path))
     else:
@@ -170,7 +178,18 @@ def open_face_set(path: Path, progress: Progress | None = None, manifest: Manife
     return found
 
 
-def _shards_of(path: Path, manifest: Manifest) -> Source:
+def names_of_classes(plan: SamplePlan, training: FaceSet) -> tuple[str, ...]:
+    """By class of the generator, what the training faces call the identity that it was trained on.
+
+    Where the plan does not say whose class it is, identities are called by the numbers of classes.
+    """
+    if plan.training_identities is None:
+        return tuple(str(number) for number in range(max(plan.generator_classes, 1)))
+    names = {identity_mark(canonical): name for name, canonical in training.class_names.items()}
+    return tuple(names.get(mark, mark) for mark in plan.training_identities)
+
+
+def _shards_of(path: Path, manifest: Manifest, trained: Sequence[str] | None) -> Source:
     if is_embeddings(path):
         raise BadInput(
             f"{path}: holds embeddings beside its images, and they could be of anything; move "
@@ -183,4 +202,6 @@ def _shards_of(path: Path, manifest: Manifest) -> Source:
         )
     if manifest.plan.identities is not None:  # their numbers are none of training classes
         source.class_names = tuple(manifest.plan.class_name(int(name)) for name in source.class_names)
+    elif trained is not None:
+        source.class_names = tuple(trained[int(name)] for name in source.class_names)
     return source
