@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sface_data.errors import BadInput
-from sface_data.io.files import open_regular, os_errors_as_bad_input
+from sface_data.io.files import check_utf8, open_regular, os_errors_as_bad_input
 
 _BLOCK = 512  # bytes; members of a tar start at multiples of it
 
@@ -123,6 +123,7 @@ def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
         )
     if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
         raise BadInput(f"{path}: {info.name!r} points out of its folder; a shard must not")
+    check_utf8(path, info.name)
     folder, slash, name = _plain(info.name).rpartition("/")
     stem, _, extension = name.partition(".")
     return folder + slash + stem, extension.lower()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import os_errors_as_bad_input, read_bytes, read_json
+from sface_data.io.files import check_utf8, os_errors_as_bad_input, read_bytes, read_json
 from sface_data.io.images import EXTENSIONS
 
 STYLEGAN_LABELS = "dataset.json"  # beside the images, as StyleGAN's data set tool writes it
@@ -39,6 +39,8 @@ class FolderSource(Source):
                     raise BadInput(f"{child}: no image in this identity's folder; fill or delete it")
                 self._files += images
                 labels += [child.name] * len(images)
+        for file in self._files:
+            check_utf8(path, file)
         if listed:
             labels = _stylegan_labels(path / STYLEGAN_LABELS, self._files)
         else:

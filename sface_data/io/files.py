@@ -114,6 +114,14 @@ def is_dir(path: Path) -> bool:
         return path.is_dir()
 
 
+def check_utf8(path: Path, name: str) -> None:
+    """Raises BadInput for the name of a file in `path` that is not UTF-8, which no list of faces can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{path}: the name {name} is not UTF-8; rename it") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 with `atomic_write`."""
     with atomic_write(path) as file:

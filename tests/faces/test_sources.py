@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, shown
 from sface_data.faces.base import Face, number_classes
 from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
@@ -354,6 +354,17 @@ def test_files_outside_a_folder_of_datasets_are_not_opened(tmp_path: Path, name:
     assert source[0].data == picture()
     with pytest.raises(BadInput, match=r"row 1 names the file .* which is not in this folder"):
         source[1]
+
+
+@pytest.mark.parametrize("name", ["a\udcff/1.png", "a/\udcff.png"])
+def test_names_that_are_not_utf8_are_refused_before_an_image_is_read(tmp_path: Path, tar: Tar, name: str) -> None:
+    tar(tmp_path / "faces.tar", [(name, picture()), ("b/1.png", picture())])
+    (tmp_path / "faces" / name).parent.mkdir(parents=True)
+    (tmp_path / "faces" / name).write_bytes(b"")
+    for path in (tmp_path / "faces.tar", tmp_path / "faces"):
+        with pytest.raises(BadInput) as raised:
+            open_source(path)
+        assert str(raised.value) == f"{path}: the name {shown(name)} is not UTF-8; rename it"
 
 
 @pytest.mark.parametrize("extension", ["jfif", "tif", "TIFF", "bmp"])
