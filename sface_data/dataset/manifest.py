@@ -1,6 +1,7 @@
 """What exists: the manifest of a finished data set, and the indexes that other readers look for."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from sface_data.io.typed_json import decode
 MANIFEST = "manifest.json"
 _FORMAT = "sface-data manifest 1"
 _DERIVED = ("format", "plan_fingerprint", "identity")  # what is written and follows from the rest
+
+_FILE = re.compile(r"(data/)?\w[\w.-]{0,254}")
 
 Environment = dict[str, Any]
 
@@ -197,12 +200,32 @@ class _NetworkFile:
     faces_sha256: str | None = None
 
 
+@dataclass(frozen=True)
+class _DetectorFile:
+    """The entry `detector` of an environment."""
+
+    file: str
+    sha256: str
+    versions: dict[str, str] | None = None
+
+
+def check_environment(environment: Environment) -> None:
+    """Raises BadInput where an environment has not what is read from it; the rest may be anything."""
+    decode(_NetworkFile, environment.get("network"), "network of an environment")
+    for kind, name in ((_DetectorFile, "detector"), (dict[str, str], "versions")):
+        if environment.get(name) is not None:
+            decode(kind, environment[name], f"{name} of an environment")
+
+
 def _check(manifest: Manifest) -> None:
     """Raises BadInput where the parts of a manifest do not fit together."""
+    for name in (*(shard.filename for shard in manifest.shards), *manifest.side_files):
+        if not _FILE.fullmatch(name):
+            raise BadInput(f"{name!r} is no name of a file in a data set")
     for shard in manifest.shards:
         if not 0 <= shard.environment < len(manifest.environments):
             raise BadInput(f"{shard.filename} was made in an environment that is not listed")
     for environment in manifest.environments:
-        decode(_NetworkFile, environment.get("network"), "network of an environment")
+        check_environment(environment)
     if (manifest.aligned is None) != (manifest.plan.align is None):
         raise BadInput("the plan aligns and no list of faces is named, or the reverse")

@@ -19,6 +19,7 @@ from sface_data.dataset.manifest import (
     IdentityFiles,
     Manifest,
     ShardInfo,
+    check_environment,
     decisive,
 )
 from sface_data.dataset.part import Part
@@ -180,6 +181,7 @@ class Workspace:
             if value["made_by"] != made_by:
                 return None
             environment = decode(dict[str, Any], value["environment"], "environment")
+            check_environment(environment)
             return decode(ShardInfo, value["info"], "info"), environment
         except (BadInput, KeyError, TypeError, AttributeError):
             return None  # a record that cannot be read vouches for nothing: the shard is made again

@@ -33,8 +33,10 @@ def os_errors_as_bad_input(path: Path) -> Iterator[None]:
     """Turns the errors of the operating system on `path` into one sentence.
 
     Raises:
-        BadInput: for every `OSError` inside the block.
+        BadInput: for every `OSError` inside the block, and for a name that no file can have.
     """
+    if "\0" in str(path):
+        raise BadInput(f"{path}: a name with a zero byte, which no file has")
     try:
         yield
     except OSError as error:

@@ -46,6 +46,8 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, ask: Callable[[
     assert not ask(tmp_path / "nothing")
     with pytest.raises(BadInput, match="File name too long"):
         ask(tmp_path / ("n" * 300))
+    with pytest.raises(BadInput, match="a name with a zero byte"):
+        ask(tmp_path / "a\0b")
 
 
 def as_a_worker_gets_it(file: PiecedFile) -> PiecedFile:
