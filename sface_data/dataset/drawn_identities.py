@@ -69,8 +69,8 @@ def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[int, 
     data = read_bytes(path)
     if listed is None or hashlib.sha256(data).hexdigest() != listed.relations_sha256:
         raise BadInput(f"{path}: not the table that {MANIFEST} lists; generate the data set again")
-    rows = csv.DictReader(io.StringIO(data.decode()))
     try:
+        rows = csv.DictReader(io.StringIO(data.decode()))
         return {row["class_name"]: _related(row) for row in rows}
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise BadInput(f"{path}: no table of new identities ({error!r}); generate the data set again") from error

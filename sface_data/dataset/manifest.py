@@ -209,12 +209,12 @@ class _DetectorFile:
     versions: dict[str, str] | None = None
 
 
-def check_environment(environment: Environment) -> None:
+def check_environment(environment: Environment, plan: SamplePlan) -> None:
     """Raises BadInput where an environment has not what is read from it; the rest may be anything."""
     decode(_NetworkFile, environment.get("network"), "network of an environment")
     for kind, name in ((_DetectorFile, "detector"), (dict[str, str], "versions")):
-        if environment.get(name) is not None:
-            decode(kind, environment[name], f"{name} of an environment")
+        if environment.get(name) is not None or (name == "detector" and plan.align is not None):
+            decode(kind, environment.get(name), f"{name} of an environment")
 
 
 def _check(manifest: Manifest) -> None:
@@ -226,6 +226,6 @@ def _check(manifest: Manifest) -> None:
         if not 0 <= shard.environment < len(manifest.environments):
             raise BadInput(f"{shard.filename} was made in an environment that is not listed")
     for environment in manifest.environments:
-        check_environment(environment)
+        check_environment(environment, manifest.plan)
     if (manifest.aligned is None) != (manifest.plan.align is None):
         raise BadInput("the plan aligns and no list of faces is named, or the reverse")

@@ -181,7 +181,7 @@ class Workspace:
             if value["made_by"] != made_by:
                 return None
             environment = decode(dict[str, Any], value["environment"], "environment")
-            check_environment(environment)
+            check_environment(environment, self.plan)
             return decode(ShardInfo, value["info"], "info"), environment
         except (BadInput, KeyError, TypeError, AttributeError):
             return None  # a record that cannot be read vouches for nothing: the shard is made again

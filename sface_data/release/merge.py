@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
@@ -178,11 +181,27 @@ def _samples(part: Workspace) -> Iterator[tuple[tuple[int, int], Packed]]:
             place += 1
 
 
+def _centers(part: Workspace) -> NDArray[Any]:
+    """The centres of truncation [classes,w_dim] of a part.
+
+    Raises:
+        BadInput: if they are not those that it was made with.
+    """
+    path = part.directory / CENTERS
+    try:
+        rows = load(read_bytes(path, MAX_ARRAYS))["w_avg"]
+        if (part.manifest is None or part.has_centers()) and len(rows) == len(part.plan.classes):
+            return rows
+    except (SafetensorError, KeyError, TypeError):  # TypeError: a single number has no length
+        pass
+    raise BadInput(f"{path}: not the centres of its classes; make the part again, and merge again")
+
+
 def _join_side_files(workspace: Workspace, parts: list[Workspace]) -> None:
     plan = workspace.plan
     order = np.argsort(np.concatenate([part.plan.classes for part in parts]))
     if plan.truncation.center == "class":
-        rows = [load(read_bytes(part.directory / CENTERS, MAX_ARRAYS))["w_avg"] for part in parts]
+        rows = [_centers(part) for part in parts]
         with atomic_write(workspace.directory / CENTERS, workspace.own) as file:
             centers = np.ascontiguousarray(np.concatenate(rows)[order])
             file.write(save({"w_avg": centers}, {"classes": format_ranges(plan.classes)}))

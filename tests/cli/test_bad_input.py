@@ -161,6 +161,49 @@ def test_settings(generate: Callable[..., str], options: list[str], sentence: st
     assert sentence in generate(*options)
 
 
+LONG = "n" * 300  # no file has such a name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["audit", LONG, "--training", "faces", "--embedder", "demo", "--outdir", "out"],
+        ["card", LONG],
+        ["embed", LONG, "--embedder", "demo", "--outdir", "out"],
+        ["embed", "faces", "--embedder", f"{LONG}.onnx", "--outdir", "out"],
+        ["embed", "faces", "--embedder", "demo", "--outdir", LONG],
+        ["export", LONG, "--to", "rec", "--outdir", "out"],
+        ["generate", "--outdir", LONG],
+        ["generate", "--network", LONG, "--outdir", "out"],
+        ["generate", "--align", "detect", "--detector", f"{LONG}.onnx", "--outdir", "out"],
+        ["generator", "convert", LONG, "a.safetensors"],
+        ["generator", "info", LONG],
+        ["generator", "metrics", LONG, "--data", "faces", "--embedder", "demo"],
+        ["generator", "train", "--data", LONG, "--outdir", "out"],
+        ["generator", "train", "--data", "faces", "--outdir", LONG],
+        ["merge", LONG, "--outdir", "out"],
+        ["preview", LONG, "--out", "a.png"],
+        ["publish", LONG, "--repo", "a/b"],
+        ["recognition", "eval", "--embedder", "demo", "--benchmarks", f"{LONG}.bin"],
+        ["recognition", "export", "--embedder", LONG, "--out", "a.onnx"],
+        ["recognition", "train", "--data", LONG, "--recipe", "cls", "--outdir", "out"],
+        ["recognition", "train", "--data", "faces", "--recipe", "cls", "--outdir", LONG],
+        ["render", "--identities", "1", "--images-per-identity", "1", "--outdir", LONG],
+        ["validate", LONG],
+    ],
+)
+def test_a_name_that_is_too_long(
+    fails: Callable[..., str],
+    rendered_faces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    (tmp_path / "faces").symlink_to(rendered_faces)
+    monkeypatch.chdir(tmp_path)
+    assert LONG in fails(*command)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there(generate: Callable[..., str]) -> None:
     assert "this machine has none; use --device cpu or auto" in generate("--device", "cuda")

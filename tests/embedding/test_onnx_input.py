@@ -40,7 +40,8 @@ def with_first(path: Path, steps: Sequence[tuple], **metadata: str) -> Path:
             elif isinstance(operand, str):
                 names.append(flowing)
             else:
-                kind_of = np.int64 if kind in ("Gather", "Slice") else np.float32
+                whole = np.uint8 if isinstance(operand, np.uint8) else np.int64
+                kind_of = whole if kind in ("Gather", "Slice") or whole is np.uint8 else np.float32
                 names.append(f"constant{number}_{place}")
                 array = numpy_helper.from_array(np.asarray(operand, kind_of), "v")
                 nodes.append(helper.make_node("Constant", [], [names[-1]], value=array))
@@ -65,6 +66,12 @@ SAME = {
     "of colours": [("Sub", X, colours(127.5, 127.5, 127.5)), ("Mul", X, colours(*[1 / 127.5] * 3))],
     "constants first": [("Mul", 1 / 127.5, X), ("Add", -1, X)],
     "through casts": [("Identity", X), ("Sub", X, 127.5), ("Cast", X, {"to": 1}), ("Div", X, 127.5)],
+    "quantised": [
+        ("QuantizeLinear", X, 1, np.uint8(0)),
+        ("DequantizeLinear", X, 1, np.uint8(0)),
+        ("Sub", X, 127.5),
+        ("Div", X, 127.5),
+    ],
     "turned and back": [
         ("Transpose", X, {"perm": [0, 2, 3, 1]}),
         ("Sub", X, [127.5] * 3),

@@ -184,6 +184,8 @@ def test_tensors_that_do_not_fit(generator: Generator, tmp_path: Path, said: str
         ("img_resolution", 1 << 40),
         ("img_resolution", 48),
         ("img_resolution", 4),
+        ("img_channels", 2),
+        ("img_channels", 4),
         ("c_dim", -1),
         ("c_dim", 1 << 30),
         ("w_dim", "64"),

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.part import Part
@@ -58,6 +60,12 @@ def test_truncation_towards_classes(command: list[object], tmp_path: Path, run: 
         assert run(*command, *towards, "--classes", classes, "--outdir", tmp_path / name)[0] == 0
     assert run("merge", tmp_path / "one", tmp_path / "two", "--outdir", tmp_path / "both")[0] == 0
     assert tree(tmp_path / "both") == tree(tmp_path / "whole")
+    centers = tmp_path / "two" / "class_w_avg.safetensors"
+    for data in (centers.read_bytes()[:-1] + b"\1", b"", save({"other": np.zeros(2)})):
+        centers.write_bytes(data)
+        code, _, error = run("merge", tmp_path / "one", tmp_path / "two", "--outdir", tmp_path / "again")
+        assert code == 2
+        assert f"{centers}: not the centres of its classes; make the part again" in error
 
 
 def test_a_data_set_grows(dataset: Path, command: list[object], tmp_path: Path, run: Run) -> None:
