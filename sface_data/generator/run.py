@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -143,6 +143,10 @@ def run_training(
         state, rank = training.state, training.group.rank
         before = state.images
         total = training.planned if kimg is None else training.settings.recipe.total(kimg)
+        interval = max(round(checkpoint_kimg * 1000), 1)  # images between checkpoints
+        facts = {**asdict(training.settings), "length": total, "checkpoints": interval, "progress": before}
+        networks = training.generator, training.discriminator, training.averaged
+        training.group.check_same(facts, networks, training.device)
         metrics = MetricsLog(outdir / METRICS, training.group, before, _ADVICE)
         with (
             tensorboard_log(outdir, before, tensorboard and rank == 0) as board,
@@ -151,9 +155,7 @@ def run_training(
             for measured in steps(training, total):
                 metrics.add(measured)
                 bar.update(state.images - before)
-                save = state.images >= total or crossed_multiple(
-                    before, state.images, max(round(checkpoint_kimg * 1000), 1)
-                )
+                save = state.images >= total or crossed_multiple(before, state.images, interval)
                 if save or crossed_multiple(before, state.images, _REPORT):
                     figures = {"resolution": training.stage.resolution, "augment_p": state.augment_p.item()}
                     if save and rank == 0:

@@ -409,7 +409,7 @@ class Training:
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.group.average_gradients(network.parameters())
+        self.group.average_gradients(network.parameters(), finite=True)
         optimizer.step()
 
     @torch.no_grad()

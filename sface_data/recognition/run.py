@@ -1,7 +1,7 @@
 """Runs of training: from faces on disk to a folder with the weights, which can be stopped and gone on with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -193,6 +193,8 @@ def run_training(
             training.load(outdir / CHECKPOINT)
         total = training.total
         interval = max(round(checkpoint_epochs * training.settings.faces), 1)  # images between checkpoints
+        facts = {**asdict(training.settings), "checkpoints": interval, "progress": training.images}
+        group.check_same(facts, [training.network], training.device)
         report = MetricsLog(outdir / METRICS, group, training.images, _ADVICE)
         evaluations = MetricsLog(outdir / EVALUATIONS, group, training.images, _ADVICE)
         batches = training.batches.from_image(training.images)
@@ -226,9 +228,10 @@ def _save(training: Training, outdir: Path) -> None:
 
 
 def _check_finite(training: Training, outdir: Path) -> None:
-    for name, tensor in training.network.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise BadInput(
-                f"{outdir}: the weights {name} are not finite at epoch {training.epoch:.2f}; the last good "
-                f"checkpoint is kept: {_ADVICE}"
-            )
+    """Raises BadInput, in all processes, if weights or momentum of one are not finite."""
+    wrong = [name for name, tensor in training.tensors().items() if not torch.isfinite(tensor).all()]
+    if training.group.largest(torch.tensor(len(wrong), device=training.device)) > 0:  # each has classes of its own
+        raise BadInput(
+            f"{outdir}: {wrong[0] if wrong else 'what another process holds'} is not finite at epoch "
+            f"{training.epoch:.2f}; the last good checkpoint is kept: {_ADVICE}"
+        )

@@ -195,6 +195,16 @@ class Training:
             measured["teacher_distance"] = distance.detach()
         return loss, measured
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, statistics and momentum of this process, by name."""
+        found = {f"network {name}": tensor for name, tensor in self.network.state_dict().items()}
+        if self.head is not None:
+            found |= {f"head {name}": tensor for name, tensor in self.head.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for number, state in optimizer.state_dict()["state"].items():
+                found[f"momentum {number} of the {name}"] = state["momentum_buffer"]
+        return found
+
     def save(self, path: Path) -> None:
         """Writes everything that the next step depends on; all processes call it, the first one writes."""
         head: dict[str, Tensor] = {}

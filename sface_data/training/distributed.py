@@ -1,15 +1,18 @@
 """The processes of one training run, as torchrun starts them; or the only one."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed
-from torch import Tensor
+from torch import Tensor, nn
 
 from sface_data.errors import BadInput
+from sface_data.io.files import canonical_json
 from sface_data.runtime.devices import choose_device
 
 _OF_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -64,14 +67,56 @@ class ProcessGroup:
         padded[: len(rows)] = rows.detach()
         return self.interleaved(padded)[:total]
 
-    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Puts the mean over all processes in place of gradients, and finite values in place of others."""
+    def check_same(self, facts: Mapping[str, Any], networks: Iterable[nn.Module], device: torch.device) -> None:
+        """Checks that all processes are of the same run, at the same step.
+
+        Args:
+            facts: what the run depends on, by name, as JSON has it.
+            networks: those of which every process holds the whole.
+
+        Raises:
+            BadInput: in every process, if one of them has other facts than the first; they are named.
+        """
+        if self.size == 1:
+            return
+        facts = {**facts, "weights": [_weights_sha256(network) for network in networks]}
+        digests = [list(hashlib.sha256(canonical_json(fact).encode()).digest()) for fact in facts.values()]
+        found = self.interleaved(torch.tensor([digests], dtype=torch.uint8, device=device))
+        others = (found != found[0]).any(dim=2)  # [processes,facts]
+        different = [
+            f"process {rank} has other {', '.join(name for name, other in zip(facts, row, strict=True) if other)}"
+            for rank, row in enumerate(others.tolist())
+            if any(row)
+        ]
+        if different:
+            raise BadInput(
+                f"the processes are not of one run: {'; '.join(different)} than process 0; start all with the "
+                "same command, on the same files"
+            )
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter], finite: bool = False) -> None:
+        """Puts the mean over all processes in place of gradients.
+
+        Args:
+            finite: put finite values in place of others too.
+        """
+        if self.size == 1 and not finite:
+            return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
-        flat = flat.nan_to_num_(nan=0.0, posinf=_LARGEST_GRADIENT, neginf=-_LARGEST_GRADIENT)
+        if finite:
+            flat = flat.nan_to_num_(nan=0.0, posinf=_LARGEST_GRADIENT, neginf=-_LARGEST_GRADIENT)
         parts = flat.split([gradient.numel() for gradient in gradients])
         shaped = [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
         torch._foreach_copy_(gradients, shaped)
+
+
+def _weights_sha256(network: nn.Module) -> str:
+    """The hex SHA-256 of all parameters and buffers."""
+    sha = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        sha.update(tensor.cpu().numpy().tobytes())
+    return sha.hexdigest()
 
 
 def training_device(name: str) -> torch.device:

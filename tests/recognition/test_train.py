@@ -336,6 +336,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(faces:
     assert [(outdir / name).read_bytes() for name in (CHECKPOINT, WEIGHTS)] == kept
 
 
+@pytest.mark.parametrize(("name", "found"), [("network", "gradient norm is"), ("head", "head weight is")])
+def test_gradients_that_are_not_finite_stop_the_run(faces: Source, tmp_path: Path, name: str, found: str) -> None:
+    training = training_of(faces, small("cls", epochs=2 / 3))  # four steps, with a checkpoint after the third
+    weight = next(getattr(training, name).parameters())
+    weight.register_hook(lambda gradient: gradient * (float("nan") if training.images == 24 else 1))
+    with pytest.raises(BadInput, match=rf"{found} not finite at .*; the last good checkpoint is kept"):
+        run_training(training, tmp_path / "run", 0.5)
+    assert torch.load(tmp_path / "run" / CHECKPOINT)["images"] == 24
+
+
 @pytest.mark.parametrize("changed", [{"settings": None}, {"network": {}}, {"random": 3}, {"head": {"weight": 1}}])
 def test_a_checkpoint_of_another_structure_is_refused(faces: Source, tmp_path: Path, changed: dict) -> None:
     path = tmp_path / "checkpoint.pt"
