@@ -175,6 +175,20 @@ def _degrees(angle: float) -> Attack:
     return lambda image, rng: turned(image, angle)
 
 
+def between_pixels(image: Pixels, cover: Pixels, times: int = 6) -> Pixels:
+    """Looks like `cover`; who samples every sixth pixel of a row by bilinear interpolation sees `image`.
+
+    After Xiao et al., "Seeing is not believing: camouflage attacks on image scaling algorithms", 2019.
+    """
+    inner, whole = 4, times * times  # pixels of each block that are sampled, and all of them
+    rest = np.clip((whole * cover.astype(np.float32) - inner * image) / (whole - inner), 0, 255)
+    large = np.kron(rest, np.ones((times, times, 1), np.float32))
+    for row in (times // 2 - 1, times // 2):
+        for column in (times // 2 - 1, times // 2):
+            large[row::times, column::times] = image
+    return np.rint(large).astype(np.uint8)
+
+
 # Those that the audit itself plants, with strengths drawn anew, and others that it knows nothing of.
 ATTACKS: dict[str, Attack] = {
     "as they are": lambda image, rng: image,
@@ -197,8 +211,15 @@ ATTACKS: dict[str, Attack] = {
     "halves swapped": halves_swapped,
     "far away": far_away,
 }
+# Those that need a stranger to hide behind.
+HIDING = {"between pixels": between_pixels}
 # Among strangers, one image in ten is an altered training image.
 ONE_IN_TEN = ("upside down", "turned by 30", "negative", "inset", "swirl", "sheared")
+
+
+def attacked(name: str, leaked: Pixels, stranger: Pixels, rng: np.random.Generator) -> Pixels:
+    """A leaked image as an attack gives it away."""
+    return HIDING[name](leaked, stranger) if name in HIDING else ATTACKS[name](leaked, rng)
 
 
 def main() -> None:
@@ -272,14 +293,14 @@ class Bench:
         for name in ("strangers", "strangers-2"):
             if only is None or "clean" in only:
                 yield f"clean: {name}", self.out / name, True
-        for name, attack in ATTACKS.items():
+        for name in (*ATTACKS, *HIDING):
             if only is None or name in only:
-                yield name, self.release(name, attack, 1), False
+                yield name, self.release(name, 1), False
         for name in ONE_IN_TEN:
             if only is None or f"one in ten: {name}" in only:
-                yield f"one in ten: {name}", self.release(name, ATTACKS[name], 10), False
+                yield f"one in ten: {name}", self.release(name, 10), False
 
-    def release(self, name: str, attack: Attack, every: int) -> Path:
+    def release(self, name: str, every: int) -> Path:
         """A folder of altered training images under other names; all but each `every`th are strangers."""
         folder = self.out / "releases" / f"{name} {every}"
         training, strangers = open_source(self.out / "training"), open_source(self.out / "strangers")
@@ -287,7 +308,9 @@ class Bench:
         for index in range(PEOPLE * OF_RELEASE):
             person, number = divmod(index, OF_RELEASE)
             leaked = training[(person + 7) % PEOPLE * OF_TRAINING + number].decode()
-            image = attack(leaked, rng) if index % every == 0 else strangers[index].decode()
+            image = strangers[index].decode()
+            if index % every == 0:
+                image = attacked(name, leaked, image, rng)
             path = folder / f"{person:06d}" / f"{number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.ascontiguousarray(image)).save(path)
@@ -310,9 +333,9 @@ class Bench:
         training, rng = open_source(self.out / "training"), np.random.default_rng(0)
         images = [training[i * OF_TRAINING].decode() for i in range(5)]
         tiles = []
-        for name, attack in ATTACKS.items():
-            made = [Image.fromarray(np.ascontiguousarray(attack(image, rng))) for image in images]
-            altered = [np.asarray(image.resize((SIZE, SIZE))) for image in made]
+        for name in (*ATTACKS, *HIDING):
+            made = [attacked(name, image, images[i - 1], rng) for i, image in enumerate(images)]
+            altered = [cv2.resize(image, (SIZE, SIZE)) for image in made]  # as many readers do it
             row = np.concatenate([np.concatenate(images, axis=1), np.concatenate(altered, axis=1)])
             tile = np.full((len(row) + 14, row.shape[1], 3), 255, np.uint8)
             tile[14:] = row

@@ -112,6 +112,11 @@ class Certificate:
         return f"the policy `{self.policy}` that ships" if shipped else f"the custom policy `{self.policy}`"
 
     @property
+    def training_is_other(self) -> bool:
+        """Whether it compared with other faces than those that the generator's file says it was trained on."""
+        return self.statement["predicate"]["inputs"]["training"]["named_by_generator"] == "others"
+
+    @property
     def on_privacy(self) -> bool:
         """Whether its policy asks for a proof that leakage would be found; without one a pass says too little."""
         return self.statement["predicate"]["policy"]["content"]["positive-control"] is not None

@@ -43,7 +43,7 @@ from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
 from sface_data.faces.base import numbers_with_gaps
 from sface_data.io.files import is_file, os_errors_as_bad_input
-from sface_data.runtime.arguments import Seed, StrPath
+from sface_data.runtime.arguments import StrPath
 from sface_data.runtime.devices import choose_device
 from sface_data.runtime.progress import Progress
 from sface_data.runtime.ray_workers import Cluster, Engine
@@ -75,7 +75,6 @@ class AuditOptions:
             none if all faces come as embeddings.
         policy: what must be shown: `strict`, `standard` (for releases of 1,000 classes and more), `paper` (only
             what the paper on SFace reports), or a TOML file.
-        seed: of all random choices.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         unrelated_labels: the classes of the release are not meant to be training identities of the same names:
             each is compared with the training person who is nearest, and with a namesake if there is one.
@@ -95,7 +94,6 @@ class AuditOptions:
     held_out: StrPath | None = None
     embedder: Sequence[StrPath] = ()
     policy: StrPath = "strict"
-    seed: Seed = 0
     device: str = "auto"
     unrelated_labels: bool = False
     show_pairs: bool = False
@@ -186,15 +184,16 @@ class PreparedAudit:
         opened = _open_sets(_paths(self.release, options), manifest, display)
         named = manifest is not None and manifest.plan.training_identities is not None
         claims = None if manifest is None else _claims(self.release, manifest, opened[TRAINING])
-        sets = AuditSets(opened, self.related, options.seed, named, claims)
+        seed = _seed_of(opened[RELEASE])
+        sets = AuditSets(opened, self.related, seed, named, claims)
         sets.check()
         if {VIEW.name, KIND.name} & self.policy.checks.keys():
             with display("making views", 0) as progress:
-                sets = replace(sets, sampled=SampledImages.of(sets.by_role, options.seed, progress))
+                sets = replace(sets, sampled=SampledImages.of(sets.by_role, progress))
         by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
         judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
         with display("comparing", 0), backend_on(str(choose_device(options.device)), self.cluster) as backend:
-            result = run_checks(judges, pixels, self.policy, options.seed, backend)
+            result = run_checks(judges, pixels, self.policy, seed, backend)
         subjects = {FACES: sets.by_role[RELEASE].sha256}
         if manifest is not None and (subjects := subjects_of(self.release, manifest)) != before:
             raise BadInput(f"{self.release}: was changed while it was audited; run the same command again")
@@ -205,6 +204,11 @@ class PreparedAudit:
         if options.compare is not None:
             write_comparison(outdir / COMPARISON, outcome.certificate, Path(options.compare))
         return outcome
+
+
+def _seed_of(release: FaceSet) -> int:
+    """Of all random choices: nobody can try which of them a release passes with, unless by changing its faces."""
+    return int(release.sha256[:8], 16)
 
 
 def _paths(release: Path, options: AuditOptions) -> dict[str, Path]:

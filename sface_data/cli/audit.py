@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import ADDRESS, DEVICE, ENGINE, RUN_SEED, NamedPath, SourcePath, say
+from sface_data.cli.options import ADDRESS, DEVICE, ENGINE, NamedPath, SourcePath, say
 from sface_data.errors import CheckFailed
 
 
@@ -55,7 +55,6 @@ from sface_data.errors import CheckFailed
     help="What must be shown: strict, standard (for releases of 1,000 classes and more), paper (only what the "
     "paper on SFace reports), or a TOML file.",
 )
-@RUN_SEED
 @DEVICE
 @ENGINE
 @ADDRESS

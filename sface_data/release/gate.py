@@ -221,7 +221,7 @@ def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> 
     certificate, demanded = load_certificate(path), [load_policy(name).sha256 for name in POLICIES]
     verdict, enough = certificate.verdict, certificate.policy_sha256 in demanded
     if reason is not None:
-        if verdict == "pass" and enough:
+        if verdict == "pass" and enough and not certificate.training_is_other:
             raise BadInput(f"{path}: passes; leave out --without-certificate")
     elif verdict != "pass":
         yield (
@@ -234,6 +234,11 @@ def _of_certificate(directory: Path, manifest: Manifest, reason: str | None) -> 
             f"{path}: passes under {certificate.policy_in_words} ({certificate.policy_sha256[:12]}), not under "
             f"the {wanted} of this version; audit the data set under one of those, or say with "
             "--without-certificate why not"
+        )
+    elif certificate.training_is_other:
+        yield (
+            f"{path}: compares with other faces than those that the generator's file says it was trained on; "
+            "audit the data set with them as --training, or say with --without-certificate why not"
         )
 
 

@@ -17,13 +17,18 @@ def certify(
     policy: str = "strict",
     in_words: str = "For tests.",
     judge: str = "judge.onnx",
+    training: str = "the same",
 ) -> Path:
     """Writes a certificate of the bytes in a folder, of an audit that was not made, and the card anew."""
     manifest = Manifest.load(folder)
     demanded = load_policy(policy)
     predicate: dict[str, Any] = {
         "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
-        "inputs": {"labels_related": True, "relations": {"label": "the training person of the same name"}},
+        "inputs": {
+            "labels_related": True,
+            "relations": {"label": "the training person of the same name"},
+            "training": {"named_by_generator": training},
+        },
         "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2, "known_as": None}],
         "checks": made_up_checks(demanded, judge, verdict),
         "verdict": verdict,

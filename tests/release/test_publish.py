@@ -158,6 +158,12 @@ def test_a_certificate_under_another_policy(refused: Callable[..., str], folder:
         assert Candidate.at(folder).policy == f"the policy `{policy}` that ships"
 
 
+def test_an_audit_against_other_people_than_the_generator_knows(refused: Callable[..., str], folder: Path) -> None:
+    path = certify(folder, training="others")
+    assert refused(1).startswith(f"{path}: compares with other faces than those that the generator's file says")
+    assert NOTICE in Candidate.at(folder, "they were encoded anew").checked()[1]["README.md"]
+
+
 def test_a_certificate_that_was_edited(refused: Callable[..., str], folder: Path) -> None:
     path = certify(folder, "fail")
     path.write_text(path.read_text().replace('"verdict":"fail"', '"verdict":"pass"'))

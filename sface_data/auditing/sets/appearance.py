@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sface_data.auditing.sets.views import Pixels
 from sface_data.faces.base import Source
 
 SIDE = 48  # pixels at which images are measured
@@ -20,11 +21,31 @@ _RARE = 0.01  # share of training images that count as odd
 Numbers = NDArray[np.float64]
 
 
-def _small(source: Source, indices: NDArray[np.int64]) -> Numbers:
-    """Some images [N,SIDE,SIDE,3], 0 to 1."""
-    size = (SIDE, SIDE)
-    images = (Image.fromarray(source[int(i)].decode()).resize(size, Image.Resampling.BOX) for i in indices)
-    return np.stack([np.asarray(image, np.float64) for image in images]) / 255
+@dataclass(frozen=True)
+class _Seen:
+    """What is looked at of some images: small ones [N,SIDE,SIDE,3], 0 to 1, and what of each is finer, [N]."""
+
+    small: Numbers
+    fine: Numbers
+
+    @classmethod
+    def of(cls, source: Source, indices: NDArray[np.int64]) -> "_Seen":
+        small, fine = zip(*(_reduced(source[int(i)].decode()) for i in indices), strict=True)
+        return cls(np.stack(small) / 255, np.array(fine))
+
+    def __getitem__(self, chosen: slice) -> "_Seen":
+        return _Seen(self.small[chosen], self.fine[chosen])
+
+
+def _reduced(pixels: Pixels) -> tuple[Numbers, float]:
+    """An image at SIDE pixels, and the root mean square of what is lost by that, as a share of its contrast.
+
+    A picture hidden in single pixels, which readers that sample them would see, is in what is lost.
+    """
+    image = Image.fromarray(pixels)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    lost = pixels - np.asarray(small.resize(image.size, Image.Resampling.BILINEAR), np.float64)
+    return np.asarray(small, np.float64), float(np.sqrt(np.square(lost).mean()) / (np.asarray(small).std() + 1))
 
 
 def _unit(rows: Numbers) -> Numbers:
@@ -39,8 +60,9 @@ def _coarse(grey: Numbers) -> Numbers:
     return _unit(blocks.reshape(len(grey), -1))
 
 
-def _plain(images: Numbers) -> Numbers:
-    """Of images [N,SIDE,SIDE,3]: brightness, contrast, colours, their agreement, sharpness, symmetry: [N,F]."""
+def _plain(seen: _Seen) -> Numbers:
+    """Brightness, contrast, colours, their agreement, sharpness, symmetry: [N,F]."""
+    images = seen.small
     grey = images.mean(axis=3)
     count = len(images)
     channels = [_unit(images[..., c].reshape(count, -1)) for c in range(3)]
@@ -65,6 +87,7 @@ def _plain(images: Numbers) -> Numbers:
             np.log(frame.std(axis=1) + 1e-3),
             flat,
             np.log(largest),
+            np.log(seen.fine + 1e-3),
         ],
         axis=1,
     )
@@ -90,9 +113,9 @@ class Appearance:
     @classmethod
     def of(cls, source: Source, indices: NDArray[np.int64]) -> "Appearance":
         """Learned from one half of some training images; the other half says what is rare."""
-        images = _small(source, indices)
-        first, second = images[::2], images[1::2]
-        small = _coarse(first.mean(axis=3))
+        seen = _Seen.of(source, indices)
+        first, second = seen[::2], seen[1::2]
+        small = _coarse(first.small.mean(axis=3))
         mean_face = small.mean(axis=0)
         components = np.linalg.svd(small - mean_face, full_matrices=False)[2][:_COMPONENTS]
         measured = cls._measured(first, mean_face, components)
@@ -110,20 +133,20 @@ class Appearance:
         """Which of some images [N] are as odd as only 1 % of training images are."""
         return np.concatenate(
             [
-                self._far(_small(source, indices[start : start + 256])) > self.threshold
+                self._far(_Seen.of(source, indices[start : start + 256])) > self.threshold
                 for start in range(0, len(indices), 256)
             ]
         )
 
-    def _far(self, images: Numbers) -> Numbers:
-        scaled = (self._measured(images, self.mean_face, self.components) - self.centre) / self.spread
+    def _far(self, seen: _Seen) -> Numbers:
+        scaled = (self._measured(seen, self.mean_face, self.components) - self.centre) / self.spread
         return np.asarray(np.sqrt(np.einsum("nf,fg,ng->n", scaled, self.inverse, scaled)))
 
     @staticmethod
-    def _measured(images: Numbers, mean_face: Numbers, components: Numbers) -> Numbers:
+    def _measured(seen: _Seen, mean_face: Numbers, components: Numbers) -> Numbers:
         """With how like the mean face each is, and what of it no variation of faces explains: [N,F]."""
-        small = _coarse(images.mean(axis=3))
+        small = _coarse(seen.small.mean(axis=3))
         rest = small - mean_face
         rest = rest - (rest @ components.T) @ components
         faces = np.stack([small @ (mean_face / np.linalg.norm(mean_face)), np.linalg.norm(rest, axis=1)], axis=1)
-        return np.concatenate([_plain(images), faces], axis=1)
+        return np.concatenate([_plain(seen), faces], axis=1)

@@ -1,6 +1,5 @@
 """Some images of an audit, looked at more closely: what they are like, and whom they show in every view."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,27 +37,23 @@ class SampledImages:
     views: dict[str, ImageSet]
 
     @classmethod
-    def of(
-        cls, by_role: Mapping[str, FaceSet], seed: int, progress: Progress | None = None
-    ) -> "SampledImages | None":
+    def of(cls, by_role: Mapping[str, FaceSet], progress: Progress | None = None) -> "SampledImages | None":
         """None unless all are images, and enough of them."""
         sets = {role: faces for role, faces in by_role.items() if isinstance(faces, ImageSet)}
         if not {RELEASE, TRAINING} <= sets.keys() or len(sets[TRAINING]) < _FEWEST:
             return None
-        # Drawn by the bytes of the release, so that nobody can choose what is looked at.
-        text = f"{seed} {sets[RELEASE].sha256}"
-        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-        again = np.random.default_rng(seed)  # the same of the control group, whatever the release
-        indices: dict[str, Indices] = {}
-        for role in (RELEASE, TRAINING, CONTROL):
-            if role in sets:
-                order = (again if role == CONTROL else rng).permutation(len(sets[role]))
-                indices[role] = np.sort(order[:MOST_SAMPLED])
+        # Each drawn by its own bytes, so that nobody can choose what is looked at.
+        orders = {
+            role: np.random.default_rng(int(sets[role].sha256, 16)).permutation(len(sets[role]))
+            for role in (RELEASE, TRAINING, CONTROL)
+            if role in sets
+        }
+        indices: dict[str, Indices] = {role: np.sort(order[:MOST_SAMPLED]) for role, order in orders.items()}
         of_each = max(_FEWEST_OF_EACH, round(_OF_EACH * len(indices[RELEASE])))
-        disguised = DisguisedSource(sets[TRAINING].source, text, of_each)
+        disguised = DisguisedSource(sets[TRAINING].source, sets[RELEASE].sha256, of_each)
         indices[DISGUISED] = np.arange(len(disguised))
         sources = {role: faces.source for role, faces in sets.items()} | {DISGUISED: disguised}
-        usual = Appearance.of(sources[TRAINING], rng.permutation(indices[TRAINING]))
+        usual = Appearance.of(sources[TRAINING], orders[TRAINING][:MOST_SAMPLED])
         odd = {role: usual.odd(sources[role], chosen) for role, chosen in indices.items()}
         views = {
             role: ImageSet.of(ViewedSource(sources[role], chosen), progress)

@@ -16,6 +16,7 @@ from sface_data.faces.base import Face, Source
 
 Pixels = NDArray[np.uint8]
 _MEAN, _SPREAD = 120.0, 55.0  # of an evened channel
+_SAMPLED = 112  # pixels of a side at which recognition looks at faces
 _KEPT = 16  # images whose views are being made
 
 
@@ -53,6 +54,13 @@ def part(image: Pixels, left: float, top: float, side: float = 0.5) -> Pixels:
     )
 
 
+def sampled(image: Pixels) -> Pixels:
+    """As readers see it that take single pixels of a larger image, and leave out what lies between them."""
+    import cv2
+
+    return np.asarray(cv2.resize(image, (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_LINEAR))
+
+
 VIEWS: dict[str, Callable[[Pixels], Pixels]] = {
     "evened": lambda image: image,
     "negative": lambda image: 255 - image,
@@ -61,6 +69,7 @@ VIEWS: dict[str, Callable[[Pixels], Pixels]] = {
     "upside down": lambda image: turned(image, 180),
     "turned by -90": lambda image: turned(image, -90),
     "turned by -30": lambda image: turned(image, -30),
+    "sampled": sampled,
     "shrunk": lambda image: turned(image, 0, 0.6),
     "middle": lambda image: part(image, 0.25, 0.25),
     "top left": lambda image: part(image, 0.0, 0.0),

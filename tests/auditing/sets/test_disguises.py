@@ -50,6 +50,13 @@ def test_views_undo_what_was_turned_cut_and_inverted() -> None:
     assert np.abs(evened(faint).astype(int) - evened(image)).mean() < 12
 
 
+def test_a_view_shows_what_lies_in_single_pixels_of_a_larger_image() -> None:
+    hidden = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    large = np.kron(255 - hidden, np.ones((3, 3, 1), np.uint8))
+    large[1::3, 1::3] = hidden
+    assert np.array_equal(VIEWS["sampled"](large), hidden)
+
+
 def test_views_of_an_image_stand_together(faces: Source) -> None:
     viewed = ViewedSource(faces, np.array([3, 11]))
     assert len(viewed) == 2 * len(VIEWS)
