@@ -46,7 +46,8 @@ from sface_data.generator.networks import Generator, SynthesisLayer
 from sface_data.generator.sampler import default_batch
 from sface_data.io.files import pretty_json, write_text
 from sface_data.runtime.devices import DTYPES, choose_precision
-from sface_data.runtime.workers import cores, one_thread
+from sface_data.runtime.pool import cores
+from sface_data.runtime.workers import one_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD, PAGE = ROOT / "docs/performance.json", ROOT / "docs/performance.md"

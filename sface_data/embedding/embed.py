@@ -1,7 +1,6 @@
 """From labelled faces to embeddings."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList, faces_sha256
 from sface_data.io.images import BrokenImage
+from sface_data.runtime.pool import cores
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import Progress
 
@@ -123,8 +123,7 @@ def _prepared(source: Source, first: int, faces: FaceList, embedding: Embedding)
         indices = range(start, min(start + embedding.batch, len(faces)))
         return _prepare(source, first, indices, faces, embedding)
 
-    cores = os.cpu_count() or 1
-    threads = max(cores // 2, 1) if embedding.aligner is None else cores  # a detector is work
+    threads = max(cores() // 2, 1) if embedding.aligner is None else cores()  # a detector is work
     with ThreadPoolExecutor(min(threads, 8)) as pool:
         yield from prefetch(pool, prepare, range(0, len(faces), embedding.batch), _BATCHES_AHEAD)
 

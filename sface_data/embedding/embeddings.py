@@ -54,7 +54,7 @@ class EmbeddingSet:
         class_index: int64 [N].
         vectors: float32 [N,D], of length 1.
         embedder_sha256: identity of the embedder.
-        source_sha256: digest of the faces, with those left out; see `embed.FaceList`.
+        source_sha256: digest of the faces, with those left out; see `faces.face_list.FaceList`.
         image_sha256: [N] hex digest of each encoded image.
         detector_sha256: identity of the detector that the faces were aligned by; None if they were not.
         left_out: faces of the source that have no vector.

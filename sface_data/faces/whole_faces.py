@@ -1,6 +1,5 @@
 """The faces of a source that can be decoded, where the others are to be left out."""
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import numpy as np
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
 from sface_data.io.images import BrokenImage
+from sface_data.runtime.pool import cores
 from sface_data.runtime.prefetch import prefetch
 from sface_data.runtime.progress import progress_bar
 
@@ -50,7 +50,7 @@ def _decodable(source: Source) -> Iterable[bool]:
     def tried(start: int) -> list[bool]:
         return [_is_whole(source[index]) for index in range(start, min(start + _AT_ONCE, len(source)))]
 
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(cores(), 8)
     with (
         progress_bar(len(source), "faces", desc="decoding", delay=1) as bar,
         ThreadPoolExecutor(threads) as pool,

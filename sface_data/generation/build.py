@@ -26,10 +26,11 @@ from sface_data.generator.sampler import Sampler, class_center
 from sface_data.io.files import atomic_write
 from sface_data.runtime.devices import described
 from sface_data.runtime.memory import is_of_memory
+from sface_data.runtime.pool import Workers, cores
 from sface_data.runtime.progress import Progress, progress_bar
 from sface_data.runtime.provenance import versions
 from sface_data.runtime.ray_workers import Cluster, ray_workers
-from sface_data.runtime.workers import Workers, cores, local_workers, one_thread
+from sface_data.runtime.workers import local_workers, one_thread
 
 _BATCHES = 8  # of a stretch, which is what a worker is given at a time
 _IMAGES_PER_WORKER = 256  # at least: a process takes seconds to start

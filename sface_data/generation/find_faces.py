@@ -10,8 +10,8 @@ from sface_data.dataset.workspace import Workspace
 from sface_data.errors import BadInput
 from sface_data.generation.image_maker import ImageMaker
 from sface_data.io.files import exists
+from sface_data.runtime.pool import Workers
 from sface_data.runtime.progress import Progress
-from sface_data.runtime.workers import Workers
 
 _IMAGES_PER_FILE = 32  # looked for between two files
 

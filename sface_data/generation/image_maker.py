@@ -19,8 +19,8 @@ from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector
 from sface_data.generator.networks import Generator
 from sface_data.generator.sampler import SampleBatch, Sampler
+from sface_data.runtime.pool import cores, worker_number
 from sface_data.runtime.prefetch import prefetch
-from sface_data.runtime.workers import cores, worker_number
 
 BLOCK = 16  # images made at a time for the detector, whatever the batch: so what it finds depends on no option
 _BATCHES_AHEAD = 8  # that wait for an encoder; bounds the memory

@@ -1,6 +1,5 @@
 """The evaluation of one embedder on several benchmarks, and its record."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from sface_data.recognition.benchmarks import (
 from sface_data.recognition.published import EVALUATION, FORMAT, PUBLISHED
 from sface_data.recognition.roc_plot import draw_roc
 from sface_data.runtime.arguments import Count, StrPath, checks_arguments
+from sface_data.runtime.pool import cores
 from sface_data.runtime.progress import progress_bar
 
 PLOT = "roc.png"
@@ -112,7 +112,7 @@ def evaluate_recognition(
 
 def _measured(embedder: Embedder, benchmark: Benchmark, batch: int) -> BenchmarkResult:
     with progress_bar(len(benchmark.images), "images", desc=benchmark.title, smoothing=0.05) as bar:
-        return evaluate(embedder, benchmark, batch, threads=os.cpu_count() or 1, progress=bar.update)
+        return evaluate(embedder, benchmark, batch, threads=cores(), progress=bar.update)
 
 
 def write_evaluation(evaluation: Evaluation, outdir: Path) -> None:

@@ -1,7 +1,6 @@
 """Checking shards: every byte against the manifest, every sample against the plan."""
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from sface_data.errors import BadInput, shown
 from sface_data.io.files import exists, is_file, read_json, sha256_of_file
 from sface_data.io.images import decode_image
 from sface_data.release.problems import Problem, problem_of
+from sface_data.runtime.pool import cores
 from sface_data.runtime.progress import progress_bar
 
 _PER_SHARD = 20  # problems named in one shard; a swapped pair of shards would otherwise name thousands
@@ -30,7 +30,7 @@ def shard_problems(directory: Path, manifest: Manifest) -> list[Problem]:
     except BadInput as error:
         problems.append(problem_of(directory, ALIGNMENT, error))
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(cores()) as pool,
         progress_bar(manifest.num_bytes, "B", desc="checked", unit_scale=True, delay=5) as bar,
     ):
         numbers = range(len(manifest.shards))

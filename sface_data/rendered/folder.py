@@ -1,17 +1,8 @@
 """A folder of rendered faces: one sub-folder per identity, the landmarks of all, and what was asked for."""
 
-import csv
-import io
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import simplejpeg
@@ -27,12 +18,11 @@ from sface_data.io.files import (
     write_text,
 )
 from sface_data.io.folders import check_folder, claim_folder, differences
-from sface_data.rendered.geometry import Floats
 from sface_data.rendered.head import Head, bake
 from sface_data.rendered.identity import draw_identity
 from sface_data.rendered.render import landmarks_of, render
 from sface_data.rendered.variation import draw_variation
-from sface_data.runtime.prefetch import prefetch
+from sface_data.runtime.pool import process_pool
 
 RENDERER = 1  # goes up when the same request gives other images
 REQUEST, LANDMARKS, README = "request.json", "landmarks.csv", "README.md"
@@ -40,9 +30,7 @@ _KIND = "rendered faces"
 QUALITY = 95  # of the JPEG files, with colour at full resolution
 POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 _JPEG_END = b"\xff\xd9"
-_BLOCKS_AHEAD = 4  # for each worker; bounds the memory
 _BLOCK = 32  # images of one identity that a worker makes at a time
-_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -105,11 +93,15 @@ def _fill(outdir: Path, request: RenderRequest, workers: int) -> Iterator[BlockR
         write_text(outdir / REQUEST, pretty_json(_record(request)))
         if not exists(outdir / README):  # somebody may have written more into it
             write_text(outdir / README, _readme(request))
-        landmarks: list[Floats] = []
-        for points, progress in _run(outdir, request, workers):
-            landmarks += points
-            yield progress
-        write_text(outdir / LANDMARKS, _landmarks_table(request, landmarks))
+        blocks = -(-request.images_per_identity // _BLOCK) * request.identities
+        with (
+            process_pool(min(workers, blocks), partial(_Folder, outdir, request), "rendered faces") as pool,
+            atomic_write(outdir / LANDMARKS) as table,
+        ):
+            table.write(_row("file", *(f"{point}_{axis}" for point in POINTS for axis in "xy")))
+            for rows, progress in pool.map(_Folder.make, _blocks(request)):
+                table.write(rows)
+                yield progress
 
 
 def _held(outdir: Path, request: RenderRequest) -> RenderRequest | None:
@@ -129,76 +121,38 @@ def _record(request: RenderRequest) -> dict[str, int | float]:
     return {"renderer": RENDERER, **asdict(request)}
 
 
-def _run(outdir: Path, request: RenderRequest, workers: int) -> Iterator[tuple[list[Floats], BlockResult]]:
-    workers = min(workers, request.identities * -(-request.images_per_identity // _BLOCK))
-    if workers <= 1:
-        yield from (_make_block(outdir, request, block) for block in _blocks(request))
-        return
-    with _one_blas_thread():
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
-        try:
-            make = partial(_make_block, outdir, request)
-            yield from prefetch(pool, make, _blocks(request), _BLOCKS_AHEAD * workers)
-        except BrokenProcessPool as error:
-            raise BadInput(
-                f"{outdir}: a process that renders was killed, perhaps for want of memory; what was finished "
-                "is kept: run the same command again"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def _blocks(request: RenderRequest) -> Iterator[Block]:
     for identity in range(request.identities):
         for first in range(0, request.images_per_identity, _BLOCK):
             yield Block(identity, first, min(_BLOCK, request.images_per_identity - first))
 
 
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Processes started inside the block use one thread each: there are as many of them as cores."""
-    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
-    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
+@dataclass(frozen=True)
+class _Folder:
+    """What a worker fills."""
+
+    path: Path
+    request: RenderRequest
+
+    def make(self, block: Block) -> tuple[bytes, BlockResult]:
+        """Makes what is missing of a block; gives the rows of landmarks of all its images."""
+        request, head = self.request, _head(self.request.seed, block.identity)
+        with os_errors_as_bad_input(self.path):
+            (self.path / f"{block.identity:06d}").mkdir(exist_ok=True)
+        rows, new = b"", 0
+        for index in range(block.first, block.first + block.count):
+            variation = draw_variation(request.seed, block.identity, index, request.strength)
+            name = image_name(block.identity, index)
+            if _is_whole(self.path / name):
+                points = landmarks_of(head, variation, request.size)
             else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others when to stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _make_block(outdir: Path, request: RenderRequest, block: Block) -> tuple[list[Floats], BlockResult]:
-    """Makes what is missing of a block; gives the landmarks of all its images."""
-    head = _head(request.seed, block.identity)
-    with os_errors_as_bad_input(outdir):
-        (outdir / f"{block.identity:06d}").mkdir(exist_ok=True)
-    landmarks, new = [], 0
-    for index in range(block.first, block.first + block.count):
-        variation = draw_variation(request.seed, block.identity, index, request.strength)
-        path = outdir / image_name(block.identity, index)
-        if _is_whole(path):
-            landmarks.append(landmarks_of(head, variation, request.size))
-            continue
-        picture = render(head, variation, request.size)
-        with atomic_write(path) as file:
-            file.write(simplejpeg.encode_jpeg(picture.image, QUALITY, "RGB", "444"))
-        landmarks.append(picture.landmarks)
-        new += 1
-    return landmarks, BlockResult(new, block.count - new)
+                picture = render(head, variation, request.size)
+                with atomic_write(self.path / name) as file:
+                    file.write(simplejpeg.encode_jpeg(picture.image, QUALITY, "RGB", "444"))
+                points = picture.landmarks
+                new += 1
+            rows += _row(name, *(f"{value:.3f}" for value in points.ravel()))
+        return rows, BlockResult(new, block.count - new)
 
 
 def _is_whole(path: Path) -> bool:
@@ -213,14 +167,9 @@ def _head(seed: int, identity: int) -> Head:
     return bake(draw_identity(seed, identity))
 
 
-def _landmarks_table(request: RenderRequest, landmarks: list[Floats]) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["file", *(f"{point}_{axis}" for point in POINTS for axis in "xy")])
-    for number, points in enumerate(landmarks):
-        name = image_name(*divmod(number, request.images_per_identity))
-        writer.writerow([name, *(f"{value:.3f}" for value in points.ravel())])
-    return table.getvalue()
+def _row(*values: str) -> bytes:
+    """A line of a CSV file, of values without commas and quotes."""
+    return (",".join(values) + "\n").encode()
 
 
 def _readme(request: RenderRequest) -> str:

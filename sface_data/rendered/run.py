@@ -1,11 +1,11 @@
 """A folder of rendered faces, from a few numbers."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from sface_data.rendered.folder import RenderRequest, fill_folder
 from sface_data.runtime.arguments import Range, Seed, StrPath, checks_arguments
+from sface_data.runtime.pool import cores
 from sface_data.runtime.progress import progress_bar
 
 _MANY = 200  # images from which processes save more time than they take to start
@@ -27,8 +27,7 @@ def render(
     `landmarks.csv` with the exact five landmarks of each. An image depends on seed, size, strength, its identity
     and its number only. Stopped at any moment and called again with the same arguments, it goes on.
 
-    More than a few images are made by processes, one for each core: a script calls it below
-    `if __name__ == "__main__":`.
+    More than a few images are made by processes, one for each core.
 
     Args:
         outdir: folder to fill: new, empty, or one to go on with.
@@ -49,7 +48,7 @@ def render(
         32
     """
     request = RenderRequest(identities, images_per_identity, size, seed, strength)
-    workers = (os.cpu_count() or 1) if len(request) >= _MANY else 1
+    workers = cores() if len(request) >= _MANY else 1
     blocks = fill_folder(Path(outdir), request, workers)
     done = 0
     with progress_bar(len(request), "images", smoothing=0.05) as bar:

@@ -20,8 +20,8 @@ import torch
 
 from sface_data.errors import BadInput, brief
 from sface_data.runtime.devices import described
+from sface_data.runtime.pool import AHEAD, Shared, State, Workers
 from sface_data.runtime.provenance import versions
-from sface_data.runtime.workers import AHEAD, Shared, State, Workers
 
 Engine = Literal["local", "ray"]
 _PATIENCE = 60  # seconds in which the cluster must have room for a worker

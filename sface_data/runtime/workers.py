@@ -1,116 +1,26 @@
-"""Workers: processes that hold the same state, and work on the units of one job."""
+"""Workers of this machine that compute with torch, each with one thread of the CPU."""
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from types import ModuleType
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
-from sface_data.errors import BadInput
-from sface_data.runtime.prefetch import prefetch
-
-State = TypeVar("State")
-Unit = TypeVar("Unit")
-Result = TypeVar("Result")
-Value = TypeVar("Value")
-
-AHEAD = 2  # units for each worker; bounds the memory
-_held: Any = None  # the state, in a process that is a worker
-_number = 0  # of this worker, from 0
-
-
-class Shared(Generic[Value]):
-    """Something that many units need, and that is not sent with each of them."""
-
-    def __init__(self, value: Value) -> None:
-        self._value = value
-
-    def get(self) -> Value:
-        """What it is."""
-        return self._value
-
-
-class Workers(Generic[State]):
-    """What units of work are given to.
-
-    Args:
-        ahead: units that may be under way, or wait to be used.
-        submit: calls a function with the state and a unit, in the worker that is free first.
-        share: puts something where all workers find it.
-    """
-
-    def __init__(
-        self,
-        ahead: int,
-        submit: Callable[..., Future[Any]],
-        share: Callable[[Any], Shared[Any]] = Shared,
-    ) -> None:
-        self._ahead = ahead
-        self.submit = submit
-        self.share = share
-
-    def map(self, function: Callable[[State, Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:
-        """What a function makes of the state and each unit, in the order of the units."""
-        return prefetch(self, function, units, self._ahead)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def worker_number() -> int:
-    """The number of the worker that this process is, from 0; 0 in a process that is none."""
-    return _number
+from sface_data.runtime.pool import State, Workers, process_pool
 
 
 @contextmanager
 def local_workers(count: int, make: Callable[[], State], what: str) -> Iterator[Workers[State]]:
-    """Workers on this machine; one is this process itself.
+    """Workers on this machine, see `process_pool`; one is this process itself.
 
     On a CPU each computes with one thread, whatever the environment says: what it makes depends on neither.
-
-    Args:
-        make: makes the state that all functions get first, once in each process. It is sent there: what it holds
-            should be plain arrays, as tensors are sent by memory that processes share.
-        what: is made by the workers, in errors.
 
     Raises:
         BadInput: if a process was killed.
     """
-    if count == 1:
-        with one_thread():
-            state = make()
-            yield Workers(0, lambda function, unit: _done(function, state, unit))
-        return
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, getattr(make, "func", make).__module__])
-    started = context.Value("i", 0)
-    pool = ProcessPoolExecutor(count, context, _begin, (make, started))
-    finished = False
-
-    def submit(function: Callable[[State, Unit], Result], unit: Unit) -> Future[Result]:
-        with _without_main():  # the pool starts a process when it is given work and none is free
-            return pool.submit(_call, function, unit)
-
-    try:
-        yield Workers(AHEAD * count, submit)
-        finished = True
-    except BrokenProcessPool as error:
-        raise BadInput(
-            f"a process that makes {what} was killed, perhaps for want of memory; what was finished is kept: run "
-            "the same command again, with fewer --workers if it happens again"
-        ) from error
-    finally:
-        pool.shutdown(wait=finished, cancel_futures=True)
+    advice = ", with fewer --workers if it happens again"
+    here = one_thread() if count == 1 else nullcontext()
+    with here, process_pool(count, make, what, _begin, advice) as workers:
+        yield workers
 
 
 @contextmanager
@@ -124,41 +34,5 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _done(function: Callable[[State, Unit], Result], state: State, unit: Unit) -> Future[Result]:
-    future: Future[Result] = Future()
-    future.set_result(function(state, unit))
-    return future
-
-
-def _begin(make: Callable[[], Any], started: Any) -> None:
-    global _held, _number
-    # The first process tells the others when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _begin() -> None:
     torch.set_num_threads(1)
-    with started.get_lock():
-        _number = started.value
-        started.value += 1
-    _held = make()
-
-
-def _call(function: Callable[[Any, Unit], Result], unit: Unit) -> Result:
-    return function(_held, unit)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Processes started inside the block do not import the program that starts them: it may have no guard."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

@@ -1,6 +1,8 @@
 import csv
 import multiprocessing
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,27 @@ def test_the_landmarks_of_every_image_are_listed(rendered_faces: Path) -> None:
     expected = landmarks_of(bake(draw_identity(0, 1)), draw_variation(0, 1, 2), 64)
     listed = [float(value) for name, value in rows[8].items() if name != "file"]
     np.testing.assert_allclose(listed, expected.ravel(), atol=1e-3)
+
+
+def test_landmarks_are_written_as_they_are_found(tmp_path: Path) -> None:
+    blocks, unfinished = fill_folder(tmp_path, SMALL, 1), tmp_path / f".{LANDMARKS}.part"
+    next(blocks)
+    assert unfinished.exists()
+    del blocks
+    assert not unfinished.exists() and not (tmp_path / LANDMARKS).exists()
+
+
+def test_a_script_needs_no_guard_and_no_torch(tmp_path: Path) -> None:
+    """The processes do not import the program that starts them, and so do not start it again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom sface_data.rendered.folder import RenderRequest, fill_folder\n"
+        "print('once')\nblocks = list(fill_folder(Path(sys.argv[1]), RenderRequest(2, 1, 16), 2))\n"
+        "print(len(blocks), 'torch' in sys.modules)\n"
+    )
+    arguments = [sys.executable, script, tmp_path / "faces"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout == "once\n2 False\n"
 
 
 def test_only_what_is_missing_is_made_again(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sface_data.runtime.pool import Workers
 from sface_data.runtime.ray_workers import Cluster, ray_workers
-from sface_data.runtime.workers import Workers
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from sface_data.auditing.compare import exact
 from sface_data.auditing.compare.backend import HERE, Backend
 from sface_data.auditing.compare.best import Best, BestOfColumns
 from sface_data.auditing.compare.tally import COARSE, FINE_BITS, Tally, count_groups
+from sface_data.runtime.pool import Shared
 from sface_data.runtime.progress import Progress
-from sface_data.runtime.workers import Shared
 
 BLOCK = 2048  # columns of a block on a CPU; rows are a quarter
 _CUDA_BLOCK = 32_768

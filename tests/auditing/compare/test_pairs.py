@@ -24,7 +24,8 @@ from sface_data.auditing.compare.pairs import (
 from sface_data.biometrics.scores import BINS, ScoreHistogram
 from sface_data.biometrics.subjects import SUBJECT_BINS
 from sface_data.errors import BadInput
-from sface_data.runtime.workers import Workers, local_workers
+from sface_data.runtime.pool import Workers
+from sface_data.runtime.workers import local_workers
 
 
 @dataclass
