@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sface_data.dataset.plan import SamplePlan as SamplePlan
     from sface_data.embedding.backbone_file import BackboneFile as BackboneFile
     from sface_data.embedding.embeddings import EmbeddingSet as EmbeddingSet
+    from sface_data.embedding.embeddings_folder import EmbeddingFolder as EmbeddingFolder
     from sface_data.embedding.export import export_embedder as export_embedder
     from sface_data.embedding.open import DEMO_EMBEDDER as DEMO_EMBEDDER
     from sface_data.embedding.run import embed as embed
@@ -77,6 +78,7 @@ MODULES = {
     "Publication": "release.publish",
     "Export": "release.export",
     "RenderRequest": "rendered.folder",
+    "EmbeddingFolder": "embedding.embeddings_folder",
     "EmbeddingSet": "embedding.embeddings",
     "GeneratorRun": "generator.run",
     "GeneratorFile": "generator.generator_file",

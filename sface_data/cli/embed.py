@@ -66,13 +66,10 @@ def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     from sface_data.embedding.embeddings import warning_of_strangers
     from sface_data.embedding.embeddings_folder import INDEX
 
-    found = api.embed(source, outdir, embedder=embedder, **options)
-    say(
-        f"{outdir}: {len(found):,} embeddings of {len(found.class_names):,} classes, "
-        f"{found.dimensions} dimensions",
-    )
-    if warning := warning_of_strangers(str(embedder), found.cosine_of_strangers):
+    made = api.embed(source, outdir, embedder=embedder, **options)
+    say(f"{outdir}: {made.embeddings:,} embeddings of {made.classes:,} classes, {made.dimensions} dimensions")
+    if warning := warning_of_strangers(str(embedder), made.cosine_of_strangers):
         say(warning)
-    reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in found.left_out)
+    reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in made.left_out)
     for reason, count in reasons.items():
         say(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them")

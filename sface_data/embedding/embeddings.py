@@ -110,11 +110,9 @@ class EmbeddingSet:
     @property
     def cosine_of_strangers(self) -> float:
         """The mean cosine of two faces of different classes; NaN if there are no two."""
-        sums = np.zeros((len(self.class_names), self.dimensions))
-        np.add.at(sums, self.class_index, self.vectors)
-        counts = np.bincount(self.class_index, minlength=len(sums))
-        pairs = len(self) ** 2 - int((counts**2).sum())
-        return float(((sums.sum(axis=0) ** 2).sum() - (sums**2).sum()) / pairs) if pairs else float("nan")
+        sums = ClassSums(len(self.class_names), self.dimensions)
+        sums.add(self)
+        return sums.cosine_of_strangers
 
     def save(self, path: Path) -> None:
         """Writes one Parquet file, atomically: columns `key`, `class_name`, `image_sha256`, `vector`.
@@ -193,6 +191,30 @@ class EmbeddingSet:
                 raise BadInput(
                     f"{path}: not a file of embeddings made by sface-data ({reason}); make it again"
                 ) from error
+
+
+class ClassSums:
+    """The sums of the vectors of each class: what is left of any number of sets of the same classes.
+
+    Args:
+        classes, dimensions: of the sets.
+    """
+
+    def __init__(self, classes: int, dimensions: int) -> None:
+        self._sums = np.zeros((classes, dimensions))
+        self._counts = np.zeros(classes, np.int64)
+
+    def add(self, some: EmbeddingSet) -> None:
+        """Adds the vectors of a set."""
+        np.add.at(self._sums, some.class_index, some.vectors)
+        self._counts += np.bincount(some.class_index, minlength=len(self._counts))
+
+    @property
+    def cosine_of_strangers(self) -> float:
+        """The mean cosine of two faces of different classes; NaN if there are no two."""
+        pairs = int(self._counts.sum()) ** 2 - int((self._counts**2).sum())
+        within = np.einsum("cd,cd->", self._sums, self._sums)
+        return float((np.square(self._sums.sum(axis=0)).sum() - within) / pairs) if pairs else float("nan")
 
 
 def joined(parts: Sequence[EmbeddingSet], source_sha256: str) -> EmbeddingSet:

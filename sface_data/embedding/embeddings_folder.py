@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sface_data.embedding.embed import NO_FACE, Embedding, embed_part, listed_sha256
-from sface_data.embedding.embeddings import EmbeddingSet, LeftOut, joined
+from sface_data.embedding.embeddings import ClassSums, EmbeddingSet, LeftOut, joined
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.face_list import FaceList
@@ -83,6 +83,31 @@ class Index:
         write_text(folder / INDEX, pretty_json(asdict(self)))
 
 
+@dataclass(frozen=True)
+class EmbeddingFolder:
+    """A folder of embeddings that is whole. The vectors are in its files, and in no memory.
+
+    Attributes:
+        path: the folder.
+        classes: how many the faces are of.
+        dimensions: D, the length of a vector.
+        embeddings: how many vectors there are.
+        left_out: faces that have none, and why.
+        cosine_of_strangers: mean of two faces of different classes; NaN if there are no two.
+    """
+
+    path: Path
+    classes: int
+    dimensions: int
+    embeddings: int
+    left_out: tuple[LeftOut, ...]
+    cosine_of_strangers: float
+
+    def load(self) -> EmbeddingSet:
+        """Reads all vectors into memory, see `open_embeddings`."""
+        return open_embeddings(self.path)
+
+
 # Makes the embeddings of faces that stand in the source from an index on, one after the other.
 EmbedParts = Callable[[list[tuple[int, FaceList]]], Iterable[EmbeddingSet]]
 
@@ -94,8 +119,10 @@ def embed_into(
     embedding: Embedding,
     progress: Progress | None = None,
     embed_parts: EmbedParts | None = None,
-) -> EmbeddingSet:
+) -> EmbeddingFolder:
     """Fills a folder with the embeddings of a source: Parquet files of 10,000 faces each, and their list.
+
+    In memory are the vectors of one part, and the sums of each class.
 
     It can be stopped at any moment, and goes on where it was when it is called again. A file that is there is
     taken as it is only if it is of exactly these faces, this embedder and this detector.
@@ -118,19 +145,31 @@ def embed_into(
         starts = range(0, len(faces), FACES_PER_PART)
         paths = {first: folder / f"part-{number:06d}.parquet" for number, first in enumerate(starts)}
         wanted = {first: faces.part(first, FACES_PER_PART) for first in starts}
-        there = {first: _trusted(paths[first], part, embedding) for first, part in wanted.items()}
-        made = {first: part for first, part in there.items() if part is not None}
-        if progress is not None:
-            progress(sum(len(wanted[first]) for first in made))
-        missing = [(first, part) for first, part in wanted.items() if first not in made]
+        sums = ClassSums(asked.classes, asked.embedder.dimensions)
+        done: dict[int, tuple[Part, tuple[LeftOut, ...]]] = {}
+
+        def account(first: int, part: EmbeddingSet) -> None:
+            sums.add(part)
+            path = paths[first]
+            done[first] = Part(path.name, sha256_of_file(path), len(part)), part.left_out
+
+        for first, faces_of_part in wanted.items():
+            part = _trusted(paths[first], faces_of_part, embedding)
+            if part is not None:
+                account(first, part)
+                if progress is not None:
+                    progress(len(faces_of_part))
+        missing = [(first, faces_of_part) for first, faces_of_part in wanted.items() if first not in done]
         embed_parts = embed_parts or partial(_in_turn, source, embedding, progress)
         for (first, _), part in zip(missing, embed_parts(missing) if missing else (), strict=True):
             part.save(paths[first])
-            made[first] = part
-        whole = joined([made[first] for first in starts], asked.source_sha256)
-        parts = tuple(Part(path.name, sha256_of_file(path), len(made[first])) for first, path in paths.items())
-        replace(asked, parts=parts, left_out=whole.left_out).save(folder)
-    return whole
+            account(first, part)
+        parts = tuple(done[first][0] for first in starts)
+        left_out = tuple(face for first in starts for face in done[first][1])
+        replace(asked, parts=parts, left_out=left_out).save(folder)
+    number = sum(part.faces for part in parts)
+    used = asked.embedder.dimensions
+    return EmbeddingFolder(folder, asked.classes, used, number, left_out, sums.cosine_of_strangers)
 
 
 def _in_turn(
@@ -169,7 +208,7 @@ def cached_embeddings(
     faces = FaceList.of(source) if faces is None else faces
     digests = [faces.sha256, embedding.embedder.sha256, embedding.detector_sha256]
     name = "-".join(digest[:16] for digest in digests if digest is not None)
-    return embed_into(cache / name, source, faces, embedding, progress)
+    return embed_into(cache / name, source, faces, embedding, progress).load()
 
 
 def is_embeddings(path: Path) -> bool:
@@ -232,6 +271,8 @@ def _trusted(path: Path, wanted: FaceList, embedding: Embedding) -> EmbeddingSet
     except BadInput:
         return None  # what cannot be read vouches for nothing: it is made again
     if (part.embedder_sha256, part.detector_sha256) != (embedding.embedder.sha256, embedding.detector_sha256):
+        return None
+    if part.dimensions != embedding.embedder.dimensions:
         return None
     if part.class_names != wanted.class_names or _rows_of(part) != _rows(wanted):
         return None

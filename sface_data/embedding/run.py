@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from sface_data.embedding.embed import BATCH
-from sface_data.embedding.embeddings import EmbeddingSet
-from sface_data.embedding.embeddings_folder import check_unclaimed, embed_into
+from sface_data.embedding.embeddings_folder import EmbeddingFolder, check_unclaimed, embed_into
 from sface_data.embedding.job import EmbedJob
 from sface_data.faces.face_list import FaceList
 from sface_data.runtime.arguments import Align, Count, StrPath, checks_arguments
@@ -27,7 +26,7 @@ def embed(
     skip_broken: bool = False,
     engine: Engine = "local",
     address: str | None = None,
-) -> EmbeddingSet:
+) -> EmbeddingFolder:
     """Makes embeddings of labelled faces: Parquet files with key, class and vector of each.
 
     A vector is the sum of those of the image and of its mirror image, scaled to length 1. Stopped at any moment
@@ -51,16 +50,18 @@ def embed(
             on this machine.
 
     Returns:
-        The embeddings; `left_out` has the faces without, and why.
+        The folder; `left_out` has the faces without a vector, `load()` reads the vectors.
 
     Raises:
         BadInput: for files, a folder, a device or a cluster that cannot be used, images that are broken or not
             square, and vectors that are not finite. What was finished is kept.
 
     Example:
-        >>> found = sface_data.embed("faces", "embeddings", embedder=sface_data.DEMO_EMBEDDER)
-        >>> found.vectors.shape, found.vectors.dtype
-        ((8, 128), dtype('float32'))
+        >>> made = sface_data.embed("faces", "embeddings", embedder=sface_data.DEMO_EMBEDDER)
+        >>> made.embeddings, made.classes, made.dimensions
+        (8, 4, 128)
+        >>> made.load().vectors.dtype
+        dtype('float32')
     """
     folder, cluster = Path(outdir), Cluster.of(engine, address)
     if cluster is not None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from sface_data.embedding.embeddings import EmbeddingSet
 from sface_data.embedding.embeddings_folder import cached_embeddings, embed_into, open_embeddings
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
-from sface_data.faces.base import Source, canonical_class
+from sface_data.faces.base import Face, Source, canonical_class
 from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import open_source
 from sface_data.io.images import BrokenImage
@@ -61,7 +62,7 @@ class Counting:
 
 
 def into(folder: Path, source: Source, embedding: Embedding) -> EmbeddingSet:
-    return embed_into(folder, source, FaceList.of(source), embedding)
+    return embed_into(folder, source, FaceList.of(source), embedding).load()
 
 
 def test_vectors_are_those_of_the_embedder_in_order(rendered_faces: Path, embedder: OnnxEmbedder) -> None:
@@ -183,6 +184,35 @@ def test_broken_images_are_left_out_on_request_and_listed(
     assert again.seen == 0
     with pytest.raises(BrokenImage, match=r"000003.jpg"):  # who does not ask for it is told again
         into(tmp_path / "emb", source, Embedding(embedder))
+
+
+def test_memory_does_not_grow_with_the_vectors(
+    rendered_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings_folder, "FACES_PER_PART", 100)
+    data = open_source(rendered_faces)[0].data
+
+    class Many(Source):
+        def _face(self, index: int) -> Face:
+            return Face(str(index), int(self.class_indices[index]), data, "")
+
+    class Wide:
+        sha256, name, size, dimensions = "0" * 64, "wide", 64, 512
+
+        def embed(self, images: np.ndarray) -> np.ndarray:
+            return np.eye(512, dtype=np.float32)[: len(images)]
+
+    def peak(count: int) -> int:
+        source = Many(tmp_path, [index % 5 for index in range(count)])
+        listed = FaceList.of(source)
+        tracemalloc.start()
+        made = embed_into(tmp_path / str(count), source, listed, Embedding(Wide()))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (made.embeddings, made.cosine_of_strangers) == (count, made.load().cosine_of_strangers)
+        return most
+
+    assert peak(1200) - peak(200) < 1000 * 512 * 4 / 4
 
 
 def test_values_that_are_not_finite_name_the_images(faces: Path, tmp_path: Path, embedder_file: Make) -> None:
