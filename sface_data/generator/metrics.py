@@ -1,17 +1,21 @@
 """How good the images of a generator are: distances of distributions, and what this field asks of identities.
 
-All work on features: what an embedder of faces makes of images, float [N,D], and their classes, int [N].
+All work on features: what an embedder of faces makes of images, float [N,D], and their classes, int [N]. Images
+are compared block by block: memory grows with their number, and not with its square.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sface_data.biometrics.rates import ErrorRates, fdr
+from sface_data.biometrics.scores import ScoreHistogram
 
 Features = NDArray[np.float64]
 NEAREST = 3  # neighbours that span the support of a distribution
+_ROWS = 256  # compared with all others at a time
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,8 @@ def kernel_distance(a: Features, b: Features) -> float:
 
     Binkowski et al., 2018 (https://arxiv.org/abs/1801.01401). It can be slightly negative.
     """
-    within_a, within_b, across = _cubic(a, a), _cubic(b, b), _cubic(a, b)
-    n, m = len(a), len(b)
-    inside = (within_a.sum() - within_a.trace()) / (n * (n - 1)) + (within_b.sum() - within_b.trace()) / (
-        m * (m - 1)
-    )
-    return float(inside - 2 * across.mean())
+    across = sum(_cubic(a[rows] @ b.T, a.shape[1]).sum() for rows in _blocks(a)) / (len(a) * len(b))
+    return float(_kernel_within(a) + _kernel_within(b) - 2 * across)
 
 
 def precision_and_recall(real: Features, made: Features) -> tuple[float, float]:
@@ -63,10 +63,13 @@ def precision_and_recall(real: Features, made: Features) -> tuple[float, float]:
     A support is the union of balls around the points, each reaching its third neighbour (Kynkaanniemi et al.,
     2019, https://arxiv.org/abs/1904.06991), so each set has more than three points.
     """
-    across = _squared_distances(real, made)  # [real,made]
-    precision = (across <= _reach(real)[:, None]).any(axis=0).mean()
-    recall = (across <= _reach(made)[None, :]).any(axis=1).mean()
-    return float(precision), float(recall)
+    reach_of_real, reach_of_made = _reach(real), _reach(made)
+    within_real, within_made = np.zeros(len(made), bool), np.zeros(len(real), bool)
+    for rows in _blocks(real):
+        across = _squared_distances(real[rows], made)  # [rows,made]
+        within_real |= (across <= reach_of_real[rows, None]).any(axis=0)
+        within_made[rows] = (across <= reach_of_made).any(axis=1)
+    return float(within_real.mean()), float(within_made.mean())
 
 
 def separability(
@@ -77,29 +80,30 @@ def separability(
 ) -> Separability:
     """How well classes are told apart within a set, or between two sets that number their classes alike.
 
-    Mated comparisons are those of the same class; an image is never compared with itself. Rates are exact, from
-    the scores themselves.
+    Mated comparisons are those of the same class; an image is never compared with itself. Rates are those of a
+    `ScoreHistogram`, with scores in bins 1e-4 wide.
 
     Raises:
         NoComparisons: if there are only mated comparisons, or none.
     """
-    if b is None or classes_b is None:
-        first, second = np.triu_indices(len(a), k=1)
-        scores = (_unit(a) @ _unit(a).T)[first, second]
-        same = classes_a[first] == classes_a[second]
-    else:
-        scores = (_unit(a) @ _unit(b).T).ravel()
-        same = (classes_a[:, None] == classes_b[None, :]).ravel()
-    mated, nonmated = scores[same], scores[~same]
+    others, classes = (a, classes_a) if b is None or classes_b is None else (b, classes_b)
+    units = _unit(others)
+    mated, nonmated = ScoreHistogram.empty(), ScoreHistogram.empty()
+    for rows in _blocks(a):
+        scores = _unit(a[rows]) @ units.T  # [rows,others]
+        same = classes_a[rows, None] == classes
+        wanted = np.arange(len(a))[rows, None] < np.arange(len(units)) if b is None else np.True_
+        mated += ScoreHistogram.from_scores(scores[same & wanted])
+        nonmated += ScoreHistogram.from_scores(scores[~same & wanted])
     rates = ErrorRates.of(mated, nonmated)
     return Separability(
         auc=rates.auc,
         eer=rates.eer,
         fdr=fdr(mated, nonmated),
-        mated_mean=float(mated.mean()),
-        nonmated_mean=float(nonmated.mean()),
-        mated=len(mated),
-        nonmated=len(nonmated),
+        mated_mean=mated.mean,
+        nonmated_mean=nonmated.mean,
+        mated=mated.total,
+        nonmated=nonmated.total,
     )
 
 
@@ -113,8 +117,21 @@ def _root(covariance: Features) -> Features:
     return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
 
 
-def _cubic(a: Features, b: Features) -> Features:
-    return (a @ b.T / a.shape[1] + 1) ** 3
+def _blocks(features: Features) -> Iterator[slice]:
+    """Rows, so many at a time."""
+    return (slice(first, first + _ROWS) for first in range(0, len(features), _ROWS))
+
+
+def _cubic(products: Features, dimensions: int) -> Features:
+    return (products / dimensions + 1) ** 3
+
+
+def _kernel_within(features: Features) -> float:
+    """The mean kernel of two different rows."""
+    n, dimensions = features.shape
+    every = sum(_cubic(features[rows] @ features.T, dimensions).sum() for rows in _blocks(features))
+    itself = _cubic(np.square(features).sum(axis=1), dimensions).sum()
+    return float((every - itself) / (n * (n - 1)))
 
 
 def _squared_distances(a: Features, b: Features) -> Features:
@@ -124,6 +141,9 @@ def _squared_distances(a: Features, b: Features) -> Features:
 
 def _reach(features: Features) -> Features:
     """Squared distance of each point to its third neighbour [N]."""
-    distances = _squared_distances(features, features)
-    np.fill_diagonal(distances, np.inf)
-    return np.partition(distances, NEAREST - 1, axis=1)[:, NEAREST - 1]
+    reach = np.empty(len(features))
+    for rows in _blocks(features):
+        distances = _squared_distances(features[rows], features)
+        np.fill_diagonal(distances[:, rows], np.inf)
+        reach[rows] = np.partition(distances, NEAREST - 1, axis=1)[:, NEAREST - 1]
+    return reach

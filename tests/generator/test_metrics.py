@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from sface_data.embedding.open import open_embedder
 from sface_data.errors import BadInput
 from sface_data.faces.sources import open_source
+from sface_data.generator import metrics
 from sface_data.generator.evaluation import evaluate
 from sface_data.generator.generator_file import DEMO_GENERATOR, load_generator, save_generator
 from sface_data.generator.inception import Inception
@@ -77,6 +79,41 @@ def test_classes_without_meaning_have_an_eer_of_one_half() -> None:
     found = separability(RNG.normal(size=(300, 16)), RNG.integers(0, 10, 300))
     assert found.auc == pytest.approx(0.5, abs=0.02)
     assert found.eer == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        lambda a, b, classes: kernel_distance(a, b),
+        lambda a, b, classes: precision_and_recall(a, b),
+        lambda a, b, classes: separability(a, classes),
+        lambda a, b, classes: separability(a, classes, b, classes),
+    ],
+)
+def test_memory_grows_with_the_images_and_not_with_their_pairs(measured: Callable[..., object]) -> None:
+    def peak(count: int) -> int:
+        a, b = RNG.normal(size=(2, count, 4))
+        tracemalloc.start()
+        measured(a, b, np.arange(count) // 20)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(2000) < 3 * peak(1000)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = RNG.normal(size=(2, 30, 4))
+    classes = np.arange(30) // 3
+
+    def every() -> list[float]:
+        told = (separability(a, classes), separability(a, classes, b, classes))
+        figures = [value for each in told for value in dataclasses.astuple(each)]
+        return [kernel_distance(a, b), *precision_and_recall(a, b), *figures]
+
+    whole = every()
+    monkeypatch.setattr(metrics, "_ROWS", 7)
+    assert every() == pytest.approx(whole)
 
 
 @pytest.fixture(scope="module")
