@@ -42,7 +42,7 @@ class HubSource(Source):
     """
 
     def __init__(self, path: Path) -> None:
-        self._where = re.sub("^hf:/+", "hf://", path.as_posix())
+        self._where = _shown(path)
         with _explained(self._where):
             self._files = _found(self._where)
             opened = [_opened(file) for file in self._files]
@@ -81,15 +81,42 @@ def is_on_hub(path: Path) -> bool:
     return path.as_posix().startswith("hf:")
 
 
+def check_not_on_hub(path: Path) -> None:
+    """Raises BadInput for an address on the hub, where faces are to be read in any order: each fetches a part."""
+    if not is_on_hub(path):
+        return
+    where = _shown(path)
+    repo, revision, beginning = _parsed(where)
+    options = (f" --revision {revision}" if revision else "") + (f" --include '{beginning}*'" if beginning else "")
+    raise BadInput(
+        f"{where}: training reads faces in any order, and each would fetch a part of a file with hundreds; "
+        f"download them first (`{_download(repo)}{options}`) and give DIR"
+    )
+
+
+def _shown(path: Path) -> str:
+    return re.sub("^hf:/+", "hf://", path.as_posix())
+
+
+def _parsed(where: str) -> tuple[str, str, str]:
+    """Name, revision and beginning of the names of the files in an address; the last two may be empty."""
+    address = _ADDRESS.fullmatch(where)
+    if address is None:
+        raise BadInput(f"{where}: not the name of a data set; write hf://ORG/NAME")
+    repo, revision, beginning = address.groups(default="")
+    return repo, revision, beginning
+
+
+def _download(repo: str) -> str:
+    return f"hf download {repo} --repo-type dataset --local-dir DIR"
+
+
 def _found(where: str) -> list[HubFile]:
     """The Parquet files at an address. Raises BadInput if there are none, or of several splits."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionNotFoundError
 
-    address = _ADDRESS.fullmatch(where)
-    if address is None:
-        raise BadInput(f"{where}: not the name of a data set; write hf://ORG/NAME")
-    repo, revision, beginning = address.groups(default="")
+    repo, revision, beginning = _parsed(where)
     for branch in [revision] if revision else ["main", _CONVERTED]:
         try:
             info = HfApi().dataset_info(repo, revision=branch)
@@ -104,10 +131,7 @@ def _found(where: str) -> list[HubFile]:
             _check_splits(where, names)
             return [HubFile(repo, str(info.sha), name) for name in names]
     begins = f" that begins with {beginning}" if beginning else ""
-    raise BadInput(
-        f"{where}: has no Parquet file{begins}; get it (`hf download {repo} --repo-type dataset --local-dir DIR`) "
-        "and give DIR"
-    )
+    raise BadInput(f"{where}: has no Parquet file{begins}; get it (`{_download(repo)}`) and give DIR")
 
 
 def _check_splits(where: str, names: list[str]) -> None:

@@ -18,7 +18,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.datasets_source import DatasetsSource
 from sface_data.faces.folder_source import FolderSource
-from sface_data.faces.hub_source import HubSource, is_on_hub
+from sface_data.faces.hub_source import HubSource, check_not_on_hub, is_on_hub
 from sface_data.faces.lmdb_source import LmdbSource
 from sface_data.faces.record_source import open_record
 from sface_data.faces.shard_source import ShardSource
@@ -48,6 +48,16 @@ def open_source(path: Path | str, min_classes: int = 2) -> Source:
             f"({source.class_names[0]}); at least {min_classes} are needed"
         )
     return source
+
+
+def open_for_training(path: Path | str) -> Source:
+    """The labelled faces at `path`, to be read in any order and many times.
+
+    Raises:
+        BadInput: as `open_source`, and if they are on the hub.
+    """
+    check_not_on_hub(Path(path))
+    return open_source(path)
 
 
 def _open(path: Path) -> Source:

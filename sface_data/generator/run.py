@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import identity_mark
-from sface_data.faces.sources import open_source
+from sface_data.faces.sources import open_for_training
 from sface_data.generator.faces import TrainingFaces
 from sface_data.generator.generator_file import TrainedOn, load_generator, save_generator
 from sface_data.generator.recipe import recipe_of
@@ -113,7 +113,7 @@ def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
     where, outdir = training_device(options.device), Path(options.outdir)
     check_run_folder(outdir, _OURS)
     initial = None if options.init is None else load_generator(Path(options.init))
-    faces = TrainingFaces(open_source(Path(data)), options.skip_broken)
+    faces = TrainingFaces(open_for_training(Path(data)), options.skip_broken)
     start = None if initial is None else initial.generator_sha256
     precision = choose_precision(options.precision, where)
     settings = Settings.of(recipe, faces, options.seed, precision, where.type, start)

@@ -12,7 +12,7 @@ from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbone_names import Backbone
 from sface_data.errors import BadInput
 from sface_data.faces.face_list import FaceList
-from sface_data.faces.sources import open_source
+from sface_data.faces.sources import open_for_training
 from sface_data.faces.whole_faces import WholeFaces
 from sface_data.io.files import exists
 from sface_data.recognition.benchmarks import accuracy_on, find_benchmarks, open_benchmark
@@ -69,7 +69,7 @@ class RecognitionOptions:
             None below is as there.
         teacher: of kt and cls-kt: weights of a run, a published .pth, or an .onnx of [N,3,112,112] to [N,D]; or
             `demo`, which ships and knows rendered faces.
-        teacher_channels: order of colours that the teacher was trained with, for one whose preprocessing differs.
+        teacher_channels: order of colours that the teacher was trained with; an .onnx says so itself.
         backbone: the network.
         dimensions: of the embedding; a teacher must have as many.
         margin: of the head: CosFace 0.35, ArcFace 0.5, ElasticFace-Cos 0.35 and 0.05, or AdaFace 0.4.
@@ -115,7 +115,7 @@ def train_recognition(data: StrPath, options: RecognitionOptions) -> Recognition
     """Trains a network that embeds faces; goes on from the last checkpoint in `outdir` if there is one.
 
     Args:
-        data: labelled, aligned faces of any form that `embed` takes, resized to 112 pixels.
+        data: labelled, aligned faces of any form that `embed` takes, but on this machine, resized to 112 pixels.
 
     Raises:
         BadInput: if arguments do not fit together, faces cannot be read, the folder holds another run, or
@@ -132,7 +132,7 @@ def train_recognition(data: StrPath, options: RecognitionOptions) -> Recognition
         raise BadInput("--eval-every says how often the network is measured; name what on with --benchmarks")
     where, outdir = training_device(options.device), Path(options.outdir)
     check_run_folder(outdir, _OURS)
-    source = open_source(Path(data))
+    source = open_for_training(Path(data))
     check_counts_and_labels(Path(data), source)
     listed = FaceList.of(source)
     if options.skip_broken:

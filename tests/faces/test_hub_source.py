@@ -110,3 +110,12 @@ def test_the_commands_take_an_address(hub: LoopbackHub, labelled: Labelled, run:
     assert code == 0 and "12 embeddings of 2 classes" in errors
     code, _, errors = run("embed", "hf://org/gone", "--embedder", "demo", "--outdir", tmp_path / "other")
     assert code == 2 and errors.startswith("sface-data: hf://org/gone: the hub knows no such data set")
+
+
+@pytest.mark.parametrize("command", ["generator train", "recognition train --recipe cls"])
+def test_training_is_told_to_download_first(hub: LoopbackHub, run: Run, tmp_path: Path, command: str) -> None:
+    options = ["--data", "hf://org/faces@v1/data/train", "--outdir", tmp_path / "run"]
+    code, _, errors = run(*command.split(), *options)
+    assert code == 2 and not hub.requests
+    wanted = "hf download org/faces --repo-type dataset --local-dir DIR --revision v1 --include 'data/train*'"
+    assert "hf://org/faces@v1/data/train: training reads faces in any order" in errors and wanted in errors
