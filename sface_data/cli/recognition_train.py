@@ -52,7 +52,7 @@ from sface_data.runtime.arguments import MOST
     type=click.Choice(["rgb", "bgr"]),
     default="rgb",
     show_default=True,
-    help="Order of colours that the teacher was trained with, for one whose preprocessing differs.",
+    help="Order of colours that the teacher was trained with; an .onnx says so itself.",
 )
 @click.option(
     "--backbone",

@@ -1,6 +1,7 @@
 """Five landmarks of a face, found by a detector."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ class Detector(ABC):
         import onnxruntime
 
         return {"opencv": cv2.__version__, "onnxruntime": onnxruntime.__version__}
+
+    @property
+    @abstractmethod
+    def opens(self) -> Callable[[str], "Detector"]:
+        """What opens it anew on a device (`cpu`, `cuda:1`), in this process or another."""
 
     @abstractmethod
     def landmarks(self, image: Pixels) -> NDArray[np.float32] | None:

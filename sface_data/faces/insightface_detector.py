@@ -1,6 +1,8 @@
 """Detectors of the kinds that insightface runs (SCRFD, RetinaFace); insightface is an extra."""
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ class InsightfaceDetector(Detector):
         data = read_bytes(path, MAX_ARRAYS)
         self.name = path.name
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._path, self._device = path, device
+        self._path = path
         _check_network(path, load_model(path, data).graph)
         self._model = _open(path, device)
         try:
@@ -49,9 +51,10 @@ class InsightfaceDetector(Detector):
         except session_errors() as error:
             raise BadInput(f"{path}: fails on an image of 64 x 64 pixels ({brief(error)})") from error
 
-    def __reduce__(self) -> tuple[type["InsightfaceDetector"], tuple[Path, str]]:
-        """In another process its file is opened anew."""
-        return InsightfaceDetector, (self._path, self._device)
+    @property
+    def opens(self) -> Callable[[str], Detector]:
+        """See `Detector`."""
+        return partial(InsightfaceDetector, self._path)
 
     @property
     def versions(self) -> dict[str, str]:

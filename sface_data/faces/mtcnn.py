@@ -53,15 +53,15 @@ class Mtcnn(Detector):
     name = "mtcnn"
 
     def __init__(self, device: str = "auto") -> None:
-        self._device = device
         files = {name: FOLDER / f"{name}.onnx" for name in NETWORKS}
         data = {name: read_bytes(path, MAX_ARRAYS) for name, path in files.items()}
         self.sha256 = hashlib.sha256(b"".join(data.values())).hexdigest()
         self._sessions = {name: open_session(files[name], data[name], device, threads=1) for name in NETWORKS}
 
-    def __reduce__(self) -> tuple[type["Mtcnn"], tuple[str]]:
-        """In another process its files are opened anew."""
-        return Mtcnn, (self._device,)
+    @property
+    def opens(self) -> type["Mtcnn"]:
+        """See `Detector`."""
+        return Mtcnn
 
     def landmarks(self, image: Pixels) -> Floats | None:
         """See `Detector`."""

@@ -78,7 +78,8 @@ def build(
             centers = _class_centers(workspace, job.network)
         if not missing:
             return
-        maker = ImageMaker(job.network.generator, plan, job.device, job.batch, centers, job.detector)
+        detector = None if job.detector is None else job.detector.opens
+        maker = ImageMaker(job.network.generator, plan, job.device, job.batch, centers, detector)
         with _workers(maker, workers, len(missing) * plan.samples_per_shard, cluster) as pool:
             if unknown:
                 with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:

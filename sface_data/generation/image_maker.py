@@ -45,7 +45,7 @@ class ImageMaker:
         device: where; of several GPUs a worker takes the one that has its number.
         batch: images at a time.
         centers: see `Sampler`.
-        detector: finds faces, if the plan aligns.
+        detector: opens what finds faces on a device, if the plan aligns.
     """
 
     generator: Generator
@@ -53,7 +53,7 @@ class ImageMaker:
     device: torch.device
     batch: int
     centers: torch.Tensor | None = None
-    detector: Detector | None = None
+    detector: Callable[[str], Detector] | None = None
 
     def elsewhere(self) -> "Callable[[], ImageMaker]":
         """What makes the same one in another process."""
@@ -67,11 +67,19 @@ class ImageMaker:
         )
 
     @cached_property
+    def _own_device(self) -> torch.device:
+        if str(self.device) != "cuda":
+            return self.device
+        return torch.device("cuda", worker_number() % torch.cuda.device_count())
+
+    @cached_property
     def _sampler(self) -> Sampler:
-        device = self.device
-        if str(device) == "cuda":
-            device = torch.device("cuda", worker_number() % torch.cuda.device_count())
-        return Sampler(self.generator, self.plan, device, self.batch, self.centers)
+        return Sampler(self.generator, self.plan, self._own_device, self.batch, self.centers)
+
+    @cached_property
+    def _finder(self) -> Detector:
+        assert self.detector is not None
+        return self.detector(str(self._own_device))
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -107,8 +115,7 @@ class ImageMaker:
         return FoundFaces(classes, np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
 
     def _find_in_class(self, class_index: int) -> Found:
-        plan, detector = self.plan, self.detector
-        assert detector is not None
+        plan, detector = self.plan, self._finder
         indices: list[int] = []
         landmarks: list[NDArray[np.float32]] = []
         for first in range(0, plan.most_draws, BLOCK):

@@ -113,7 +113,7 @@ def plan_job(options: PlanOptions) -> Job:
     where = choose_device(options.device)
     file = load_generator(DEMO_GENERATOR if options.network is None else Path(options.network))
     config = file.generator.config
-    finder = open_detector(os.fspath(options.detector), options.device) if options.align == "detect" else None
+    finder = open_detector(os.fspath(options.detector), str(where)) if options.align == "detect" else None
     plan = _plan(options, file, choose_precision(options.precision, where, config.conv_clamp), finder)
     check_plan(plan, file.generator)
     drawn = None

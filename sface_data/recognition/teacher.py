@@ -36,17 +36,26 @@ def open_teacher(path: Path, device: torch.device, channels: str = "rgb") -> Tea
     """A teacher from weights of a run, a published `.pth`, or `.onnx`; or `demo`, the embedder that ships.
 
     Args:
-        channels: the order of colours that it was trained with, `rgb` or `bgr`; values are -1 to 1 in both.
+        device: of the student; of several GPUs the teacher runs on the same one.
+        channels: the order of colours that it was trained with, `rgb` or `bgr`; values are -1 to 1 in both. An
+            ONNX file says so itself.
 
     Raises:
-        BadInput: if the file does not exist or holds no embedder of 112 x 112 pixels.
+        BadInput: if the file does not exist or holds no embedder of 112 x 112 pixels, channels are given for an
+            ONNX file, or ONNX Runtime cannot use the device.
     """
     if str(path) == DEMO:
         path = DEMO_EMBEDDER
     if not exists(path):
         raise BadInput(f"{path}: does not exist; a teacher is never left out: train one or get the file")
-    kind = _OnnxTeacher if path.suffix == ".onnx" else _TorchTeacher
-    return kind(path, device, channels)
+    if path.suffix != ".onnx":
+        return _TorchTeacher(path, device, channels)
+    if channels != "rgb":
+        raise BadInput(
+            f"{path}: an ONNX file says itself which order of colours it takes; leave out --teacher-channels, and "
+            "if it says nothing, give it the metadata Image.BitmapPixelFormat = Bgr8"
+        )
+    return _OnnxTeacher(path, device)
 
 
 class _TorchTeacher:
@@ -62,16 +71,15 @@ class _TorchTeacher:
 
 
 class _OnnxTeacher:
-    def __init__(self, path: Path, device: torch.device, channels: str) -> None:
-        self._embedder = OnnxEmbedder(path, "cpu" if device.type == "cpu" else "auto")
+    def __init__(self, path: Path, device: torch.device) -> None:
+        self._embedder = OnnxEmbedder(path, str(device))
         size = self._embedder.size
         if size != INPUT_SIZE:
             raise BadInput(
                 f"{path}: looks at {size} x {size} pixels; a teacher looks at {INPUT_SIZE} x {INPUT_SIZE}"
             )
-        self.name, self.dimensions, self._bgr = str(path), self._embedder.dimensions, channels == "bgr"
-        self.sha256 = hashlib.sha256(f"{self._embedder.sha256} {channels}".encode()).hexdigest()
+        self.name, self.dimensions, self.sha256 = str(path), self._embedder.dimensions, self._embedder.sha256
 
     def embeddings(self, images: Tensor) -> Tensor:
-        levels = (images.flip(1) if self._bgr else images) * 127.5 + 127.5
-        return torch.from_numpy(self._embedder.outputs(levels.contiguous().cpu().numpy())).to(images.device)
+        levels = (images * 127.5 + 127.5).contiguous().cpu().numpy()
+        return torch.from_numpy(self._embedder.outputs(levels)).to(images.device)

@@ -22,7 +22,8 @@ def providers(device: str) -> list[Provider]:
     """What to ask ONNX Runtime for: the CPU alone, or a GPU with the CPU for what it cannot do.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:1`; `auto` is a GPU where ONNX Runtime knows how to use one.
+        device: `cpu`, `cuda`, which is the first GPU, `cuda:1`; `auto` is the first GPU where ONNX Runtime knows
+            how to use one.
 
     Raises:
         BadInput: if the device is unknown, or a GPU is asked for and ONNX Runtime is built without.
@@ -30,9 +31,8 @@ def providers(device: str) -> list[Provider]:
     import onnxruntime
 
     kind, colon, number = device.partition(":")
-    if device in ("auto", "cpu"):
-        kind, colon = device, ""
-    elif kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
+    one = kind == "cuda" and (not colon or (number.isascii() and number.isdigit()))
+    if device not in ("auto", "cpu") and not one:
         raise BadInput(f"the device {device!r} is unknown; use auto, cpu, cuda or cuda:1")
     known = _CUDA in onnxruntime.get_available_providers()
     if kind == "cuda" and not known:
@@ -42,7 +42,7 @@ def providers(device: str) -> list[Provider]:
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:
         preload(directory="")  # the libraries that came with pip
-    return [(_CUDA, {"device_id": int(number)}) if colon else _CUDA, _CPU]
+    return [(_CUDA, {"device_id": int(number or 0)}), _CPU]
 
 
 def check_given(session: Any, device: str) -> None:

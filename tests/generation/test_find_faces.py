@@ -15,11 +15,14 @@ from sface_data.dataset.plan import Alignment, ImageFormat, SamplePlan, spec_of
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.errors import BadInput
 from sface_data.faces.alignment import warp
+from sface_data.faces.detector import Detector
 from sface_data.faces.insightface_detector import InsightfaceDetector
+from sface_data.generation.image_maker import ImageMaker
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.sampler import Sampler
 from sface_data.io.images import decode_image
 from sface_data.release.contents import foreign_files, release_files
+from sface_data.runtime import pool
 from tests.killing import killed_again_and_again, tree
 
 Make = Callable[..., Path]
@@ -87,6 +90,19 @@ def test_each_class_has_its_first_images_with_a_face(
     assert run("validate", aligned)[0] == 0
     card = (aligned / "README.md").read_text()
     assert f"of {drawn} images drawn, the {drawn - 28} without a face found were passed over" in card
+
+
+def test_of_several_gpus_a_worker_finds_faces_on_its_own(
+    aligned: Path, golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(device: str) -> Detector:
+        raise BadInput(f"opened on {device}")
+
+    monkeypatch.setattr(pool, "_number", 3)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    network, plan = load_generator(golden / "conditional-32.pkl").generator, Manifest.load(aligned).plan
+    with pytest.raises(BadInput, match="opened on cuda:1"):
+        ImageMaker(network, plan, torch.device("cuda"), 1, detector=opened).find((5,))
 
 
 def test_it_depends_on_no_other_option(aligned: Path, command: list[object], tmp_path: Path, run: Run) -> None:
