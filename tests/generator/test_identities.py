@@ -9,6 +9,7 @@ import torch
 
 from sface_data.dataset.plan import NewIdentities
 from sface_data.errors import BadInput
+from sface_data.generator import identities
 from sface_data.generator.generator_file import load_generator
 from sface_data.generator.identities import class_directions, draw_identities, shrunk_covariance, with_identities
 from sface_data.generator.networks import Generator, GeneratorConfig
@@ -84,6 +85,15 @@ def test_all_mixtures_are_found(golden: Path) -> None:
         draw_identities(generator, NewIdentities(mix=2), 46)
     with pytest.raises(BadInput, match="mixtures of 11 classes are asked for, but the network has 10"):
         draw_identities(generator, NewIdentities(mix=11), 1)
+
+
+def test_mixtures_that_are_hard_to_find_are_given_up(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "_GIVE_UP", 0)
+    generator = network(golden, NAMES[0])
+    with pytest.raises(
+        BadInput, match=r"252 mixtures of 5 classes are asked for, but in 0 draws after the first 2\d\d"
+    ):
+        draw_identities(generator, NewIdentities(mix=5), math.comb(10, 5))
 
 
 def test_other_classes_leave_the_generator_as_it_was(golden: Path) -> None:
