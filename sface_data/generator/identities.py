@@ -273,8 +273,8 @@ def _check_request(request: NewIdentities, classes: int, count: int) -> None:
 def _no_room(request: NewIdentities, found: int, count: int) -> BadInput:
     if request.mix is not None:
         return BadInput(
-            f"{count:,} mixtures of {request.mix} classes are asked for, but in {_GIVE_UP:,} draws after the first "
-            f"{found:,} there was no other one; ask for at most {found:,}"
+            f"{count:,} mixtures of {request.mix} classes are asked for, but {found:,} were found, and no other one in "
+            f"{_GIVE_UP:,} draws after those; ask for at most {found:,}"
         )
     return BadInput(
         f"{count:,} new identities are asked for, but only {found:,} were found that are no nearer to a class or "
