@@ -273,7 +273,7 @@ def _check_request(request: NewIdentities, classes: int, count: int) -> None:
 def _no_room(request: NewIdentities, found: int, count: int) -> BadInput:
     if request.mix is not None:
         return BadInput(
-            f"{count:,} mixtures of {request.mix} classes are asked for, but {found:,} were found, and no other one in "
+            f"{count:,} mixtures of {request.mix} classes are asked for, but only {found:,} were found, none in "
             f"{_GIVE_UP:,} draws after those; ask for at most {found:,}"
         )
     return BadInput(
