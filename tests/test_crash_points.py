@@ -23,6 +23,11 @@ def test_a_stopped_command_goes_on(script: Any, tmp_path: Path, step: int, signa
     assert set(found) == {None}
 
 
+def test_a_preview_that_a_signal_ends_leaves_nothing(script: Any, dataset: Path, tmp_path: Path) -> None:
+    case = script.Case("preview", lambda out: ["preview", dataset, "--out", script.made(out) / "grid.png"])
+    assert set(script.faults(case, tmp_path, 2, True)) == {None}
+
+
 def test_what_is_half_written_under_its_final_name_is_a_fault(script: Any) -> None:
     expected, before = {"a": b"whole", ".b": b"whole"}, {"a": b"who"}
     assert script.is_torn(b"wh", "a", expected, before)

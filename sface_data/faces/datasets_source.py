@@ -44,10 +44,10 @@ class DatasetsSource(Source):
         """The file that a row names. Raises BadInput if it lies outside the folder: others wrote its name."""
         if not isinstance(name, str):
             raise BadInput(f"{where} has no image")
-        file, inside = self.path / name, "://" not in name and "\0" not in name
+        file = self.path / name
         with os_errors_as_bad_input(file):
-            inside = inside and file.resolve().is_relative_to(self.path.resolve())
-        if not inside:
+            inside = file.resolve().is_relative_to(self.path.resolve())
+        if "://" in name or not inside:
             raise BadInput(f"{where} names the file {name!r}, which is not in this folder; put the images there")
         return file
 
@@ -83,7 +83,11 @@ def _load(path: Path) -> Any:
     import datasets
 
     with os_errors_as_bad_input(path):
-        parquet = [str(path)] if path.is_file() else sorted(str(file) for file in path.rglob("*.parquet"))
+        tables = [path] if path.is_file() else [*sorted(path.rglob("*.parquet")), *path.rglob("*.arrow")]
+        pipe = next((file for file in tables if not file.is_file()), None)
+    if pipe is not None:
+        raise BadInput(f"{pipe}: not a regular file; put the file itself there")
+    parquet = [str(file) for file in tables if file == path or file.suffix == ".parquet"]
     splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
     if len(splits) > 1:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")

@@ -255,9 +255,9 @@ class PiecedFile:
 
     @classmethod
     def at(cls, path: Path) -> "PiecedFile":
-        """Raises BadInput if the file cannot be read."""
-        with os_errors_as_bad_input(path):
-            status = path.stat()
+        """Raises BadInput if the file cannot be read, or is no regular file."""
+        with os_errors_as_bad_input(path), open_regular(path) as file:
+            status = os.fstat(file.fileno())
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def read(self, offset: int, size: int) -> bytes:

@@ -21,7 +21,7 @@ from sface_data.io.files import (
 )
 
 
-@pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of_file])
+@pytest.mark.parametrize("read", [read_bytes, read_json, sha256_of_file, PiecedFile.at])
 def test_pipes_and_devices_are_refused_at_once(tmp_path: Path, read: Callable[[Path], object]) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
