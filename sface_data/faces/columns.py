@@ -60,6 +60,8 @@ def labels_in(features: Mapping[str, Any], column: str, values: Sequence[Any], w
     names = class_names(features, column)
     if names is None:
         return values
+    if not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{where}: {column!r} names classes by something else than text; get the table again")
     nameless = next((value for value in values if not 0 <= value < len(names)), None)
     if nameless is not None:
         raise BadInput(

@@ -90,9 +90,7 @@ def test_all_mixtures_are_found(golden: Path) -> None:
 def test_mixtures_that_are_hard_to_find_are_given_up(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identities, "_GIVE_UP", 0)
     generator = network(golden, NAMES[0])
-    with pytest.raises(
-        BadInput, match=r"252 mixtures of 5 classes are asked for, but only 2\d\d were found"
-    ):
+    with pytest.raises(BadInput, match=r"252 mixtures of 5 classes are asked for, but only 2\d\d were found"):
         draw_identities(generator, NewIdentities(mix=5), math.comb(10, 5))
 
 
