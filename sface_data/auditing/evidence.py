@@ -117,7 +117,7 @@ def gather(sets: JudgedSets, prepared: dict[str, PreparedSet], seed: int, backen
     if COPIES in prepared:
         near[COPIES] = nearest(prepared[COPIES], training, backend=backend)
     held_out = nearest(prepared[HELD_OUT], release, backend=backend) if HELD_OUT in prepared else None
-    scores, search = cross.subjects(seed), Search.of(sets, backend)
+    scores, search = cross.subjects(seed), Search.of(sets, seed, backend)
     return Evidence(
         sets=sets,
         to_training=near,

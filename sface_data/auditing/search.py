@@ -55,31 +55,54 @@ class Search:
         gallery: the means of all training people, of length 1, in the order of their classes.
         prepared: the same, ready to be compared.
         by_role: empty without a control group, or where fewer than two classes have two images.
+        training: all training images.
     """
 
     gallery: EmbeddingSet
     prepared: PreparedSet
     by_role: dict[str, Searched]
+    training: EmbeddingSet
 
     @classmethod
-    def of(cls, sets: JudgedSets, backend: Backend) -> "Search":
-        """Searches for every class of every set that has twice as many images as a half has."""
+    def of(cls, sets: JudgedSets, seed: int, backend: Backend) -> "Search":
+        """Searches for every class of every set that has twice as many images as a half has.
+
+        Args:
+            seed: of which images are looked at, and in which half: not the publisher says it, by their order.
+        """
         gallery = class_means(sets.training)
         prepared = prepare(gallery)
         if sets.control is None:
-            return cls(gallery, prepared, {})
-        images = max(1, min(_usual_size(faces) for faces in (sets.release, sets.control)) // 2)
+            return cls(gallery, prepared, {}, sets.training)
+        images = max(1, min(_usual_size(faces) for faces in (sets.release, sets.control, sets.training)) // 2)
         roles = {RELEASE: sets.release, CONTROL: sets.control, TRAINING: sets.training}
         depth = DEPTH if sets.claimed is None else max(DEPTH, sets.claimed.shape[1])
-        found = {role: _searched(faces, images, prepared, depth, backend) for role, faces in roles.items()}
+        found = {role: _searched(faces, images, seed, prepared, depth, backend) for role, faces in roles.items()}
         few = any(each is None for each in found.values())
-        return cls(gallery, prepared, {} if few else {r: each for r, each in found.items() if each is not None})
+        by_role = {} if few else {role: each for role, each in found.items() if each is not None}
+        return cls(gallery, prepared, by_role, sets.training)
 
     def similarity(self, role: str) -> NDArray[np.float32]:
         """Of each class [C]: its second half with the person found by the first."""
         found = self.by_role[role]
         scores = np.einsum("cd,cd->c", found.second, self.gallery.vectors[found.people[:, 0]])
         return np.asarray(scores, np.float32)
+
+    def of_other_photographs(self) -> NDArray[np.float32]:
+        """Of each training person searched [C]: the second half with whom the first finds, who has no such image.
+
+        A generator that shows somebody makes other images than those that it was trained on.
+        """
+        found, similarity = self.by_role[TRAINING], self.similarity(TRAINING)
+        himself = self.gallery.class_index[found.people[:, 0]] == found.classes
+        row_of = np.full(len(self.training.class_names), -1)
+        row_of[found.classes] = np.arange(len(found.classes))
+        row, others = row_of[self.training.class_index], np.ones(len(self.training), bool)
+        others[found.rows] = False
+        sums = np.zeros(found.second.shape)
+        np.add.at(sums, row[others & (row >= 0)], self.training.vectors[others & (row >= 0)])
+        own = np.einsum("cd,cd->c", found.second, unit(sums))
+        return np.where(himself, own, similarity).astype(np.float32)
 
     def similarities(self, role: str, people: Indices) -> list[NDArray[np.float32]]:
         """Of each class its second half with people [C,K]: rows of the gallery, or -1 for nobody."""
@@ -107,10 +130,11 @@ def _usual_size(faces: EmbeddingSet) -> int:
 
 
 def _searched(
-    faces: EmbeddingSet, images: int, people: PreparedSet, depth: int, backend: Backend
+    faces: EmbeddingSet, images: int, seed: int, people: PreparedSet, depth: int, backend: Backend
 ) -> Searched | None:
     """None where fewer than two classes have two halves of so many images."""
-    order = np.argsort(faces.class_index, kind="stable")
+    drawn = np.random.default_rng(seed).permutation(len(faces))
+    order = drawn[np.argsort(faces.class_index[drawn], kind="stable")]
     sizes = np.bincount(faces.class_index)
     starts = np.cumsum(sizes) - sizes
     chosen = np.flatnonzero(sizes >= 2 * images)

@@ -40,6 +40,7 @@ class Exposure(CheckKind):
         people, subject = np.unique(sets.training.class_index, return_inverse=True)
         own = own_threshold(threshold, *scores_of(near))
         shown, attack = _shown(subject, evidence.from_training[RELEASE], own, sets.release)
+        _, surely = _shown(subject, evidence.from_training[RELEASE], threshold, sets.release)
         _, control = _shown(subject, evidence.from_training[CONTROL], threshold, sets.control)
         trials = len(sets.release) / len(sets.control)
         value, bounds = excess_risk(attack, control, trials)
@@ -55,7 +56,7 @@ class Exposure(CheckKind):
         return replace(
             finding,
             interval=interval_of(value, bounds, method, len(people), min(attack.hits, control.hits)),
-            p_value=p_above(value, bounds, finding.limit),
+            p_value=p_above(*excess_risk(surely, control, trials), finding.limit),
             blocks_pass=missed(plantings),
             note=note,
             facts={
@@ -63,6 +64,7 @@ class Exposure(CheckKind):
                 "release_threshold": own,
                 "training_people": len(people),
                 "matched": attack.hits,
+                "matched_as_by_strangers": surely.hits,
                 "matched_by_control": control.hits,
                 "release_images_per_control_image": trials,
                 "bulk": bulk,

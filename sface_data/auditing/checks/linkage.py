@@ -127,35 +127,31 @@ class Linkage(CheckKind):
         found_by = {role: links(context, role, self.by_class).found for role in (RELEASE, CONTROL)}
         threshold = threshold_at_fpir(found_by[CONTROL].score, RARELY)
         own_bar = own_threshold(threshold, *scores_of(found_by))
-        counts = {}
-        for role, people, bar in (
-            (RELEASE, related.people, own_bar),
-            (CONTROL, related.strangers, threshold),
-        ):
-            link, classes = links(context, role, self.by_class), search.by_role[role].classes
-            own = people[np.searchsorted(classes, link.probe_class)]  # [N,K]
-            near = (link.found.indices[:, : self.rank, None] == own[:, None]).any(axis=2)
-            hit = (near & (link.found.scores[:, : self.rank] >= bar)).any(axis=1)
-            kept = (own >= 0).any(axis=1)
-            counts[role] = _counts(hit[kept], link.probe_class[kept], int(classes.max()) + 1)
-        share, control = (clustered_share(*counts[role]) for role in (RELEASE, CONTROL))
+        counts = self._linked(context, RELEASE, related.people, own_bar)
+        share, surely, control = (
+            clustered_share(*each)
+            for each in (
+                counts,
+                self._linked(context, RELEASE, related.people, threshold),
+                self._linked(context, CONTROL, related.strangers, threshold),
+            )
+        )
         value, bounds = excess_risk(share, control)
         ranks, scores = planted_links(context, self.by_class)
         found = (ranks < self.rank) & (scores >= own_bar)
-        plantings = _planted(
-            context, finding, found, counts[RELEASE], lambda share: excess_risk(share, control)[1]
-        )
+        plantings = _planted(context, finding, found, counts, lambda share: excess_risk(share, control)[1])
         method = f"MOVER of Korn-Graubard over {share.clusters:,} classes and {control.clusters:,} people"
         return replace(
             finding,
             interval=interval_of(value, bounds, method, share.n, min(share.hits, control.hits)),
-            p_value=p_above(value, bounds, finding.limit),
+            p_value=p_above(*excess_risk(surely, control), finding.limit),
             blocks_pass=unseen(context, finding.relation) or missed(plantings),
             facts={
                 "threshold": threshold,
                 "release_threshold": own_bar,
                 "probes": share.n,
                 "linked": share.hits,
+                "linked_as_strangers": surely.hits,
                 "share": share.value,
                 "chance": control.value,
                 "strangers": control.n,
@@ -165,6 +161,15 @@ class Linkage(CheckKind):
                 "planted": [planting.to_json() for planting in plantings],
             },
         )
+
+    def _linked(self, context: CheckContext, role: str, people: Indices, bar: float) -> tuple[Indices, Indices]:
+        """Linked and all probes of each class, where one is linked that finds one of its people [C,K] so near."""
+        link, classes = links(context, role, self.by_class), context.search.by_role[role].classes
+        own = people[np.searchsorted(classes, link.probe_class)]  # [N,K]
+        near = (link.found.indices[:, : self.rank, None] == own[:, None]).any(axis=2)
+        hit = (near & (link.found.scores[:, : self.rank] >= bar)).any(axis=1)
+        kept = (own >= 0).any(axis=1)
+        return _counts(hit[kept], link.probe_class[kept], int(classes.max()) + 1)
 
 
 def links(context: CheckContext, role: str, by_class: bool) -> Links:

@@ -12,7 +12,7 @@ from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.neighbours import own_threshold, threshold_at_fpir
 from sface_data.auditing.checks.positive_control import missed, plant_classes
 from sface_data.auditing.checks.related import NO_CONTROL, TOO_FEW
-from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, TRAINING, Indices
+from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, Indices
 from sface_data.auditing.verdict import Finding
 from sface_data.biometrics.clustered import Bounds, clustered_share, excess_risk, interval_of, p_above
 
@@ -31,11 +31,13 @@ class NearestPerson(CheckKind):
         search = context.nearness.search
         if search is None or not search.by_role:
             return finding.unable_to_pass(TOO_FEW)
-        release, control, planted = (search.similarity(role) for role in (RELEASE, CONTROL, TRAINING))
+        release, control = (search.similarity(role) for role in (RELEASE, CONTROL))
+        planted = search.of_other_photographs()
         threshold = threshold_at_fpir(control, self.rate)
         strangers = clustered_share(*_counts(control >= threshold))
         own = own_threshold(threshold, release, control)
         hit, found = release >= own, planted >= own
+        surely = clustered_share(*_counts(release >= threshold))
 
         def with_planted(chosen: Indices, rng: np.random.Generator) -> Bounds:
             changed = hit.copy()
@@ -50,7 +52,7 @@ class NearestPerson(CheckKind):
             interval=interval_of(
                 value, bounds, method, len(hit), int(min(hit.sum(), (control >= threshold).sum()))
             ),
-            p_value=p_above(value, bounds, finding.limit),
+            p_value=p_above(*excess_risk(surely, strangers), finding.limit),
             blocks_pass=missed(plantings),
             facts={
                 "threshold": threshold,
@@ -58,6 +60,7 @@ class NearestPerson(CheckKind):
                 "images_of_a_half": search.by_role[RELEASE].rows.shape[1],
                 "classes": len(hit),
                 "near_classes": int(hit.sum()),
+                "near_classes_as_strangers": surely.hits,
                 "control_people": len(control),
                 "near_control_people": int((control >= threshold).sum()),
                 "planted": [planting.to_json() for planting in plantings],

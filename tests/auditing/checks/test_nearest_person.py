@@ -23,7 +23,7 @@ ALPHA = 0.05
 def found(sets: JudgedSets, limit: float = 0.0) -> Finding:
     policy = load_policy("strict")
     policy = dataclasses.replace(policy, checks={**policy.checks, "nearest-person": Limit(limit, True)})
-    nearness = Nearness(sets, {}, None, Search.of(sets, Backend()))
+    nearness = Nearness(sets, {}, None, Search.of(sets, 0, Backend()))
     return CHECKS[0].find(CheckContext(nearness, policy, seed=0, level=ALPHA, trials=5))[0]
 
 
@@ -49,6 +49,28 @@ def test_training_people_under_other_names_are_found(seed: int) -> None:
     leak = found(renamed(simulate(WORLD, Leak(), seed), 15, seed), limit=0.005)
     assert leak.p_value is not None and leak.p_value < 1e-3
     assert leak.interval is not None and leak.interval.low > 0.02
+
+
+def test_images_are_looked_at_wherever_the_publisher_puts_them() -> None:
+    # The control group has half as many images, so half of a class are looked at: not the first.
+    few = dataclasses.replace(WORLD, control_images=4)
+    clean = simulate(few, Leak(), 0)
+    leaked = renamed(clean, 60, 0).release.vectors.reshape(150, 8, 32).copy()
+    leaked[:, :4] = clean.release.vectors.reshape(150, 8, 32)[:, :4]
+    release = dataclasses.replace(clean.release, vectors=leaked.reshape(-1, 32))
+    leak = found(dataclasses.replace(clean, release=release))
+    assert leak.p_value is not None and leak.p_value < 1e-3
+
+
+def test_people_are_planted_as_other_photographs_than_those_of_training_show_them() -> None:
+    blurred = simulate(dataclasses.replace(WORLD, authentic=4, images=4, control_images=4, spread=3.0), Leak(), 0)
+    assert found(blurred).facts["planted"][0]["found"] < 0.3  # all of them, if their own images were there
+
+
+def test_people_of_few_photographs_are_searched_with_as_few() -> None:
+    few = simulate(dataclasses.replace(WORLD, authentic=5), Leak(), 0)
+    finding = found(few)
+    assert finding.interval is not None and finding.facts["images_of_a_half"] == 2
 
 
 def test_more_images_of_a_class_make_no_leak() -> None:
