@@ -18,7 +18,7 @@ COSINE = 0.8  # of an image of the release with what it would be as a photograph
 
 
 def farther(sets: JudgedSets, cosine: float = COSINE, ordinary: int = 0) -> JudgedSets:
-    """The same with one more dimension, in which images of the release differ from photographs, but some classes."""
+    """The same with one more dimension, in which the release is unlike photographs, but for some classes."""
 
     def with_one(faces: EmbeddingSet, soft_cosine: float, ordinary: int = 0) -> EmbeddingSet:
         cosine = np.where(faces.class_index < ordinary, 1, soft_cosine)[:, None]
