@@ -8,6 +8,7 @@ folds of a benchmark, and the folds of all benchmarks are of the same people.
 """
 
 import itertools
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from sface_data.io.files import atomic_write
-from sface_data.recognition.benchmark_files import write_bin
 from sface_data.rendered.head import bake
 from sface_data.rendered.identity import Identity, draw_identity
 from sface_data.rendered.render import render
@@ -102,7 +102,8 @@ def make_benchmarks(folder: Path, crowd: Crowd, pixels: int) -> None:
                 bar.update(crowd.images)
             pairs, issame = draw_pairs(groups, kind, crowd)
             encoded = [images[person][index].read_bytes() for pair in pairs for person, index in pair]
-            write_bin(folder / f"{kind.name}.bin", encoded, issame)
+            with atomic_write(folder / f"{kind.name}.bin") as file:
+                pickle.dump((encoded, issame), file, protocol=4)  # as benchmarks are published
 
 
 def look_alikes(crowd: Crowd) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from sface_data.errors import SfaceDataError, shown
 from sface_data.runtime.memory import is_of_memory
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-BATCH_KEY = "sface_data.batch"  # of `click.Context.meta`: the images at a time of the command
+REMEDY_KEY = "sface_data.remedy"  # of `click.Context.meta`: what helps the command when memory runs out
 _received: list[int] = []  # signals that ask this process to stop
 
 
@@ -55,12 +55,8 @@ def explained(error: BaseException, ctx: click.Context) -> tuple[str, int] | Non
         path = error.ctx.command_path if error.ctx is not None else "sface-data"
         return f"{shown(error.format_message())} See `{path} --help`.", error.exit_code
     if is_of_memory(error):
-        batch = ctx.meta.get(BATCH_KEY, 0)
-        fewer = f"with --batch {batch // 2}" if batch > 1 else "with a smaller --batch or --size"
-        return (
-            f"out of memory; run the same command again {fewer}, or with more memory; what was finished is kept",
-            2,
-        )
+        remedy = ctx.meta.get(REMEDY_KEY, "run the same command again with more memory")
+        return f"out of memory; {remedy}; what was finished is kept", 2
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click ends at a closed pipe
         where = "standard output" if error.filename is None else shown(os.fsdecode(_name(error.filename)))
         return f"{where}: {error.strerror or shown(error)}", 2

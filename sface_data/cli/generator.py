@@ -7,7 +7,17 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, SourcePath, say, say_left_out
+from sface_data.cli.options import (
+    DEVICE,
+    RUN_SEED,
+    SKIP_BROKEN,
+    Finite,
+    NamedPath,
+    SourcePath,
+    remember_batch_of_run,
+    say,
+    say_left_out,
+)
 from sface_data.generator.recipe import PRESETS
 from sface_data.runtime.arguments import MOST
 
@@ -77,8 +87,8 @@ def info(path: Path, as_json: bool) -> None:
     metavar="SOURCE",
     required=True,
     type=SourcePath(path_type=Path),
-    help="Labelled square faces, the side a power of two: a folder per identity, WebDataset shards, "
-    "RecordIO (.rec) or a folder of `datasets`.",
+    help="Labelled square faces, the side a power of two: a folder per identity, WebDataset shards, RecordIO "
+    "(.rec), LMDB (.lmdb), Parquet or a folder of `datasets`.",
 )
 @click.option(
     "--outdir",
@@ -92,8 +102,9 @@ def info(path: Path, as_json: bool) -> None:
     type=click.Choice(list(PRESETS)),
     default="demo",
     show_default=True,
-    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in two and a half hours; or that of "
-    "SFace, 128 pixels, for GPUs, as it was published or grown from 32 pixels.",
+    help="Recipe: a small one, 16 to 64 pixels, that two CPU cores train in two and a half hours (demo), or twice "
+    "as wide and seven times as long, for a quarter of an hour of a GPU (demo-gpu); or that of SFace, 128 pixels, "
+    "for GPUs, as it was published or grown from 32 pixels.",
 )
 @click.option(
     "--resolution",
@@ -112,6 +123,7 @@ def info(path: Path, as_json: bool) -> None:
     "--batch",
     metavar="N",
     type=click.IntRange(1, MOST),
+    callback=remember_batch_of_run,
     help="Images a step, over all processes, in every stage.  [default: that of the preset]",
 )
 @click.option(
@@ -152,8 +164,8 @@ def train(data: Path, **options: Any) -> None:
     """Train a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation.
 
     It goes through the stages of the recipe, from small images to large ones. It can be stopped at any moment:
-    run the same command again and it goes on from the last checkpoint, to the same bytes on a CPU. With torchrun
-    several processes share the work of each step.
+    run the same command again and it goes on from the last checkpoint; on a CPU, with as many threads and the
+    same versions of libraries, to the same bytes. With torchrun several processes share the work of each step.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sface_data.cli.ending import BATCH_KEY
+from sface_data.cli.ending import REMEDY_KEY
 from sface_data.errors import shown
 from sface_data.release.licences import DEFAULT_LICENCE, DEMO_LICENCE, LICENCES
 from sface_data.runtime.arguments import LARGEST_SEED, MOST
@@ -26,9 +26,19 @@ def say_left_out(data: Path, count: int) -> None:
 
 
 def remember_batch(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
-    """Keeps the images at a time, if they were chosen, for what is said when memory runs out."""
-    if value is not None:
-        ctx.meta[BATCH_KEY] = value
+    """Says what helps when memory runs out: fewer images at a time, on which the result does not depend."""
+    if value != 1:
+        fewer = "a smaller --batch" if value is None else f"--batch {value // 2}"
+        ctx.meta[REMEDY_KEY] = f"run the same command again with {fewer}, or with more memory"
+    return value
+
+
+def remember_batch_of_run(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    """The same of a training run, which depends on its batch; any number of processes may go on with it."""
+    ctx.meta[REMEDY_KEY] = (
+        "run the same command again with more memory or, by torchrun, on more GPUs or machines, or start a run "
+        "with a smaller --batch in another folder"
+    )
     return value
 
 

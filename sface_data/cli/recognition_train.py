@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from sface_data import api
-from sface_data.cli.options import DEVICE, RUN_SEED, SKIP_BROKEN, Finite, NamedPath, SourcePath, say, say_left_out
+from sface_data.cli.options import (
+    DEVICE,
+    RUN_SEED,
+    SKIP_BROKEN,
+    Finite,
+    NamedPath,
+    SourcePath,
+    remember_batch_of_run,
+    say,
+    say_left_out,
+)
 from sface_data.embedding.backbone_names import BACKBONES
 from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIPES
 from sface_data.runtime.arguments import MOST
@@ -19,7 +29,8 @@ from sface_data.runtime.arguments import MOST
     required=True,
     type=SourcePath(path_type=Path),
     help="Labelled, aligned faces: a folder that `generate` made, other WebDataset shards, a folder per "
-    "identity, RecordIO (.rec) or a folder of `datasets`. Other sizes than 112 pixels are resized.",
+    "identity, RecordIO (.rec), LMDB (.lmdb), Parquet or a folder of `datasets`. Other sizes than 112 pixels "
+    "are resized.",
 )
 @click.option(
     "--outdir",
@@ -80,6 +91,7 @@ from sface_data.runtime.arguments import MOST
     "--batch",
     metavar="N",
     type=click.IntRange(2, MOST),
+    callback=remember_batch_of_run,
     help="Images a step, over all processes; the learning rate follows.  [default: that of the preset]",
 )
 @click.option(
@@ -138,8 +150,9 @@ from sface_data.runtime.arguments import MOST
 def train(data: Path, **options: Any) -> None:
     """Train a network that embeds faces, on labelled faces.
 
-    It can be stopped at any moment: run the same command again and it goes on from the last checkpoint, to
-    the same bytes on a CPU. With torchrun several processes share the work of each step.
+    It can be stopped at any moment: run the same command again and it goes on from the last checkpoint; on
+    a CPU, with as many threads and the same versions of libraries, to the same bytes. With torchrun several
+    processes share the work of each step.
 
     \b
     Examples:

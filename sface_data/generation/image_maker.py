@@ -19,6 +19,7 @@ from sface_data.faces.alignment import warp
 from sface_data.faces.detector import Detector
 from sface_data.generator.networks import Generator
 from sface_data.generator.sampler import SampleBatch, Sampler
+from sface_data.runtime.devices import choose_device
 from sface_data.runtime.pool import cores, worker_number
 from sface_data.runtime.prefetch import prefetch
 
@@ -68,9 +69,8 @@ class ImageMaker:
 
     @cached_property
     def _own_device(self) -> torch.device:
-        if str(self.device) != "cuda":
-            return self.device
-        return torch.device("cuda", worker_number() % torch.cuda.device_count())
+        name = str(self.device)
+        return choose_device(f"cuda:{worker_number() % torch.cuda.device_count()}" if name == "cuda" else name)
 
     @cached_property
     def _sampler(self) -> Sampler:

@@ -83,7 +83,7 @@ def channels_at(resolution: int, config: GeneratorConfig | DiscriminatorConfig) 
     return min(config.channel_base // resolution, config.channel_max)
 
 
-def check_config(config: GeneratorConfig | DiscriminatorConfig) -> None:
+def check_config(config: GeneratorConfig) -> None:
     """Checks types and ranges of a configuration that came from a file.
 
     Raises:
@@ -98,17 +98,13 @@ def check_config(config: GeneratorConfig | DiscriminatorConfig) -> None:
 
 
 def _good(name: str, value: object) -> bool:
-    if name == "architecture":
-        return isinstance(value, str) and value in ("resnet", "orig", "skip")
-    if name in ("conv_clamp", "mbstd_group_size") and value is None:
-        return True
     if name == "conv_clamp":
-        return type(value) in (int, float) and 0 < value < _HIGHEST_CLAMP  # type: ignore[operator]
+        return value is None or (type(value) in (int, float) and 0 < value < _HIGHEST_CLAMP)  # type: ignore[operator]
     if type(value) is not int:  # nor bool, which is an int too
         return False
     if name == "img_channels":
         return value in (1, 3)
     if name == "img_resolution":
         return 8 <= value <= 4096 and value & (value - 1) == 0
-    least = 0 if name in ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels") else 1
+    least = 0 if name in ("c_dim", "mapping_layers") else 1
     return least <= value <= (_DEEPEST_MAPPING if name == "mapping_layers" else _LARGEST)

@@ -9,7 +9,7 @@ are the layout of StyleGAN2-ADA-PyTorch, and StyleGAN2 networks in the layout of
 import io
 import reprlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 
 from sface_data.errors import BadInput
-from sface_data.generator.config import DiscriminatorConfig, GeneratorConfig, check_config
-from sface_data.generator.networks import Discriminator, Generator
+from sface_data.generator.config import GeneratorConfig, check_config
+from sface_data.generator.networks import Generator
 from sface_data.generator.ops import FILTER
 from sface_data.generator.tensor_pickles import read_storage, read_tensor
 from sface_data.io.files import MAX_ARRAYS, read_bytes
 from sface_data.io.pickles import Functions, NumberFormat, Refused, read_number, read_pickle
 from sface_data.training.safetensors_file import fill
 
+_NAME = "G_ema"
 # Defaults of the published constructors, for arguments that a snapshot does not spell out.
 _DEFAULT_CHANNEL_BASE = 32768
 _DEFAULT_CHANNEL_MAX = 512
-_DEFAULT_GROUP_SIZE = 4
 _MAPPING_LR_MULTIPLIER = 0.01
 _LINEAR = ("affine", "embed", "out", "skip")  # layers without activation; the others have a leaky ReLU
 _DEEPEST = 8  # levels of modules; published networks have 4
@@ -195,24 +195,15 @@ def read_generator(path: Path) -> Generator:
     Raises:
         BadInput: as `read_snapshot`, and for networks of another kind.
     """
-    return _network(path, "G_ema", _generator)
-
-
-def read_discriminator(path: Path) -> Discriminator:
-    """The discriminator (`D`) of a snapshot. Raises as `read_generator` does."""
-    return _network(path, "D", _discriminator)
-
-
-def _network(path: Path, name: str, make: Callable[[PersistentObject], Any]) -> Any:
     networks = read_snapshot(path)
-    if name not in networks:
-        raise BadInput(f"{path}: holds no network `{name}`, only {reprlib.repr(sorted(networks))}")
+    if _NAME not in networks:
+        raise BadInput(f"{path}: holds no network `{_NAME}`, only {reprlib.repr(sorted(networks))}")
     try:
-        return make(networks[name])
+        return _generator(networks[_NAME])
     except BadInput as error:
-        raise BadInput(f"{path}: {name}: {error}") from error
+        raise BadInput(f"{path}: {_NAME}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{path}: {name} is not a StyleGAN2 network as published; it cannot be used") from error
+        raise BadInput(f"{path}: {_NAME} is not a StyleGAN2 network as published; it cannot be used") from error
 
 
 def _generator(network: PersistentObject) -> Generator:
@@ -231,29 +222,8 @@ def _generator(network: PersistentObject) -> Generator:
         conv_clamp=_clamp(finest.child("conv1")),
     )
     check_config(config)
-    _check_family(network, architecture="skip")
+    _check_family(network)
     return fill(lambda: Generator(config), _weights(network))
-
-
-def _discriminator(network: PersistentObject) -> Discriminator:
-    resolution = network.integer("img_resolution")
-    finest = network.child(f"b{resolution}")
-    config = DiscriminatorConfig(
-        c_dim=network.get("c_dim"),
-        img_resolution=resolution,
-        img_channels=network.get("img_channels"),
-        architecture=finest.get("architecture"),
-        channel_base=network.argument("channel_base", _DEFAULT_CHANNEL_BASE),
-        channel_max=network.argument("channel_max", _DEFAULT_CHANNEL_MAX),
-        conv_clamp=_clamp(finest.child("conv0")),
-        mapping_layers=network.child("mapping").get("num_layers") if network.get("c_dim") else 0,
-        mbstd_group_size=network.argument("mbstd_group_size", _DEFAULT_GROUP_SIZE),
-        mbstd_num_channels=network.argument("mbstd_num_channels", 1),
-        cmap_dim=network.child("b4").get("cmap_dim"),
-    )
-    check_config(config)
-    _check_family(network, architecture=config.architecture)
-    return fill(lambda: Discriminator(config), _weights(network))
 
 
 def _clamp(layer: PersistentObject) -> Any:
@@ -262,12 +232,12 @@ def _clamp(layer: PersistentObject) -> Any:
     return float(clamp) if type(clamp) is int and abs(clamp) < 1 << 32 else clamp
 
 
-def _check_family(network: PersistentObject, architecture: str) -> None:
+def _check_family(network: PersistentObject) -> None:
     """Refuses variants that the published code allows and these networks do not have."""
     for name, module in network.modules():
         layer = name.rpartition(".")[2]
         wanted: dict[str, Any] = {
-            "architecture": architecture,
+            "architecture": "skip",
             "use_noise": True,
             "activation": "linear" if layer in _LINEAR else "lrelu",
         }

@@ -90,8 +90,9 @@ class GeneratorOptions:
 def train_generator(data: StrPath, options: GeneratorOptions) -> GeneratorRun:
     """Trains a class-conditional generator: StyleGAN2 with adaptive discriminator augmentation, in stages.
 
-    Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint, to the
-    same bytes on a CPU. Under torchrun the processes share the work of each step.
+    Stopped at any moment and called again with the same arguments, it goes on from the last checkpoint: on a
+    CPU, with as many threads and the same versions of libraries, to the same bytes. Under torchrun the processes
+    share the work of each step.
 
     `outdir` gets `generator.safetensors` (float32 weights, for `generate`), `checkpoint.pt`, `metrics.jsonl`, and
     a contact sheet for each checkpoint, `samples-KIMG.png`.

@@ -2,18 +2,16 @@
 
 import csv
 import io
-import pickle
 import re
 import reprlib
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, atomic_write, is_file, read_bytes
+from sface_data.io.files import MAX_ARRAYS, is_file, read_bytes
 from sface_data.io.images import EXTENSIONS
 from sface_data.io.pickles import Functions, NumberFormat, NumberList, Refused, read_number, read_pickle
 from sface_data.recognition.pairs_table import image_columns
@@ -128,23 +126,6 @@ def _kind(value: object) -> str:
     if isinstance(value, NumberList):
         return "an array of numbers"
     return reprlib.repr(value) if isinstance(value, (int, float, str, type(None))) else f"a {type(value).__name__}"
-
-
-def write_bin(path: Path, images: Sequence[bytes], issame: Sequence[bool]) -> None:
-    """Writes a benchmark in the published layout, which the tools of others unpickle.
-
-    Args:
-        images: [2P] encoded; pair i is images 2i and 2i+1.
-        issame: [P].
-
-    Raises:
-        BadInput: if the file cannot be written, or the numbers do not fit.
-    """
-    if len(images) != 2 * len(issame):
-        raise BadInput(f"{path}: {len(images)} images do not make {len(issame)} pairs")
-    content = ([bytes(image) for image in images], [bool(label) for label in issame])
-    with atomic_write(path) as file:
-        pickle.dump(content, file, protocol=4)  # one that others can read; written only, never read so
 
 
 # --- pairs lists --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ def draw_curves(metrics: Path, evaluations: Path, path: Path) -> None:
     """Draws lines of JSON over epochs into a PNG, one panel for each figure.
 
     Args:
-        metrics, evaluations: as `training.report.MetricsLog` writes them; either may not exist.
+        metrics, evaluations: as `training.metrics_log.MetricsLog` writes them; either may not exist.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -10,13 +10,13 @@ _INSTRUCTIONS = {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported, "AMX": torc
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one.
+    """`auto` takes a GPU where there is one; on it, float32 is computed as such from now on.
 
     Raises:
         BadInput: if the name is unknown, or names a device that this machine does not have.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -25,6 +25,8 @@ def choose_device(name: str) -> torch.device:
         raise BadInput(f"the device {name!r} cannot be used; use auto, cpu, cuda or cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"the device {name!r} is asked for, but this machine has none; use --device cpu or auto")
+    if device.type == "cuda":  # by default cuDNN rounds float32 to 10 bits of mantissa (TF32)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return device
 
 

@@ -69,11 +69,8 @@ run()
     assert done.stderr == "sface-data: stopped before anything was done\n"
 
 
-def context(batch: int | None = None) -> click.Context:
-    made = click.Context(main)
-    if batch is not None:
-        made.meta[ending.BATCH_KEY] = batch
-    return made
+def context() -> click.Context:
+    return click.Context(main)
 
 
 @pytest.mark.parametrize(
@@ -86,25 +83,36 @@ def context(batch: int | None = None) -> click.Context:
     ],
 )
 def test_too_little_memory(error: Exception) -> None:
-    assert ending.explained(error, context(64)) == (
-        "out of memory; run the same command again with --batch 32, or with more memory; what was finished is "
-        "kept",
-        2,
-    )
-    assert "with a smaller --batch or --size" in str(ending.explained(error, context()))
+    sentence = "out of memory; run the same command again with more memory; what was finished is kept"
+    assert ending.explained(error, context()) == (sentence, 2)
 
 
-@pytest.mark.parametrize(("batch", "advice"), [(["--batch", "4096"], "--batch 2048"), ([], "a smaller --batch")])
-def test_generate_says_which_batch_would_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: list[str], advice: str
+RUN = (
+    "with more memory or, by torchrun, on more GPUs or machines, or start a run with a smaller --batch in another"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("generate --batch 4096", "with --batch 2048, or"),
+        ("generate --batch 1", "with more memory; what"),
+        ("generate", "with a smaller --batch, or"),
+        ("generator train --data .", RUN),
+        ("recognition train --data . --recipe cls --batch 64", RUN),
+    ],
+)
+def test_a_command_says_what_helps_when_memory_runs_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, advice: str
 ) -> None:
     def full(*arguments: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("sface_data.api.generate", full, raising=False)
-    done = CliRunner().invoke(main, ["generate", "--outdir", str(tmp_path / "faces"), *batch])
+    for name in ("generate", "train_generator", "train_recognition"):
+        monkeypatch.setattr(f"sface_data.api.{name}", full, raising=False)
+    done = CliRunner().invoke(main, [*command.split(), "--outdir", str(tmp_path / "faces")])
     assert done.exit_code == 2
-    assert f"out of memory; run the same command again with {advice}" in done.stderr
+    assert f"out of memory; run the same command again {advice}" in done.stderr
 
 
 def test_errors_of_the_system_and_faults_of_ours() -> None:

@@ -16,7 +16,7 @@ from sface_data.generator.networks import (
     SynthesisLayer,
     ToRGB,
 )
-from sface_data.generator.nvlabs import read_discriminator, read_generator
+from sface_data.generator.nvlabs import read_generator
 from sface_data.generator.ops import (
     Conv2d,
     Linear,
@@ -28,6 +28,7 @@ from sface_data.generator.ops import (
     upsample2d,
     with_filter,
 )
+from tests.generator.discriminators import read_discriminator
 
 NAMES = ("conditional-32", "conditional-64-deepmap", "unconditional-32")
 IMAGE_TOLERANCE = 2e-4

@@ -1,6 +1,7 @@
 """`sface-data recognition` from shards of `generate` to ONNX, and data sets that contradict themselves."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 
 from sface_data.embedding.open import open_embedder
 from sface_data.faces.sources import open_source
-from sface_data.recognition.benchmark_files import write_bin
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -52,7 +52,8 @@ def test_a_network_is_measured_while_it_learns_as_it_is_afterwards(
         source[a].class_index == source[b].class_index for a, b in zip(places[::2], places[1::2], strict=True)
     ]
     (tmp_path / "benchmarks").mkdir()
-    write_bin(tmp_path / "benchmarks" / "lfw.bin", [source[place].data for place in places], truth)
+    pairs = [source[place].data for place in places], truth
+    (tmp_path / "benchmarks" / "lfw.bin").write_bytes(pickle.dumps(pairs))
     assert {True, False} == set(truth)
     benchmarks = ("--benchmarks", tmp_path / "benchmarks")
     code, stderr = train(

@@ -1,6 +1,7 @@
 """`sface-data recognition eval`, from an ONNX file and files of pairs to table, record and plot."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from PIL import Image
 
 from sface_data.embedding.backbone_file import save_backbone
 from sface_data.embedding.backbones import create_backbone
-from sface_data.recognition.benchmark_files import write_bin
 from sface_data.recognition.evaluation import PLOT, Evaluation
 from sface_data.recognition.evaluation_table import comparison
 from sface_data.recognition.published import EVALUATION, PUBLISHED, ROWS
@@ -51,7 +51,8 @@ def benchmarks(rendered_faces: Path, tmp_path_factory: pytest.TempPathFactory) -
     across = [(faces[person, index], faces[person - 1, index]) for person in range(8) for index in range(5)]
     pairs = [pair for both in zip(within, across, strict=True) for pair in both]
     issame = [True, False] * 40
-    write_bin(folder / "lfw.bin", [face.read_bytes() for pair in pairs for face in pair], issame)
+    images = [face.read_bytes() for pair in pairs for face in pair]
+    (folder / "lfw.bin").write_bytes(pickle.dumps((images, issame)))
     rows = [f"{one},{other},{int(same)}" for (one, other), same in zip(pairs, issame, strict=True)]
     (folder / "mine.csv").write_text("\n".join(rows))
     return folder
@@ -156,7 +157,7 @@ def test_bad_input(
 
 
 def test_a_broken_image_ends_with_one_sentence(run: Run, network: Path, tmp_path: Path) -> None:
-    write_bin(tmp_path / "lfw.bin", [b"no image"] * 40, [True, False] * 10)
+    (tmp_path / "lfw.bin").write_bytes(pickle.dumps(([b"no image"] * 40, [True, False] * 10)))
     code, _, errors = run(
         "recognition", "eval", "--embedder", network, "--benchmarks", tmp_path, "--device", "cpu"
     )

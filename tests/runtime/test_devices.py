@@ -11,6 +11,17 @@ from sface_data.runtime.onnx_session import providers
 CPU = torch.device("cpu")
 
 
+def test_float32_is_not_rounded_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    choose_device("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    choose_device("cuda")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_devices_and_precisions() -> None:
     assert choose_device("cpu") == CPU
     with pytest.raises(BadInput, match="unknown"):
