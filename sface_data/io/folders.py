@@ -14,6 +14,7 @@ from sface_data.io.files import exists, is_dir, os_errors_as_bad_input
 LOCK = ".lock"
 _ALONE = ".alone"  # ending of the file that stands for a lock
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}  # as of some network file systems
+_LONGEST = 100  # characters of a value that differs
 Held = TypeVar("Held")
 
 
@@ -100,7 +101,12 @@ def differences(asked: Mapping[str, Any], held: object) -> list[str]:
     """Where two requests differ, one a line: `stages.0.batch: what is asked for, not what is held`."""
     mine, theirs = _flat(asked), _flat(held) if isinstance(held, Mapping) else {}
     names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
-    return [f"{name}: {mine.get(name)}, not {theirs.get(name)}" for name in names]
+    return [f"{name}: {_short(mine.get(name))}, not {_short(theirs.get(name))}" for name in names]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -106,6 +106,7 @@ def test_differences_reach_into_the_parts() -> None:
     asked = {"seed": 5, "image": {"size": 64, "format": "jpg"}, "only": 1}
     held = {"seed": 5, "image": {"size": 112, "format": "jpg"}, "other": None}
     assert differences(asked, held) == ["image.size: 64, not 112", "only: 1, not None"]
+    assert differences({"names": "x" * 9999}, {"names": "y"}) == [f"names: {'x' * 100}..., not y"]
     assert differences(asked, "nothing") == [
         "seed: 5, not None",
         "image.size: 64, not None",
