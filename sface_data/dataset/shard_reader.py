@@ -40,8 +40,9 @@ def scan_shard(path: Path) -> Iterator[Entry]:
     """Yields the samples of a tar in order, headers only.
 
     As in WebDataset, the key is the name up to the first dot of its last part, the extension all after that
-    dot, in lower case; `./` before the name does not count. What archivers put in of themselves (`._x`,
-    `.DS_Store`, `__MACOSX/`) and hidden files are passed over.
+    dot, in lower case; `./` before the name does not count. Names that begin with a dot are passed over, as
+    archivers put in files of their own (`._x`, `.DS_Store`); not what lies in a folder of such a name, which
+    other readers read.
 
     Raises:
         BadInput: for a file that is not an uncompressed tar or ends early, a link, a device or a sparse file, an
@@ -112,8 +113,8 @@ def _plain(name: str) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    parts = _plain(name).split("/")
-    return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last != ".."
 
 
 def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:

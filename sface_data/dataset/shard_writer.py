@@ -65,11 +65,16 @@ def write_shard(directory: Path, filename: str, samples: Iterable[Packed], scrat
             sha.update(packed.data)
             num_bytes += file.write(packed.data)
             num_samples += packed.num_samples
-        blocks = 2 * tarfile.BLOCKSIZE  # two empty ones end a tar, which is then filled up to whole records
-        end = bytes(blocks + -(num_bytes + blocks) % tarfile.RECORDSIZE)
+        end = ending(num_bytes)
         sha.update(end)
         num_bytes += file.write(end)
     return ShardInfo(filename, num_samples, num_bytes, sha.hexdigest())
+
+
+def ending(num_bytes: int) -> bytes:
+    """What ends a tar of so many bytes: two empty blocks, and more of them up to whole records."""
+    blocks = 2 * tarfile.BLOCKSIZE
+    return bytes(blocks + -(num_bytes + blocks) % tarfile.RECORDSIZE)
 
 
 def pack(encoded: EncodedSample, extension: str) -> bytes:

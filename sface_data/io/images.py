@@ -84,7 +84,7 @@ def _decode_with_pillow(data: bytes, where: str, formats: tuple[str, ...]) -> Pi
     try:
         image = _open(data, formats)
         _check_size(*image.size, where)
-        return _upright(np.asarray(_to_rgb(image)), lambda: image)
+        return _upright(np.asarray(_to_rgb(image, where)), lambda: image)
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{where}: not an image of the format {' or '.join(formats)}") from error
     except Image.DecompressionBombError as error:
@@ -113,15 +113,16 @@ def _upright(pixels: Pixels, opened: Callable[[], Image.Image]) -> Pixels:
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, where: str) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         deep = np.asarray(image).astype(np.int64)
         return Image.fromarray((deep.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels have no defined range")
-    if image.has_transparency_data:
-        on_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(on_black, image.convert("RGBA")).convert("RGB")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise BrokenImage(
+            f"{where}: parts of it are transparent, and programs show different pictures of it; flatten the image"
+        )
     return image.convert("RGB")
 
 

@@ -1,5 +1,6 @@
 """Checking shards: every byte against the manifest, every sample against the plan."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,9 @@ from sface_data.dataset.found_faces import ALIGNMENT, FoundFaces, found_faces
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.plan import SamplePlan, SampleSpec
 from sface_data.dataset.shard_reader import ShardSample, read_shard
+from sface_data.dataset.shard_writer import EncodedSample, ending, pack
 from sface_data.errors import BadInput, shown
+from sface_data.io.bare_images import is_bare
 from sface_data.io.files import exists, is_file, read_json, sha256_of_file
 from sface_data.io.images import decode_image
 from sface_data.release.problems import Problem, problem_of
@@ -80,7 +83,7 @@ def _shard_problems(
     if size > shard.num_bytes + _SPARE or plan.shard_size(number) > size // _SMALLEST + _SPARE:
         return  # far too much is there, or is missing: naming it sample by sample would take hours
     planned = plan.shard(number, None if faces is None else faces.indices)
-    sentences = _content_problems(path, plan, {spec.key: spec for spec in planned})
+    sentences = _content_problems(path, plan, {spec.key: spec for spec in planned}, shard.sha256)
     for count, sentence in enumerate(sentences):
         if count == _PER_SHARD:
             yield Problem(shard.filename, "and more")
@@ -88,15 +91,22 @@ def _shard_problems(
         yield Problem(shard.filename, sentence)
 
 
-def _content_problems(path: Path, plan: SamplePlan, planned: dict[str, SampleSpec]) -> Iterator[str]:
-    found = []
+def _content_problems(path: Path, plan: SamplePlan, planned: dict[str, SampleSpec], sha256: str) -> Iterator[str]:
+    found, sha, size, sound = [], hashlib.sha256(), 0, True
     try:
         for sample in read_shard(path):
             if sample.key not in planned:
                 yield f"{sample.key!r}: not in the plan"
                 continue
             found.append(sample.key)
-            yield from _sample_problems(sample, planned[sample.key], plan)
+            problems = list(_sample_problems(sample, planned[sample.key], plan))
+            yield from problems
+            sound = sound and not problems
+            if sound:
+                image = sample.members[plan.image.format]
+                packed = pack(EncodedSample(planned[sample.key], image), plan.image.format)
+                sha.update(packed)
+                size += len(packed)
     except BadInput as error:
         yield str(error).removeprefix(f"{shown(path)}: ")
         return
@@ -104,6 +114,10 @@ def _content_problems(path: Path, plan: SamplePlan, planned: dict[str, SampleSpe
     yield from (f"{key}: missing" for key in planned if key not in there)
     if sorted(found) == sorted(planned) and found != list(planned):
         yield "the samples are not in the order of the plan"
+    elif sound and len(found) == len(planned):
+        sha.update(ending(size))
+        if sha.hexdigest() != sha256:
+            yield "has bytes that belong to no sample; readers may make something of them"
 
 
 def _sample_problems(sample: ShardSample, spec: SampleSpec, plan: SamplePlan) -> Iterator[str]:
@@ -133,6 +147,8 @@ def _image_problems(data: bytes, spec: SampleSpec, plan: SamplePlan) -> Iterator
         return
     if (height, width) != (plan.image.size, plan.image.size):
         yield f"{name}: {width}x{height} pixels, not {plan.image.size}x{plan.image.size}"
+    if not is_bare(data, plan.image.format):
+        yield f"{name}: holds more than opaque RGB pixels of 8 bits; readers may see another picture"
 
 
 def _parsed(data: bytes) -> object:

@@ -65,13 +65,15 @@ def test_names_are_split_at_the_first_dot_of_the_last_part(tmp_path: Path) -> No
         ("v1.0/folder.x/one.jpg", b"3"),
         ("./two", b"4"),
         (".hidden", b"5"),
-        ("__MACOSX/two.jpg", b"6"),
+        ("__MACOSX/._two.jpg", b"6"),
+        (".folder/three.jpg", b"7"),
         special("last", tarfile.DIRTYPE),
     )
     assert list(read_shard(path)) == [
         ShardSample("v1.0/one", {"jpg": b"1", "seg.png": b"2"}),
         ShardSample("v1.0/folder.x/one", {"jpg": b"3"}),
         ShardSample("two", {"": b"4"}),
+        ShardSample(".folder/three", {"jpg": b"7"}),
     ]
 
 

@@ -59,10 +59,12 @@ def test_a_palette_is_looked_up() -> None:
     np.testing.assert_array_equal(decode_image(encoded(image), "it")[0, 0], [200, 100, 50])
 
 
-def test_transparent_parts_are_laid_on_black() -> None:
-    image = Image.new("RGBA", (2, 1), (200, 100, 50, 0))
-    image.putpixel((1, 0), (200, 100, 50, 255))
-    np.testing.assert_array_equal(decode_image(encoded(image), "it")[0], [[0, 0, 0], [200, 100, 50]])
+def test_transparent_parts_are_refused_as_programs_show_them_differently() -> None:
+    image = Image.new("RGBA", (2, 1), (200, 100, 50, 255))
+    np.testing.assert_array_equal(decode_image(encoded(image), "it")[0], [[200, 100, 50]] * 2)
+    image.putpixel((1, 0), (200, 100, 50, 254))
+    with pytest.raises(BrokenImage, match="it: parts of it are transparent"):
+        decode_image(encoded(image), "it")
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
