@@ -73,8 +73,9 @@ class AuditOptions:
         held_out: other images of the training people, under the same names, that were not trained on.
         embedder: the embedders that judge, each as for `embed`, not one that took part in training the generator;
             none if all faces come as embeddings.
-        policy: what must be shown: `strict`, `standard` (for releases of 1,000 classes and more), `paper` (only
-            what the paper on SFace reports), or a TOML file.
+        policy: what must be shown: `strict`, `standard` (for releases of about 1,000 classes and more; `sface-data
+            audit --plan` says whether yours is large enough), `paper` (only what the paper on SFace reports), or a
+            TOML file.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         unrelated_labels: the classes of the release are not meant to be training identities of the same names:
             each is compared with the training person who is nearest, and with a namesake if there is one.

@@ -66,7 +66,7 @@ class Check:
     """A finding with its verdict.
 
     `fail`: the statistic is above the limit, also after Holm's correction for the number of checks. `pass`: its
-    95 % interval lies below the limit. Else `inconclusive`, and `reason` says what was lacking.
+    whole 95 % interval is on the good side of the limit. Else `inconclusive`, and `reason` says what was lacking.
     """
 
     finding: Finding
@@ -132,7 +132,7 @@ def _verdict(finding: Finding, adjusted_p: float | None, tests: int) -> tuple[Ve
     if high <= finding.limit:
         if finding.blocks_pass:
             return "inconclusive", finding.blocks_pass
-        return "pass", "the whole interval lies below the limit"
+        return "pass", "the whole interval is on the good side of the limit"
     if value > finding.limit and adjusted_p is None:
         return "inconclusive", "above the limit"
     if value > finding.limit:

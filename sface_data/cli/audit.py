@@ -52,8 +52,8 @@ from sface_data.errors import CheckFailed
     metavar="NAME|FILE",
     default="strict",
     show_default=True,
-    help="What must be shown: strict, standard (for releases of 1,000 classes and more), paper (only what the "
-    "paper on SFace reports), or a TOML file.",
+    help="What must be shown: strict, standard (for releases of about 1,000 classes and more; --plan says whether "
+    "yours is large enough), paper (only what the paper on SFace reports), or a TOML file.",
 )
 @DEVICE
 @ENGINE

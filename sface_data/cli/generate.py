@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     "--new-identities",
     metavar="N",
     type=int,
-    help="Draw N classes that the generator was not trained on; more append to fewer.",
+    help="Draw N classes that the generator was not trained on. The first of them are those of a smaller N.",
 )
 @click.option("--identity-seed", metavar="S", type=int, help="What that draw derives from.  [default: 0]")
 @click.option(
