@@ -11,12 +11,16 @@ from sface_data.io.files import check_utf8, os_errors_as_bad_input, read_bytes, 
 from sface_data.io.images import EXTENSIONS
 
 STYLEGAN_LABELS = "dataset.json"  # beside the images, as StyleGAN's data set tool writes it
+# Of images that other readers may read: left out without a word, they would be missing where it matters.
+_UNREAD = frozenset(
+    ("apng", "avif", "gif", "heic", "heif", "j2k", "jfi", "jif", "jp2", "jpe", "jxl", "mpo", "psd", "tga", "xpm")
+)
 _STYLEGAN_FILE = re.compile(r"\d{5}/img\d{8}\.\w+")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev"))
 
 
 class FolderSource(Source):
-    """A folder per identity: `NAME/any/thing.jpg` is of class NAME. Other files are not looked at.
+    """A folder per identity: `NAME/any/thing.jpg` is of class NAME. Files that are no images are not looked at.
 
     Where `dataset.json` says the classes, as in folders by StyleGAN's data set tool, they are read from it.
     """
@@ -25,7 +29,7 @@ class FolderSource(Source):
         with os_errors_as_bad_input(path):
             children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
             listed = (path / STYLEGAN_LABELS).is_file()
-        astray = [child.name for child in children if _is_image(child.name) and child.is_file()]
+        astray = [child.name for child in children if is_image(child.name) and child.is_file()]
         if astray and not listed:
             raise BadInput(
                 f"{path / astray[0]}: lies in no identity's folder; images belong into one folder per identity"
@@ -99,9 +103,17 @@ def _images_below(folder: Path) -> Iterator[str]:
         linked = next((below for below in folders if (Path(name) / below).is_symlink()), None)
         if linked is not None:
             raise BadInput(f"{Path(name) / linked}: a link to a folder; put the images themselves there")
+        unread = next((file for file in files if _is_unread(file)), None)
+        if unread is not None:
+            raise BadInput(f"{Path(name) / unread}: an image of a kind that is not read; convert or remove it")
         below = Path(name).relative_to(folder.parent).as_posix()
-        yield from (f"{below}/{file}" for file in files if _is_image(file))
+        yield from (f"{below}/{file}" for file in files if is_image(file))
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of this name is taken for the image of a face."""
     return not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS
+
+
+def _is_unread(name: str) -> bool:
+    return not name.startswith(".") and name.rpartition(".")[2].lower() in _UNREAD

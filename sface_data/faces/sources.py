@@ -17,7 +17,7 @@ from pathlib import Path
 from sface_data.errors import BadInput
 from sface_data.faces.base import Source
 from sface_data.faces.datasets_source import DatasetsSource
-from sface_data.faces.folder_source import FolderSource
+from sface_data.faces.folder_source import FolderSource, is_image
 from sface_data.faces.hub_source import HubSource, check_not_on_hub, is_on_hub
 from sface_data.faces.lmdb_source import LmdbSource
 from sface_data.faces.record_source import open_record
@@ -106,6 +106,16 @@ def _expanded(pattern: str) -> list[str]:
     return [each for name in names for each in _expanded(name)]
 
 
+def _check_one_form(path: Path, *forms: list[Path]) -> None:
+    """Raises BadInput where a folder holds faces in several forms: other readers may take another of them."""
+    names = [files[0].name for files in forms if files]
+    tables = any(name.endswith(".parquet") for name in names)  # which may name images in folders
+    if names and not tables and any(is_image(file.name) for file in path.glob("*/*")):
+        names.append("folders of images")
+    if len(names) > 1:
+        raise BadInput(f"{path}: holds {' and '.join(names)}; put one form of the faces into a folder of its own")
+
+
 def _open_folder(path: Path) -> Source:
     if is_file(path / EMBEDDINGS_INDEX):
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
@@ -114,10 +124,11 @@ def _open_folder(path: Path) -> Source:
         databases = sorted(path.glob("*.lmdb"))
         shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))
         packed = next((file for end in _PACKED for file in sorted(path.glob(f"*{end}"))), None)
-        tables = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
+        tables = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
     for found in (records, databases):
         if len(found) > 1:
             raise BadInput(f"{path}: holds {len(found)} {found[0].suffix} files; name one, such as {found[0]}")
+    _check_one_form(path, records, databases, shards, tables)
     if records:
         return open_record(records[0])
     if databases or is_file(path / "data.mdb"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
 from sface_data.dataset.card import CARD, read_card, split_card
+from sface_data.dataset.drawn_identities import RELATIONS, read_relations
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.blocks import read_blocks
@@ -36,7 +37,17 @@ def surrounding_problems(directory: Path, manifest: Manifest, public_key: Path |
         for name, text in indexes(Facts(manifest, licence)).items():
             yield from _differences(directory, name, text.encode(), "not what the manifest says")
     for name, sha256 in manifest.side_files.items():
-        yield from _digest_problems(directory, name, sha256, "`sface-data generate` makes it")
+        problems = list(_digest_problems(directory, name, sha256, "`sface-data generate` makes it"))
+        if name == RELATIONS and not problems:
+            problems += _relation_problems(directory, manifest)
+        yield from problems
+
+
+def _relation_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
+    try:
+        read_relations(directory, manifest)
+    except BadInput as error:
+        yield problem_of(directory, RELATIONS, error)
 
 
 def _certificate_problems(directory: Path, manifest: Manifest, public_key: Path | None) -> Iterator[Problem]:

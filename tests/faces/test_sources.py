@@ -386,6 +386,23 @@ def test_a_record_that_is_no_image_is_named(tmp_path: Path, forms: dict[str, Pat
         list(map(Face.decode, source))
 
 
+@pytest.mark.parametrize("name", ["a.gif", "video/b.AVIF", "c.jpe"])
+def test_images_of_other_kinds_are_not_left_out_without_a_word(tmp_path: Path, name: str) -> None:
+    make_folder(tmp_path, ann_1=picture(), bob_1=picture())
+    (tmp_path / "ann" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "ann" / name).write_bytes(b"")
+    with pytest.raises(BadInput, match=f"{name}: an image of a kind that is not read"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["faces.tar", "faces.rec"])
+def test_forms_of_faces_side_by_side_are_not_chosen_between(tmp_path: Path, other: str) -> None:
+    make_folder(tmp_path, ann_1=picture(), bob_1=picture())
+    (tmp_path / other).touch()
+    with pytest.raises(BadInput, match=rf"holds {other} and folders of images; put one form"):
+        open_source(tmp_path)
+
+
 def test_two_record_files_in_a_folder_are_not_guessed_between(tmp_path: Path) -> None:
     (tmp_path / "a.rec").touch()
     (tmp_path / "b.rec").touch()

@@ -1,6 +1,7 @@
 """Data sets of identities that the generator was not trained on."""
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +153,7 @@ def test_the_table_of_relations_is_read_as_the_manifest_lists_it(new: Path, gold
         file.write("3,new_000003,1,0.5,\n")
     with pytest.raises(BadInput, match=r"not the table that manifest\.json lists"):
         read_relations(tmp_path / "mixed", mixed)
+    assert mixed.identities is not None
+    now = dataclasses.replace(mixed.identities, relations_sha256=sha256_of_file(tmp_path / "mixed/identities.csv"))
+    with pytest.raises(BadInput, match=r"identities\.csv: its classes are not those of the data set"):
+        read_relations(tmp_path / "mixed", dataclasses.replace(mixed, identities=now))

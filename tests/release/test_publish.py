@@ -331,6 +331,10 @@ def test_answers_from_a_file(hub: LoopbackHub, run: Run, folder: Path, dataset: 
         (ANSWERS.replace('"Ada uses."', "5"), "the answer to uses is no text"),
         (ANSWERS.replace("Ada uses.", " "), "the answer to uses is no text"),
         (ANSWERS.replace('"Ada uses."', '"""\n# None\n"""'), "the answer to uses has a heading"),
+        (
+            ANSWERS.replace("Ada uses.", "<!-- sface-data:end -->"),
+            "the answer to uses has a heading or an open mark",
+        ),
         ("creators = ", "not a TOML file"),
     ],
 )
