@@ -141,17 +141,18 @@ def ratio(above: ClusteredShare, below: ClusteredShare) -> tuple[float, Bounds]:
     return (p / q if q else np.inf if p else 1.0), bounds
 
 
-def logit_bounds(value: float, low: float, high: float, units: int) -> Bounds:
-    """The bounds of a rate at any confidence, from a 95 % interval that is symmetric in log odds over subjects.
+def logit_bounds(found: Interval, units: int) -> Bounds:
+    """The bounds of a rate at any confidence, from its 95 % interval that is symmetric in log odds over subjects.
 
     An interval of another form, as at 0 and 1, is stretched likewise about its middle.
     """
-    tail = float(special.stdtrit(max(units - 1, 1), (1 - CONFIDENCE) / 2))
-    inner = np.clip([value, low, high], 1e-9, 1 - 1e-9)
+    degrees = max(units - 1, 1) if found.degrees is None else found.degrees
+    tail = float(special.stdtrit(degrees, (1 - CONFIDENCE) / 2))
+    inner = np.clip([found.value, found.low, found.high], 1e-9, 1 - 1e-9)
     middle, below, above = special.logit(inner)
 
     def bounds(confidence: float) -> tuple[float, float]:
-        scale = float(special.stdtrit(max(units - 1, 1), (1 - confidence) / 2)) / tail
+        scale = float(special.stdtrit(degrees, (1 - confidence) / 2)) / tail
         lower, upper = middle - scale * (middle - below), middle + scale * (above - middle)
         return float(special.expit(lower)), float(special.expit(upper))
 

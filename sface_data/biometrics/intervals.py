@@ -26,6 +26,7 @@ class Interval:
         method: how the bounds were found.
         n: number of comparisons, or of other units, that the value is an average over.
         flags: what a reader must know, such as `RULE_OF_30`; empty if all is well.
+        degrees: of freedom of the t distribution that the bounds are quantiles of; None for other bounds.
     """
 
     value: float
@@ -35,6 +36,7 @@ class Interval:
     n: int
     confidence: float = CONFIDENCE
     flags: tuple[str, ...] = ()
+    degrees: float | None = None
 
 
 def rule_of_three(n: int) -> float:
@@ -55,4 +57,4 @@ def logit_t(
     half = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error / (value * (1 - value))
     middle = np.log(value / (1 - value))
     low, high = (float(1 / (1 + np.exp(-(middle + sign * half)))) for sign in (-1, 1))
-    return Interval(value, min(low, value), max(high, value), method, n, confidence)
+    return Interval(value, min(low, value), max(high, value), method, n, confidence, degrees=degrees)

@@ -66,13 +66,11 @@ class SubjectScores:
         Args:
             mated, nonmated: all scores of each subject, for those of either kind; none for a subject without.
         """
-        rows = [[ScoreHistogram.from_scores(scores) for scores in side] for side in (mated, nonmated)]
-        counts = [np.stack([one.coarser(SUBJECT_BINS) for one in side]) for side in rows]
-        own, others = (np.zeros((len(rows[0]) + len(rows[1]), SUBJECT_BINS), np.int64) for _ in rows)
-        own[: len(rows[0])], others[len(rows[0]) :] = counts
-        mated_scores, nonmated_scores = (sum(side, ScoreHistogram.empty()) for side in rows)
-        pairs = min(map(len, rows))
-        return cls(mated_scores, nonmated_scores, own, others, pairs, replicates, seed, sides=1)
+        (mated_scores, own), (nonmated_scores, others) = _by_subject(mated), _by_subject(nonmated)
+        counts = np.zeros((2, len(own) + len(others), SUBJECT_BINS), np.int64)
+        counts[0, : len(own)], counts[1, len(own) :] = own, others
+        pairs = min(len(own), len(others))
+        return cls(mated_scores, nonmated_scores, counts[0], counts[1], pairs, replicates, seed, sides=1)
 
     @cached_property
     def error_rates(self) -> ErrorRates:
@@ -135,6 +133,16 @@ class SubjectScores:
         if units < 2:
             return Interval(value, 0.0, 1.0, "one subject: unknown", n, flags=(FEW_SUBJECTS,))
         return logit_t(value, *self._spread(statistic), BOOTSTRAP, n)
+
+
+def _by_subject(scores: Iterable[ArrayLike]) -> tuple[ScoreHistogram, Histograms]:
+    """All scores together, and those of each subject by coarse bins [U,bins]; fine ones of one at a time."""
+    together, rows = ScoreHistogram.empty(), []
+    for own in scores:
+        fine = ScoreHistogram.from_scores(own)
+        together += fine
+        rows.append(fine.coarser(SUBJECT_BINS))
+    return together, np.array(rows, np.int64).reshape(-1, SUBJECT_BINS)
 
 
 class _Replicates:

@@ -102,9 +102,9 @@ def test_the_p_value_is_the_level_at_which_the_interval_reaches_the_limit() -> N
 
 def test_bounds_at_any_confidence_from_an_interval_in_log_odds() -> None:
     for confidence in (0.95, 0.999):
-        found = logit_t(0.7, 0.03, 19, "", 1, confidence)
-        interval = logit_t(0.7, 0.03, 19, "", 1)
-        bounds = logit_bounds(0.7, interval.low, interval.high, 20)(confidence)
+        found = logit_t(0.7, 0.03, 6, "", 1, confidence)
+        interval = logit_t(0.7, 0.03, 6, "", 1)  # fewer degrees of freedom than there are subjects
+        bounds = logit_bounds(interval, 200)(confidence)
         assert bounds == pytest.approx((found.low, found.high), rel=1e-6)
 
 

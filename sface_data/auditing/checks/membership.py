@@ -42,7 +42,7 @@ class Membership(CheckKind):
         facts: dict[str, float] = {"training_images": len(members), "held_out_images": len(others)}
         if self.by_auc:
             found = clustered_auc(members, subjects, others, other_subjects)
-            bounds = logit_bounds(found.value, found.low, found.high, len(np.unique(subjects)))
+            bounds = logit_bounds(found, len(np.unique(subjects)))
             p_value = p_above(found.value, bounds, finding.limit)
             return replace(finding, interval=found, p_value=p_value, facts=facts)
         threshold = threshold_at_fpir(others, _FPR)

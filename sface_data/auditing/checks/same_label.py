@@ -57,13 +57,13 @@ class Separability(CheckKind):
         cross = context.evidence.related[finding.relation].whole
         found = cross.auc() if self.by_auc else cross.eer()
         units = int((cross.mated_by_subject.sum(axis=1) > 0).sum())
-        value, bounds = found.value, logit_bounds(found.value, found.low, found.high, units)
+        value, bounds = found.value, logit_bounds(found, units)
         if not self.by_auc:  # the lower the EER, the closer the relation
             value, bounds = 0.5 - found.value, _flipped(bounds)
         low, high = bounds(found.confidence)
         return replace(
             finding,
-            interval=Interval(value, low, high, found.method, found.n, flags=found.flags),
+            interval=Interval(value, low, high, found.method, found.n, flags=found.flags, degrees=found.degrees),
             p_value=p_above(value, bounds, finding.limit),
             blocks_pass=unseen(context, finding.relation),
             facts={
