@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sface_data.rendered.folder import RenderRequest as RenderRequest
     from sface_data.rendered.run import render as render
 
-# In the order of the documentation: making data sets, their surroundings, faces, networks; then types and errors.
+# In the order of the documentation, whose examples go on from one another: data sets, networks, types, errors.
 MODULES = {
     "generate": "release.generate",
     "merge": "release.merge",
@@ -55,11 +55,11 @@ MODULES = {
     "validate": "release.validate",
     "preview": "release.preview",
     "write_card": "release.contents",
+    "render": "rendered.run",
+    "embed": "embedding.run",
     "audit": "release.audit",
     "export": "release.export",
     "publish": "release.publish",
-    "render": "rendered.run",
-    "embed": "embedding.run",
     "train_generator": "generator.run",
     "evaluate_generator": "generation.evaluate_generator",
     "load_generator": "generator.generator_file",

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,26 +18,8 @@ from sface_data import api
 from sface_data.cli import main
 from sface_data.runtime.arguments import Range
 
-# The function that each command calls.
-COMMANDS = {
-    "generate": "generate",
-    "merge": "merge",
-    "validate": "validate",
-    "preview": "preview",
-    "card": "write_card",
-    "audit": "audit",
-    "export": "export",
-    "publish": "publish",
-    "render": "render",
-    "embed": "embed",
-    "generator train": "train_generator",
-    "generator metrics": "evaluate_generator",
-    "generator info": "load_generator",
-    "generator convert": "convert_generator",
-    "recognition train": "train_recognition",
-    "recognition eval": "evaluate_recognition",
-    "recognition export": "export_embedder",
-}
+ROOT = Path(sface_data.__file__).parents[1]
+COMMANDS: dict[str, str] = runpy.run_path(str(ROOT / "scripts" / "make_api_docs"))["COMMANDS"]
 # Options about what is printed, and not about what is done.
 PRINTING = {("generate", "dry_run"), ("audit", "plan")} | {(command, "as_json") for command in COMMANDS}
 FUNCTIONS = {name: getattr(api, name) for name in api.MODULES if inspect.isfunction(getattr(api, name))}
@@ -68,9 +51,6 @@ def test_importing_it_imports_nothing_heavy() -> None:
     code = f"import sface_data, sys; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"
-
-
-ROOT = Path(sface_data.__file__).parents[1]
 
 
 def test_type_checkers_see_the_names_that_there_are() -> None:

@@ -141,7 +141,10 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         found = [path for name in order if (path := _first(there, name))]
         if not found:
             expected = ", ".join(f"{name}.bin" for name in PUBLISHED)
-            raise BadInput(f"{folder}: no benchmark in it; expected are {expected} or a pairs list; {ORIGIN}")
+            raise BadInput(
+                f"{folder}: no benchmark in it; expected are {expected}, a table of pairs (.parquet) or a pairs "
+                f"list (.txt, .csv); {ORIGIN}"
+            )
         return found
     paths = []
     for name in dict.fromkeys(map(_plain, names)):
@@ -149,7 +152,8 @@ def find_benchmarks(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         if path is None:
             origin = f"; {ORIGIN}" if name in PUBLISHED else ""
             raise BadInput(
-                f"{folder / name}.bin: missing; expected is this file or a pairs list {name}.txt{origin}"
+                f"{folder / name}.bin: missing; expected is this file, or pairs in {name}.parquet, {name}.txt or "
+                f"{name}.csv{origin}"
             )
         paths.append(path)
     return paths

@@ -87,7 +87,8 @@ def evaluate_recognition(
 
     Args:
         embedder: an `.onnx`, the `.safetensors` of a run, or a published `.pth`; or `demo`, which ships.
-        benchmarks: folder with `.bin` files as InsightFace publishes them, or pairs lists (`.txt`, `.csv`).
+        benchmarks: folder with `.bin` files as InsightFace publishes them, tables of pairs (`.parquet`), or pairs
+            lists (`.txt`, `.csv`).
         benchmark: names of those that are wanted, as in `lfw`; all by default.
         outdir: folder for `evaluation.json` and `roc.png`; nothing is written by default.
         batch: images that the embedder gets at a time.
@@ -97,9 +98,17 @@ def evaluate_recognition(
         BadInput: if embedder or benchmarks cannot be read, or one asked for is missing.
 
     Example:
-        >>> evaluation = sface_data.evaluate_recognition("run/weights.safetensors", "benchmarks")
+        >>> pairs = [  # of images in the folder `authentic`, and whether both show one person
+        ...     f"{k % 8:06d}/000000.jpg {(k + other) % 8:06d}/{1 + k // 8:06d}.jpg {1 - other}"
+        ...     for k in range(10)
+        ...     for other in (0, 1)
+        ... ]
+        >>> with open("authentic.txt", "w") as file:
+        ...     print(*pairs, sep="\\n", file=file)
+        >>> network = "run/weights.safetensors"
+        >>> evaluation = sface_data.evaluate_recognition(network, ".", benchmark=["authentic"])
         >>> [result.benchmark.name for result in evaluation.results]
-        ['pairs']
+        ['authentic']
     """
     paths = find_benchmarks(Path(benchmarks), benchmark)
     opened = open_embedder(Path(embedder), device)

@@ -4,7 +4,7 @@ import heapq
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import combinations, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,9 @@ def merge(parts: Sequence[StrPath], outdir: StrPath, *, licence: Licence | None 
         The data set.
 
     Raises:
-        BadInput: for folders that are no parts, of different plans, with classes twice or made where images may
-            come out otherwise, and where shards are missing, which are named.
+        BadInput: for folders that are no parts, are given twice, are of different plans or were made where images
+            may come out otherwise; for data sets of other classes that share one; and where shards are missing,
+            which are named.
 
     Example:
         >>> few = {"classes": "0-3", "samples_per_class": 4, "samples_per_shard": 4}
@@ -64,6 +65,8 @@ def merge(parts: Sequence[StrPath], outdir: StrPath, *, licence: Licence | None 
     opened = [_opened(Path(part)) for part in parts]
     if not opened:
         raise BadInput("no parts are named; give the folders to merge")
+    if double := next((a for a, b in combinations(opened, 2) if a.directory.samefile(b.directory)), None):
+        raise BadInput(f"{double.directory}: given twice; name each part once")
     plan, folder = _whole([part.plan for part in opened], [part.directory for part in opened]), Path(outdir)
     done = [part.finished() for part in opened]
     check_alike(folder, [shard for shards in done for shard in shards.values()])

@@ -29,6 +29,8 @@ def test_parts_of_one_plan(dataset: Path, command: list[object], tmp_path: Path,
     code, _, error = run("merge", one, "--outdir", both)
     assert code == 2
     assert f"{both}: data/train-000001.tar is in none of the parts (1 of 3 are missing)" in error
+    code, _, error = run("merge", one, one, "--outdir", both)
+    assert code == 2 and f"{one}: given twice; name each part once" in error
     assert run(*command, "--part", "1/2", "--outdir", two)[0] == 0
     before = tree(one), tree(two)
     code, _, error = run("merge", one, two, "--outdir", both)
