@@ -2,9 +2,10 @@
 
 What Ray calls an actor is a process that keeps its state. Each worker is one: it makes the state once, and works
 on unit after unit. If it or its machine is lost, Ray starts it elsewhere, and what it had not finished is done
-again.
+again: a few times, as a unit may be what ends its workers.
 """
 
+import itertools
 import os
 import socket
 import threading
@@ -25,6 +26,7 @@ from sface_data.runtime.provenance import versions
 
 Engine = Literal["local", "ray"]
 _PATIENCE = 60  # seconds in which the cluster must have room for a worker
+_TRIES = 4  # of a unit whose workers are lost
 
 
 @dataclass(frozen=True)
@@ -52,30 +54,64 @@ class Cluster:
             _reach(self.address)
 
 
+class _Starts:
+    """Counts on the cluster how often each unit was begun.
+
+    Ray itself would count calls, of which several may fail before a lost worker is there again.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def of(self, number: int) -> int:
+        """How often the unit with a number was begun, this time included."""
+        self._counts[number] += 1
+        return self._counts[number]
+
+
 class _Worker:
     """What runs on the cluster.
 
     Args:
+        about: the machine that asks for the work, see `_about`.
         device: that the work asks for.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, about: dict[str, str], device: str) -> None:
         torch.set_num_threads(1)
-        self._device = torch.device(device)
+        here = _about(torch.device(device))
+        self._different = [
+            f"{name} {here.get(name)}, not {value}" for name, value in about.items() if here.get(name) != value
+        ]
         self._states: list[Any] = []
 
-    def about(self) -> dict[str, str]:
-        """What the last bit of a result may depend on."""
-        return versions() | {"device": described(self._device)}
+    def started(self) -> None:
+        """Comes back once the worker has room."""
 
-    def call(self, makes: list[Any], function: Callable[[Any, Any], Any], unit: Any) -> Any:
+    def call(
+        self, makes: list[Any], starts: Any, number: int, function: Callable[[Any, Any], Any], unit: Any
+    ) -> Any:
         """What a function makes of the state and a unit, or the sentence of bad input.
+
+        Whenever and wherever the worker was started, on another kind of machine it makes nothing.
 
         Args:
             makes: one reference to what makes the state: in a list, so that it is fetched only once.
+            starts: a handle of `_Starts`.
+            number: of the unit.
         """
         import ray
 
+        if self._different:
+            return _Refused(
+                f"a machine of the Ray cluster has {'; '.join(self._different)}: results may come out otherwise "
+                "there; install the same everywhere"
+            )
+        if ray.get(starts.of.remote(number)) > _TRIES:
+            return _Refused(
+                f"a worker on the Ray cluster was lost {_TRIES} times at the same work, perhaps for want of "
+                "memory; what was finished is kept: run the same command again"
+            )
         try:
             if not self._states:
                 self._states.append(ray.get(makes[0])())
@@ -116,8 +152,8 @@ def ray_workers(
         device: what each worker computes on: with CUDA it gets a GPU of its own, else a core.
 
     Raises:
-        BadInput: if Ray is not installed, no cluster answers, it has nothing to compute on, or its machines have
-            other versions than this one.
+        BadInput: if Ray is not installed, no cluster answers or it has nothing to compute on; from results, if a
+            machine has other versions than this one, or a unit loses one worker after the other.
     """
     ray = _ray()
     owned = not ray.is_initialized()
@@ -129,14 +165,16 @@ def ray_workers(
         if there == 0:
             raise BadInput(f"the Ray cluster has no {kind}; take another --device, or start nodes that have one")
         needs = {"num_cpus": 0 if kind == "GPU" else 1, "num_gpus": int(kind == "GPU")}
-        actor = ray.remote(max_restarts=-1, max_task_retries=-1, **needs)(_Worker)
-        workers = [actor.remote(device.type) for _ in range(min(count or there, there))]
+        forever = {"max_restarts": -1, "max_task_retries": -1}
+        starts = ray.remote(num_cpus=0, **forever)(_Starts).remote()
+        actor = ray.remote(**forever, **needs)(_Worker)
+        workers = [actor.remote(_about(device), device.type) for _ in range(min(count or there, there))]
         try:
-            _compare(ray, workers, device)
-            yield Workers(AHEAD * len(workers), _Submitter(workers, [ray.put(make)]), _Stored)
+            _await_one(ray, workers)
+            yield Workers(AHEAD * len(workers), _Submitter(workers, [ray.put(make)], starts), _Stored)
         finally:
-            for worker in workers:
-                ray.kill(worker)
+            for each in (*workers, starts):
+                ray.kill(each)
     finally:
         if owned:
             ray.shutdown()
@@ -176,33 +214,32 @@ def _reach(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _compare(ray: Any, workers: list[Any], device: torch.device) -> None:
-    """Raises BadInput if one is missing after some time, or of another kind than this machine."""
-    here = versions() | {"device": described(device)}
-    asked = [worker.about.remote() for worker in workers]
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
+def _about(device: torch.device) -> dict[str, str]:
+    """What the last bit of a result may depend on, of this machine."""
+    import cv2
+    import onnxruntime
+
+    libraries = {"opencv": cv2.__version__, "onnxruntime": onnxruntime.__version__}
+    return versions() | libraries | {"device": described(device)}
+
+
+def _await_one(ray: Any, workers: list[Any]) -> None:
+    """Raises BadInput if none starts for some time; others work when there is room for them."""
+    ready, _ = ray.wait([worker.started.remote() for worker in workers], timeout=_PATIENCE)
     if not ready:
         raise BadInput(f"the Ray cluster started no worker within {_PATIENCE} seconds; see `ray status`")
-    for reference in ready:  # others work when there is room for them
-        try:
-            there = ray.get(reference)
-        except ray.exceptions.RayError as error:
-            raise BadInput(f"a worker on the Ray cluster cannot start ({brief(error)})") from error
-        different = [
-            f"{name} {there.get(name)}, not {value}" for name, value in here.items() if there.get(name) != value
-        ]
-        if different:
-            raise BadInput(
-                f"a machine of the Ray cluster has {'; '.join(different)}: images may come out otherwise there; "
-                "install the same everywhere"
-            )
+    try:
+        ray.get(ready)
+    except ray.exceptions.RayError as error:
+        raise BadInput(f"a worker on the Ray cluster cannot start ({brief(error)})") from error
 
 
 class _Submitter:
     """Gives units to the worker that has fewest."""
 
-    def __init__(self, workers: list[Any], makes: list[Any]) -> None:
-        self._workers, self._makes = workers, makes
+    def __init__(self, workers: list[Any], makes: list[Any], starts: Any) -> None:
+        self._workers, self._makes, self._starts = workers, makes, starts
+        self._units = itertools.count()
         self._busy: Counter[int] = Counter(dict.fromkeys(range(len(workers)), 0))
         self._lock = threading.Lock()
 
@@ -210,7 +247,8 @@ class _Submitter:
         with self._lock:
             number = min(self._busy, key=self._busy.__getitem__)
             self._busy[number] += 1
-        reference = self._workers[number].call.remote(self._makes, function, unit)
+            given = next(self._units)
+        reference = self._workers[number].call.remote(self._makes, self._starts, given, function, unit)
         future: Future[Any] = Future()
         reference.future().add_done_callback(lambda done: self._finish(number, done, future))
         return future
@@ -218,6 +256,8 @@ class _Submitter:
     def _finish(self, number: int, done: Future[Any], future: Future[Any]) -> None:
         with self._lock:
             self._busy[number] -= 1
+        if not future.set_running_or_notify_cancel():
+            return  # nobody waits for it any more
         error = done.exception()
         if isinstance(error, Exception):
             future.set_exception(

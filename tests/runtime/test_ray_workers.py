@@ -75,6 +75,15 @@ def ends_once(folder: str, unit: int) -> int:
     return unit
 
 
+def ends_always(folder: str, unit: int) -> int:
+    """Ends its process at number 3, and counts how often."""
+    if unit == 3:
+        with (Path(folder) / "ended").open("a") as file:
+            file.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return unit
+
+
 def node_of(_: object, unit: int) -> tuple[str, int]:
     import ray
 
@@ -106,6 +115,32 @@ def test_a_cluster_works_like_this_machine(cluster: Any, tmp_path: Path) -> None
         cluster.remove_node(lost, allow_graceful=False)
         cluster.add_node(num_cpus=1)
         assert [unit for _, unit in results] == list(range(4, 30))
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_work_that_ends_its_workers_is_a_sentence(cluster: Any, tmp_path: Path) -> None:
+    with (
+        ray_workers(Cluster(cluster.address), 1, partial(str, tmp_path), CPU) as one,
+        pytest.raises(BadInput, match=r"was lost 4 times at the same work.*: run the same command again"),
+    ):
+        list(one.map(ends_always, range(8)))
+    assert (tmp_path / "ended").read_text() == "xxxx"
+
+
+@with_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_machine_with_another_library_makes_nothing(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cv2.__version__", "0")  # of this machine: it is what the others are compared with
+    made = tmp_path / "made"
+    with (
+        ray_workers(Cluster(cluster.address), 1, made.touch, CPU) as one,
+        pytest.raises(BadInput, match=r"a machine of the Ray cluster has opencv [\d.]+, not 0: "),
+    ):
+        list(one.map(node_of, range(2)))
+    assert not made.exists()
 
 
 @with_ray
