@@ -11,7 +11,7 @@ from sface_data.release.recognition_results import Results
 from sface_data.release.templates import render
 
 CITATION = "CITATION.cff"
-NOTICE = "> **Published without a certificate that passes under the policy `strict`.**"
+NOTICE = "> **Published without a certificate that passes under the policy `strict` or `standard`.**"
 _PREVIEW = re.compile(r"^- \*\*Picture:\*\* `preview\.png`, `sha256:([0-9a-f]{64})`$", re.MULTILINE)
 
 
