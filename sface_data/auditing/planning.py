@@ -48,6 +48,11 @@ class AuditSize:
     relations: tuple[str, ...] = (LABEL,)
     judges: int = 1
 
+    @property
+    def half(self) -> int:
+        """Images of a class with which people are searched, and as many with which they are looked at."""
+        return min(self.images, self.pictures, self.photographs) // 2
+
 
 def undecidable(policy: Policy, size: AuditSize) -> tuple[str, ...]:
     """The checks that a pass needs and that are likely to stay inconclusive in a release of this size."""
@@ -94,6 +99,9 @@ class _Expected:
 def _decides(policy: Policy, name: str, size: AuditSize, level: float) -> bool:
     if name.startswith("linkage") and size.people < 2 * int(name.rpartition("-")[2]):
         return False
+    searched = name == "nearest-person" or (name.startswith(BY_RELATION) and size.relations != (LABEL,))
+    if searched and size.strangers and not size.half:
+        return False
     expected = _expected(name, size)
     if expected is None:
         return size.strangers > 0 or name.startswith(("identical", "same-label"))
@@ -124,9 +132,9 @@ def _expected(name: str, size: AuditSize) -> _Expected | None:
         return _beyond(size.classes, size.classes, 1e-2, size.strangers, size.strangers)
     if name.startswith("linkage"):
         by_class = "class" in name
-        units = size.classes if by_class else images // (2 if searched else 1)
+        units = size.classes * (1 if by_class else size.half if searched else size.images)
         if searched:
-            others = size.strangers if by_class else pictures // 2
+            others = size.strangers * (1 if by_class else size.half)
             return _beyond(units, size.classes, 1e-3, others, size.strangers)
         chance = int(name.rpartition("-")[2]) / size.people
         return _Expected(units, size.classes, chance, lambda share: _over(share, chance))
@@ -165,15 +173,11 @@ def _matches(fmr: float, size: AuditSize, searched: bool) -> _Expected:
         units = size.classes * size.images * size.photographs
         others = ClusteredShare(round(fmr * 1e9), 10**9, size.people, 1e9 * fmr)
         return _Expected(units, size.classes, fmr, lambda share: ratio(share, others)[1])
-    units, others_units = (c * (n // 2) * size.photographs for c, n in _both(size))
+    units, others_units = (c * size.half * size.photographs for c in (size.classes, size.strangers))
     rate = min(1.0, STRANGERS_MATCH * fmr / 1e-3)
     effect = 1 + (others_units / size.strangers - 1) * ALIKE
     others = ClusteredShare(round(rate * others_units), others_units, size.strangers, others_units / effect)
     return _Expected(units, size.classes, rate, lambda share: ratio(share, others)[1])
-
-
-def _both(size: AuditSize) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (size.classes, size.images), (size.strangers, size.pictures)
 
 
 def _exposed(size: AuditSize, images: int, pictures: int) -> _Expected:

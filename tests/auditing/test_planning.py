@@ -39,6 +39,13 @@ def test_a_limit_of_one_per_cent_in_other_views_takes_a_thousand_classes() -> No
     assert "nearest-view" in undecidable(policy, replace(COMMON, classes=500, strangers=500))
 
 
+def test_nobody_is_searched_by_single_images_of_any_set() -> None:
+    strict = load_policy("strict")
+    for name in ("images", "pictures", "photographs"):
+        single = replace(LARGE, relations=("search",), **{name: 1})
+        assert {"nearest-person", "linkage-class-rank-1", "same-label-auc"} <= set(undecidable(strict, single))
+
+
 def test_the_table_begins_with_the_sets_that_are_given(run, dataset, tmp_path) -> None:  # type: ignore[no-untyped-def]
     options = AuditOptions(training=dataset, outdir=tmp_path / "out", embedder=["demo"])
     size = PreparedAudit.of(dataset, options).size()
