@@ -16,6 +16,15 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts: `1 class`, `2 classes`, `3 identities`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def brief(error: Exception) -> str:
     """One line of an error of a library, not too long."""
     return " ".join(str(error).split())[:160]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,7 @@ class PreparedAudit:
             load_certificate(Path(options.compare) / Path(CERTIFICATE).name)  # hours before it is needed
         manifest = Manifest.load(release) if is_file(release / MANIFEST) else None
         paths = _paths(release, options)
+        _check_apart(paths)
         embedders = _open_embedders([Path(file) for file in options.embedder], paths, options.device)
         with os_errors_as_bad_input(Path(options.outdir)):
             Path(options.outdir).mkdir(parents=True, exist_ok=True)
@@ -157,16 +159,25 @@ class PreparedAudit:
         """How much there is to compare; no image is embedded.
 
         Raises:
-            BadInput: for faces that cannot be read.
+            BadInput: for faces that cannot be used, or must not be used together.
         """
         counts: dict[str, tuple[int, int]] = {CONTROL: (0, 0)}
-        for role, path in _paths(self.release, self.options).items():
-            faces = open_face_set(path, None, self.manifest if role == RELEASE else None)
+        for role, faces in self._sets(no_display).by_role.items():
             classes = len(faces.class_names)
             counts[role] = (classes, len(faces) // classes)
         relations = (LABEL,) if self.related else (SEARCH,) if self.options.unrelated_labels else (CLAIM, SEARCH)
         sides = (*counts[RELEASE], *counts[TRAINING], *counts[CONTROL])
         return AuditSize(*sides, relations, len(self.embedders))
+
+    def _sets(self, display: Display) -> AuditSets:
+        """All faces, read once and checked against each other."""
+        manifest = self.manifest
+        opened = _open_sets(_paths(self.release, self.options), manifest, display)
+        named = manifest is not None and manifest.plan.training_identities is not None
+        claims = None if manifest is None else _claims(self.release, manifest, opened[TRAINING])
+        sets = AuditSets(opened, self.related, _seed_of(opened[RELEASE]), named, claims)
+        sets.check()
+        return sets
 
     def run(self, display: Display = no_display) -> Outcome:
         """Audits the release, and writes certificate and report.
@@ -182,12 +193,8 @@ class PreparedAudit:
         """
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
         before = None if manifest is None else listed_subjects(manifest)
-        opened = _open_sets(_paths(self.release, options), manifest, display)
-        named = manifest is not None and manifest.plan.training_identities is not None
-        claims = None if manifest is None else _claims(self.release, manifest, opened[TRAINING])
-        seed = _seed_of(opened[RELEASE])
-        sets = AuditSets(opened, self.related, seed, named, claims)
-        sets.check()
+        sets = self._sets(display)
+        seed = sets.seed
         if {VIEW.name, KIND.name} & self.policy.checks.keys():
             with display("making views", 0) as progress:
                 sets = replace(sets, sampled=SampledImages.of(sets.by_role, progress))
@@ -216,6 +223,13 @@ def _paths(release: Path, options: AuditOptions) -> dict[str, Path]:
     """The SOURCEs that were given, by role."""
     given = {TRAINING: options.training, CONTROL: options.control, HELD_OUT: options.held_out}
     return {RELEASE: release} | {role: Path(path) for role, path in given.items() if path is not None}
+
+
+def _check_apart(paths: Mapping[str, Path]) -> None:
+    """Raises BadInput where one SOURCE is given for two roles."""
+    for (role, path), (other, same) in combinations(paths.items(), 2):
+        if os.path.realpath(path) == os.path.realpath(same):
+            raise BadInput(f"{path}: given as {role} and as {other}; each is a set of its own")
 
 
 def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: str) -> list[Embedder | None]:

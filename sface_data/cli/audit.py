@@ -10,7 +10,7 @@ from sface_data.cli.options import ADDRESS, DEVICE, ENGINE, NamedPath, SourcePat
 from sface_data.errors import CheckFailed
 
 
-@click.command()
+@click.command(short_help="Find out whether a data set leaks training people; certify it")
 @click.argument("release", metavar="DIR", type=SourcePath(path_type=Path))
 @click.option(
     "--training",
@@ -135,7 +135,8 @@ def _print_plan(release: Path, **options: Any) -> None:
     from sface_data.auditing.run import AuditOptions, PreparedAudit
 
     prepared = PreparedAudit.of(release, AuditOptions(**options))
+    asked = prepared.size()
     click.echo(f"{'release':>15}  {'control':>15}  likely to stay inconclusive under {prepared.policy.name}")
-    for size, blocked in table(prepared.policy, prepared.size()):
+    for size, blocked in table(prepared.policy, asked):
         release_size, control = f"{size.classes:,} x {size.images}", f"{size.strangers:,} x {size.pictures}"
         click.echo(f"{release_size:>15}  {control:>15}  {', '.join(blocked) or 'nothing: it can pass'}")

@@ -9,7 +9,7 @@ from sface_data import api
 from sface_data.cli.options import DATASET, LICENCE, say, warn_of_name
 
 
-@click.command()
+@click.command(short_help="Rewrite card, datasheet, citation and licence")
 @DATASET
 @LICENCE
 def card(directory: Path, **options: Any) -> None:

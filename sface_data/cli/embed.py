@@ -19,9 +19,10 @@ from sface_data.cli.options import (
     SourcePath,
     say,
 )
+from sface_data.errors import counted
 
 
-@click.command()
+@click.command(short_help="Turn labelled faces into embeddings (Parquet)")
 @click.argument("source", metavar="SOURCE", type=SourcePath(path_type=Path))
 @click.option(
     "--embedder",
@@ -67,9 +68,10 @@ def embed(source: Path, outdir: Path, embedder: Path, **options: Any) -> None:
     from sface_data.embedding.embeddings_folder import INDEX
 
     made = api.embed(source, outdir, embedder=embedder, **options)
-    say(f"{outdir}: {made.embeddings:,} embeddings of {made.classes:,} classes, {made.dimensions} dimensions")
+    made_of = f"{counted(made.embeddings, 'embedding')} of {counted(made.classes, 'class')}"
+    say(f"{outdir}: {made_of}, {made.dimensions} dimensions")
     if warning := warning_of_strangers(str(embedder), made.cosine_of_strangers):
         say(warning)
     reasons = Counter("no face found" if face.reason == NO_FACE else "broken" for face in made.left_out)
     for reason, count in reasons.items():
-        say(f"{outdir}: {count:,} images left out, {reason}; {outdir / INDEX} lists them")
+        say(f"{outdir}: {counted(count, 'image')} left out, {reason}; {outdir / INDEX} lists them")

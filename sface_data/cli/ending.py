@@ -53,7 +53,8 @@ def explained(error: BaseException, ctx: click.Context) -> tuple[str, int] | Non
         return str(error), error.exit_code
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else "sface-data"
-        return f"{shown(error.format_message())} See `{path} --help`.", error.exit_code
+        message = shown(" ".join(error.format_message().split()))
+        return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{path} --help`.", error.exit_code
     if is_of_memory(error):
         remedy = ctx.meta.get(REMEDY_KEY, "run the same command again with more memory")
         return f"out of memory; {remedy}; what was finished is kept", 2

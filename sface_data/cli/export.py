@@ -9,7 +9,7 @@ from sface_data import api
 from sface_data.cli.options import DATASET, NamedPath, say
 
 
-@click.command()
+@click.command(short_help="Convert to RecordIO, folders, Parquet or LMDB")
 @DATASET
 @click.option(
     "--to",

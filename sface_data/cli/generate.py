@@ -28,14 +28,14 @@ from sface_data.dataset.plan import (
     TRUNCATION_CENTERS,
     format_ranges,
 )
-from sface_data.errors import shown
+from sface_data.errors import counted, shown
 from sface_data.runtime.arguments import MOST
 
 if TYPE_CHECKING:
     from sface_data.generation.job import Job
 
 
-@click.command()
+@click.command(short_help="Generate a data set of synthetic faces")
 @OUTDIR
 @click.option(
     "--network",
@@ -182,8 +182,8 @@ def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
         return
     warn_of_name(outdir)
     say(
-        f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes in "
-        f"{len(manifest.shards):,} shards, {manifest.num_bytes / 1e6:,.1f} MB. "
+        f"{outdir}: {counted(manifest.num_samples, 'image')} of {counted(len(manifest.plan.classes), 'class')} in "
+        f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:,.1f} MB. "
         f"Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
     )
 

@@ -22,12 +22,12 @@ from sface_data.generator.recipe import PRESETS
 from sface_data.runtime.arguments import MOST
 
 
-@click.group()
+@click.group(short_help="Train, measure, inspect or convert generators")
 def generator() -> None:
     """Generators: train one, measure it, say what a file holds, convert it."""
 
 
-@generator.command()
+@generator.command(short_help="Convert a snapshot into a .safetensors file")
 @click.argument("source", metavar="IN.pkl", type=NamedPath(path_type=Path))
 @click.argument("target", metavar="OUT.safetensors", type=NamedPath(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace OUT.safetensors if it exists.")
@@ -45,7 +45,7 @@ def convert(source: Path, target: Path, overwrite: bool) -> None:
     say(f"{target}: written, generator {file.generator_sha256[:12]}")
 
 
-@generator.command()
+@generator.command(short_help="Say what a generator's file holds")
 @click.argument("path", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def info(path: Path, as_json: bool) -> None:
@@ -81,7 +81,7 @@ def info(path: Path, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' '):18} {shown}")
 
 
-@generator.command()
+@generator.command(short_help="Train a class-conditional generator")
 @click.option(
     "--data",
     metavar="SOURCE",
@@ -182,7 +182,7 @@ def train(data: Path, **options: Any) -> None:
         say_left_out(data, run.left_out)
 
 
-@generator.command()
+@generator.command(short_help="Measure a generator against its training faces")
 @click.argument("network", metavar="FILE", type=NamedPath(path_type=Path))
 @click.option(
     "--data",

@@ -7,9 +7,10 @@ import click
 
 from sface_data import api
 from sface_data.cli.options import LICENCE, OUTDIR, NamedPath, say
+from sface_data.errors import counted
 
 
-@click.command()
+@click.command(short_help="Join parts made in several folders")
 @click.argument(
     "parts",
     metavar="PART...",
@@ -30,4 +31,4 @@ def merge(parts: tuple[Path, ...], outdir: Path, **options: Any) -> None:
       sface-data merge half-0 half-1 --outdir faces
     """
     manifest = api.merge(parts, outdir, **options).manifest
-    say(f"{outdir}: {manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes")
+    say(f"{outdir}: {counted(manifest.num_samples, 'image')} of {counted(len(manifest.plan.classes), 'class')}")

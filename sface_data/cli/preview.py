@@ -8,7 +8,7 @@ from sface_data import api
 from sface_data.cli.options import DATASET, NamedPath, say
 
 
-@click.command()
+@click.command(short_help="Draw a contact sheet")
 @DATASET
 @click.option("--out", metavar="FILE", required=True, type=NamedPath(path_type=Path), help="The PNG to write.")
 def preview(directory: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from sface_data.cli.options import DATASET, NamedPath, say
 from sface_data.errors import CheckFailed, shown
 
 
-@click.command()
+@click.command(short_help="Upload a data set to the Hugging Face hub")
 @DATASET
 @click.option(
     "--repo", metavar="ORG/NAME", required=True, help="The data set on the hub; made if it is not there."

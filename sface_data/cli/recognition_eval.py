@@ -9,7 +9,7 @@ from sface_data import api
 from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 
 
-@click.command("eval")
+@click.command("eval", short_help="Measure how well a network verifies faces")
 @click.option(
     "--embedder",
     metavar="FILE|demo",
@@ -42,7 +42,7 @@ from sface_data.cli.options import BATCH, DEVICE, NamedPath, say
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON on standard output.")
 def evaluate(as_json: bool, **options: Any) -> None:
-    """Measure how well a network verifies faces: ten-fold accuracy, TAR at FAR, ROC.
+    """Measure how well a network verifies faces: ten-fold accuracy, TMR at FMR, ROC.
 
     Benchmarks are .bin files as InsightFace publishes them (nothing in them is executed), Parquet with two columns
     of images and one that says whether both show one person, or pairs lists: LFW's pairs.txt, or lines

@@ -9,7 +9,7 @@ from sface_data import api
 from sface_data.cli.options import NamedPath, say
 
 
-@click.command()
+@click.command(short_help="Write a trained network as ONNX")
 @click.option(
     "--embedder",
     metavar="FILE",

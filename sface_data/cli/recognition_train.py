@@ -22,7 +22,7 @@ from sface_data.recognition.recipe import AUGMENTATIONS, MARGINS, PRESETS, RECIP
 from sface_data.runtime.arguments import MOST
 
 
-@click.command()
+@click.command(short_help="Train a network that embeds faces")
 @click.option(
     "--data",
     metavar="SOURCE",

@@ -7,32 +7,46 @@ import click
 
 from sface_data import api
 from sface_data.cli.options import Finite, NamedPath, say
+from sface_data.errors import counted
 from sface_data.runtime.arguments import LARGEST_SEED
 
 
-@click.command()
+@click.command(short_help="Render faces of people who do not exist")
 @click.option(
     "--outdir",
     type=NamedPath(file_okay=False, path_type=Path),
     required=True,
     help="Folder to fill; empty, or one that this command did not finish.",
 )
-@click.option("--identities", type=click.IntRange(1, 999_999), required=True, help="Number of identities.")
 @click.option(
-    "--images-per-identity", type=click.IntRange(1, 999_999), required=True, help="Images of each identity."
+    "--identities", metavar="N", type=click.IntRange(1, 999_999), required=True, help="Number of identities."
+)
+@click.option(
+    "--images-per-identity",
+    metavar="N",
+    type=click.IntRange(1, 999_999),
+    required=True,
+    help="Images of each identity.",
 )
 @click.option(
     "--size",
+    metavar="PIXELS",
     type=click.IntRange(16, 1024),
     default=112,
     show_default=True,
     help="Side of the images in pixels.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Another seed, other faces."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, LARGEST_SEED),
+    default=0,
+    show_default=True,
+    help="Another seed, other faces.",
 )
 @click.option(
     "--strength",
+    metavar="X",
     type=Finite(0, 1.5),
     default=0.8,
     show_default=True,
@@ -51,4 +65,4 @@ def render(outdir: Path, **options: Any) -> None:
       sface-data render --outdir faces --identities 8 --images-per-identity 6
     """
     request = api.render(outdir, **options)
-    say(f"{outdir}: {len(request)} images of {request.identities} identities")
+    say(f"{outdir}: {counted(len(request), 'image')} of {counted(request.identities, 'identity')}")

@@ -8,10 +8,10 @@ import click
 
 from sface_data import api
 from sface_data.cli.options import DATASET, NamedPath, say, warn_of_name
-from sface_data.errors import CheckFailed
+from sface_data.errors import CheckFailed, counted
 
 
-@click.command()
+@click.command(short_help="Check every byte of a data set")
 @DATASET
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on standard output.")
 @click.option(
@@ -44,8 +44,8 @@ def validate(directory: Path, as_json: bool, **options: Any) -> None:
     for problem in outcome.problems:
         say(f"{directory / problem.file}: {problem.sentence}")
     if not outcome.valid:
-        raise CheckFailed(f"{directory}: not valid: {len(outcome.problems)} problems")
+        raise CheckFailed(f"{directory}: not valid: {counted(len(outcome.problems), 'problem')}")
     say(
-        f"{directory}: valid: {outcome.num_samples:,} samples in {outcome.num_shards:,} shards, "
+        f"{directory}: valid: {counted(outcome.num_samples, 'sample')} in {counted(outcome.num_shards, 'shard')}, "
         f"identity {outcome.identity[:12]}"
     )

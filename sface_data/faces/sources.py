@@ -12,6 +12,7 @@ folder written by `datasets`. Classes are numbered in the order of their names, 
 
 import glob
 import re
+import tarfile
 from pathlib import Path
 
 from sface_data.errors import BadInput
@@ -22,7 +23,7 @@ from sface_data.faces.hub_source import HubSource, check_not_on_hub, is_on_hub
 from sface_data.faces.lmdb_source import LmdbSource
 from sface_data.faces.record_source import open_record
 from sface_data.faces.shard_source import ShardSource
-from sface_data.io.files import is_dir, is_file, os_errors_as_bad_input
+from sface_data.io.files import is_dir, is_file, open_regular, os_errors_as_bad_input
 
 EMBEDDINGS_INDEX = "embeddings.json"  # lists what a folder of embeddings holds
 _PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
@@ -73,7 +74,8 @@ def _open(path: Path) -> Source:
         _check_unpacked(path)
         if path.suffix == ".parquet":
             return DatasetsSource(path)
-        return ShardSource(path, [path])  # the reader says so if it is no tar
+        _check_tar(path)
+        return ShardSource(path, [path])
     if _BRACES.search(str(path)):
         return ShardSource(path, [Path(name) for name in _expanded(str(path))])
     if glob.has_magic(str(path)):
@@ -88,6 +90,16 @@ def _check_unpacked(path: Path) -> None:
     """Raises BadInput for an archive."""
     if path.name.lower().endswith(_ARCHIVES):
         raise BadInput(f"{path}: a packed archive, of which no part can be read alone; unpack it, and give that")
+
+
+def _check_tar(path: Path) -> None:
+    """Raises BadInput for a file of another form; of a broken tar the reader says what is wrong."""
+    with os_errors_as_bad_input(path), open_regular(path) as file:
+        if path.suffix != ".tar" and not tarfile.is_tarfile(file):
+            raise BadInput(
+                f"{path}: in no known form of labelled faces; give a folder per identity, .tar shards, .rec, "
+                ".lmdb or Parquet"
+            )
 
 
 def _expanded(pattern: str) -> list[str]:

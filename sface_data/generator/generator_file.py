@@ -103,7 +103,7 @@ def load_generator(path: StrPath) -> GeneratorFile:
         generator, layout = nvlabs.read_generator(path), "snapshot"
     else:
         raise BadInput(
-            f"{path}: neither a .safetensors file nor a StyleGAN2-ADA snapshot, or cut short; get the file again"
+            f"{path}: no .safetensors file and no StyleGAN2-ADA snapshot, or cut short; get the file again"
         )
     return GeneratorFile(path, generator, digest(generator), sha256_of_file(path), layout, trained_on)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sface_data.auditing.certificate import Certificate
 from sface_data.dataset.manifest import Manifest
+from sface_data.errors import counted
 from sface_data.io.blocks import read_blocks
 from sface_data.release.licences import LICENCES
 from sface_data.release.recognition_results import Results
@@ -61,7 +62,7 @@ def citation_text(facts: Facts) -> str:
 
 def counts(manifest: Manifest) -> str:
     """How many images of how many classes, in words."""
-    return f"{manifest.num_samples:,} images of {len(manifest.plan.classes):,} classes"
+    return f"{counted(manifest.num_samples, 'image')} of {counted(len(manifest.plan.classes), 'class')}"
 
 
 def notice(reason: str) -> str:

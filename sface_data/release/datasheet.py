@@ -60,7 +60,7 @@ def read_answers(path: Path) -> dict[str, str]:
     value = read_toml(path)
     unknown, missing = sorted(value.keys() - QUESTIONS.keys()), [name for name in QUESTIONS if name not in value]
     if unknown:
-        raise BadInput(f"{path}: asks nothing called {unknown[0]!r}; the questions are {', '.join(QUESTIONS)}")
+        raise BadInput(f"{path}: no question is called {unknown[0]!r}; the questions are {', '.join(QUESTIONS)}")
     if missing:
         raise BadInput(f"{path}: has no answer to {', '.join(missing)}; write one for each")
     for name, answer in value.items():

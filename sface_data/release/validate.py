@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sface_data.dataset.manifest import Manifest
+from sface_data.dataset.manifest import MANIFEST, Manifest
+from sface_data.dataset.workspace import Workspace, plan_in
+from sface_data.errors import BadInput, counted
+from sface_data.io.files import exists
 from sface_data.release.check_shards import shard_problems
 from sface_data.release.check_texts import surrounding_problems
 from sface_data.release.problems import Problem
@@ -40,13 +43,26 @@ def validate(directory: StrPath, *, public_key: StrPath | None = None) -> Valida
         public_key: an Ed25519 key (PEM) that must have signed the certificate, which must be there then.
 
     Raises:
-        BadInput: if there is no manifest to check against, or the key cannot be read.
+        BadInput: if the data set is not finished, there is no manifest to check against, or the key cannot be
+            read.
 
     Example:
         >>> sface_data.validate("faces").valid
         True
     """
     folder, key = Path(directory), None if public_key is None else Path(public_key)
+    _check_finished(folder)
     manifest = Manifest.load(folder)
     problems = [*shard_problems(folder, manifest), *surrounding_problems(folder, manifest, key)]
     return Validation(manifest.identity, len(manifest.shards), manifest.num_samples, tuple(problems))
+
+
+def _check_finished(folder: Path) -> None:
+    """Raises BadInput for a data set that is being made; it says how much of it is there."""
+    plan = None if exists(folder / MANIFEST) else plan_in(folder)
+    if plan is not None:
+        there = len(Workspace(folder, plan).finished())
+        raise BadInput(
+            f"{folder}: not finished: {there:,} of {counted(plan.num_shards, 'shard')} are there; run the same "
+            "`sface-data generate` again, or merge the parts"
+        )

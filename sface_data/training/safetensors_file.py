@@ -28,7 +28,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return weights, file.metadata() or {}
     except SafetensorError as error:
-        raise BadInput(f"{path}: not a complete .safetensors file; get the file again ({error})") from error
+        raise BadInput(f"{path}: no .safetensors file, or cut short; get the file again") from error
 
 
 def fill(create: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:

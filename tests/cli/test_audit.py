@@ -123,7 +123,9 @@ def test_numbers_that_may_be_names_or_places_are_refused(
     training = shutil.copytree(people["training"], tmp_path / "training")
     shutil.copytree(people["control"] / "000000", training / "000011")  # and no 10
     command = ["--training", training, "--embedder", judge, "--policy", "paper", "--outdir", tmp_path / "out"]
-    assert "whether class 2 is the identity 2 or the third one is not on record" in refused(run, dataset, *command)
+    for plan in ([], ["--plan"]):
+        said = refused(run, dataset, *command, *plan)
+        assert "whether class 2 is the identity 2 or the third one is not on record" in said
     (training / "000011").rename(training / "000010")
     copy = shutil.copytree(dataset, tmp_path / "copy")  # a certificate is put into its folder
     assert run("audit", copy, *command)[0] == 1  # not refused
@@ -250,9 +252,12 @@ def test_embeddings_that_do_not_fit_together(
     assert "of 1 class; at least 2 are needed" in refused(run, release, "--training", one, *out)
     sentence = refused(run, release, "--training", training, "--embedder", judge, *out)
     assert "holds embeddings of another embedder" in sentence
-    sentence = refused(run, release, "--training", training, "--control", training, *out)
+    sentence = refused(run, release, "--training", training, "--control", training / ".", *out)
+    assert sentence == f"{training}: given as training and as control; each is a set of its own"
+    same = changed("same")
+    sentence = refused(run, release, "--training", training, "--control", same, *out)
     assert "720 images of" in sentence and "a control group has people and images of its own" in sentence
-    sentence = refused(run, release, "--training", training, "--held-out", training, *out)
+    sentence = refused(run, release, "--training", training, "--held-out", same, *out)
     assert "held-out images are such as were not trained on" in sentence
     held = changed(
         "held", class_names=tuple(f"p{c}" for c in range(120)), image_sha256=tuple(map(str, range(720)))

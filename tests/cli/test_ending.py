@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from sface_data.cli import ending, main
-from sface_data.errors import BadInput
+from sface_data.errors import BadInput, counted
 
 RENDER = ["render", "--identities", "1", "--images-per-identity", "1", "--size", "16", "--outdir"]
 
@@ -35,7 +36,7 @@ def shell(command: str, tmp_path: Path, **environment: str) -> "subprocess.Compl
 def test_settings_of_progress_bars_in_the_environment(tmp_path: Path, variable: str) -> None:
     done = shell(f"P {' '.join(RENDER)} faces", tmp_path, **{variable: "1"})
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.splitlines()[-1] == "faces: 1 images of 1 identities"
+    assert done.stderr.splitlines()[-1] == "faces: 1 image of 1 identity"
 
 
 @pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", ">&- 2>&- <&-"])
@@ -158,3 +159,21 @@ def test_numbers_that_are_none(tmp_path: Path, option: str, value: str) -> None:
     done = CliRunner().invoke(main, [*RENDER, str(tmp_path / "faces"), option, value])
     assert done.exit_code == 2
     assert not (tmp_path / "faces").exists()
+
+
+def test_lists_of_choices_are_part_of_the_sentence(run: Callable[..., tuple[int, str, str]]) -> None:
+    said = run("recognition", "train", "--data", "faces", "--outdir", "run")[2]
+    assert said.startswith("sface-data: Missing option '--recipe'. Choose from: cls, kt, cls-kt. See `")
+
+
+def test_counts_of_one() -> None:
+    assert [counted(n, "class") for n in (0, 1, 2)] == ["0 classes", "1 class", "2 classes"]
+    assert counted(1, "identity") == "1 identity" and counted(1000, "identity") == "1,000 identities"
+
+
+@pytest.mark.parametrize("words", [[], ["generator"], ["recognition"]])
+def test_summaries_of_commands_fit_into_a_line(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = CliRunner().invoke(main, [*words, "--help"]).output.partition("Commands:\n")[2]
+    assert commands and "..." not in commands
+    assert all(line.startswith("  ") and line[2] != " " for line in commands.splitlines())

@@ -294,4 +294,4 @@ def test_the_command(faces: Path, model: Path, tmp_path: Path, run: Run, embedde
         "embed", faces, "--embedder", model, "--outdir", tmp_path / "fewer", "--skip-broken", "--device", "cpu"
     )
     assert code == 0
-    assert "1 images left out, broken" in errors
+    assert "1 image left out, broken" in errors

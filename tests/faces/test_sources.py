@@ -492,3 +492,11 @@ def test_parquet_files_of_several_splits_are_not_mixed(tmp_path: Path) -> None:
         (tmp_path / f"{split}-00000-of-00001.parquet").write_bytes(b"")
     with pytest.raises(BadInput, match="holds the splits test, train"):
         open_source(tmp_path)
+
+
+def test_files_of_other_forms(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none of them")
+    with pytest.raises(
+        BadInput, match=r"notes\.txt: in no known form of labelled faces; give a folder per identity"
+    ):
+        open_source(tmp_path / "notes.txt")

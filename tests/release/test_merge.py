@@ -26,6 +26,8 @@ def command(golden: Path) -> list[object]:
 def test_parts_of_one_plan(dataset: Path, command: list[object], tmp_path: Path, run: Run) -> None:
     one, two, both = (tmp_path / name for name in ("one", "two", "both"))
     assert run(*command, "--part", "0/2", "--outdir", one)[0] == 0
+    there = f"sface-data: {one}: not finished: 2 of 3 shards are there; "
+    assert run("validate", one)[2].startswith(there)
     code, _, error = run("merge", one, "--outdir", both)
     assert code == 2
     assert f"{both}: data/train-000001.tar is in none of the parts (1 of 3 are missing)" in error
