@@ -1,5 +1,6 @@
 """Which sizes can be decided, before anything is embedded."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -47,11 +48,12 @@ def test_nobody_is_searched_by_single_images_of_any_set() -> None:
 
 
 def test_the_table_begins_with_the_sets_that_are_given(run, dataset, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    options = AuditOptions(training=dataset, outdir=tmp_path / "out", embedder=["demo"])
+    training = shutil.copytree(dataset, tmp_path / "training")
+    options = AuditOptions(training=training, outdir=tmp_path / "out", embedder=["demo"])
     size = PreparedAudit.of(dataset, options).size()
     assert (size.classes, size.images, size.strangers, size.relations) == (10, 6, 0, ("label",))
     assert next(table(load_policy("strict"), size))[0] == size
-    sets = ("--training", dataset, "--embedder", "demo")
+    sets = ("--training", training, "--embedder", "demo")
     code, text, _ = run("audit", dataset, *sets, "--outdir", tmp_path, "--plan")
     lines = text.splitlines()
     assert code == 0 and lines[1].split()[:6] == ["10", "x", "6", "0", "x", "0"] and len(lines) == 22
