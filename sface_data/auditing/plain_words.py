@@ -336,37 +336,23 @@ def _verb(count: int) -> str:
     return f"{count:,} {'is' if count == 1 else 'are'}"
 
 
-@dataclass(frozen=True)
-class AtRisk:
-    """How many training people are touched by one finding; never who.
-
-    Attributes:
-        what: the finding.
-        people: how many it is about, of `among`.
-        chance: how many it would be without any leak, in words.
-    """
-
-    what: str
-    people: int
-    among: int
-    chance: str
-
-
-def people_at_risk(checks: Sequence[StoredCheck]) -> tuple[AtRisk, ...]:
-    """How many training people the release may show or lead to, by the judge that found most."""
-    rows = []
+def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
+    """How many training people the release may show or lead to, never who, by the judge that found most."""
     exposed, linked = _worst(checks, "exposure"), _worst(checks, "linkage-class-rank-1")
     if exposed is not None:
         facts = exposed["facts"]
-        what = "are matched by an image as closely as 1 in 1,000 images of strangers matches somebody"
-        rows.append(AtRisk(what, facts["matched"], facts["training_people"], about(by_chance(facts))))
+        yield (
+            f"{facts['matched']:,} of {facts['training_people']:,} training people have a synthetic image as near "
+            "as only 1 in 1,000 images of strangers; as many images of strangers would give "
+            f"{about(by_chance(facts))}."
+        )
     if linked is not None:
         facts = linked["facts"]
         what = (
-            "are found from the class that carries their label"
+            "lead to the training person of their label; by chance it would be"
             if linked["relation"] == LABEL
-            else "are as near to a class as only 1 in 1,000 strangers is to somebody"
+            else "are as near to their training person as only 1 in 1,000 strangers is to somebody; of as many "
+            "strangers it would be"
         )
         chance = about(facts["chance"] * facts["probes"])
-        rows.append(AtRisk(what, facts["linked"], facts["probes"], chance))
-    return tuple(rows)
+        yield f"{facts['linked']:,} of {facts['probes']:,} classes {what} {chance}."

@@ -1,6 +1,5 @@
 """Sentences and numbers for people who know no statistics, from checks made up by hand."""
 
-import math
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from sface_data.auditing.plain_words import (
     about,
     findings,
     measured,
-    people_at_risk,
+    people_with_a_near_image,
     percent,
     undecided,
 )
@@ -67,8 +66,8 @@ def test_the_judge_that_found_most_is_quoted_and_a_blind_one_is_not() -> None:
     blind = check("linkage-class-rank-1", 0.99, 0.9, 1.0, 0.005, judge="c", **{**LINKED, "linked": 31})
     blind["adjusted_p_value"] = None
     assert findings([less, seen, blind])[0].startswith("Of 32 synthetic classes, 30 are")
-    assert [(row.people, row.among, row.chance) for row in people_at_risk([less, seen, blind])] == [
-        (30, 32, "about 1")
+    assert list(people_with_a_near_image([less, seen, blind])) == [
+        "30 of 32 classes lead to the training person of their label; by chance it would be about 1."
     ]
     assert findings([blind]) == ()
 
@@ -133,4 +132,4 @@ def test_the_certificate_of_an_audit_has_findings(outcome: Outcome) -> None:
     sentences = outcome.certificate.findings
     assert 1 <= len(sentences) <= 5
     assert any("nearer to a training photograph than any stranger" in sentence for sentence in sentences)
-    assert not any(math.isnan(row.people) for row in people_at_risk(outcome.certificate.checks))
+    assert not any("nan" in sentence.split() for sentence in people_with_a_near_image(outcome.certificate.checks))

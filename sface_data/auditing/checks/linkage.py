@@ -64,10 +64,10 @@ class Linkage(CheckKind):
     def words(self, relation: str) -> tuple[str, str]:
         if relation == LABEL:
             return super().words(relation)
-        probe, near = _in_words(self.by_class, self.rank)
-        of = "classes" if self.by_class else "images"
+        near = "as the nearest" if self.rank == 1 else f"among the {self.rank} nearest"
+        probes, of = ("Means of classes", "classes") if self.by_class else ("Images", "images")
         return (
-            f"Strangers are as often as near to somebody as {probe} is to {whom(relation)}, {near}",
+            f"{probes} lead to {whom(relation)} {near} no more often than strangers lead to somebody",
             f"share of {of} linked at rank {self.rank}, as near as 0.1 % of strangers, beyond theirs",
         )
 

@@ -3,13 +3,16 @@
 import numpy as np
 
 from sface_data.auditing.checks.kind import CheckContext
-from sface_data.auditing.relations import IN_WORDS
-from sface_data.auditing.verdict import CLAIM, LABEL
+from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
 
 NO_CONTROL = "no control group was given, so nobody can say how near strangers come to the training images"
 TOO_FEW = "fewer than two classes of the release, of the control group or of training have two images"
 NO_NAMESAKES = "too few classes share a name with a training identity"
 NO_CLAIMED = "none of the people whom the manifest names is among the training faces"
+_WHOM = {
+    CLAIM: "their claimed training person (or, for a mixture, its parents)",
+    SEARCH: "their nearest training person (found by half of the images, compared by the others)",
+}
 
 
 def unrelated(context: CheckContext, relation: str) -> str:
@@ -37,5 +40,5 @@ def unseen(context: CheckContext, relation: str) -> str:
 
 
 def whom(relation: str) -> str:
-    """The person to whom a class is related, in words."""
-    return IN_WORDS[relation]
+    """The person to whom classes and images are related, in the words of a claim."""
+    return _WHOM[relation]

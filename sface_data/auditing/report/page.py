@@ -14,7 +14,7 @@ from sface_data.auditing.plain_words import (
     StoredCheck,
     finite,
     measured,
-    people_at_risk,
+    people_with_a_near_image,
     undecided,
 )
 from sface_data.auditing.report.html import rendered
@@ -115,7 +115,7 @@ def report_text(outcome: Outcome, show_pairs: bool = False) -> str:
         certificate=certificate,
         predicate=certificate.statement["predicate"],
         undecided=undecided(checks),
-        at_risk=people_at_risk(checks),
+        near_people=list(people_with_a_near_image(checks)),
         risks=[_section(risk, checks) for risk in RISKS],
         sight=_sight(checks),
         judges=pages,
@@ -154,5 +154,15 @@ def _power(checks: Sequence[Check]) -> list[dict[str, Any]]:
     rows = []
     for check in checks:
         for planting in check.finding.facts.get("planted", []):
-            rows.append({**planting, "check": check.finding.name, "kind": _KINDS[planting["kind"]]})
+            of = {
+                "check": check.finding.name,
+                "relation": check.finding.relation,
+                "kind": _KINDS[planting["kind"]],
+            }
+            rows.append({**planting, **of, "in_trials": _in_trials(planting["demand"], planting["caught"])})
     return rows
+
+
+def _in_trials(demand: str, caught: float) -> str:
+    """In how many trials what was planted had which effect."""
+    return f"{'failed' if demand == 'fail' else 'stopped a pass'} in {100 * caught:.0f} % of trials"

@@ -20,14 +20,36 @@ from sface_data.auditing.report.svg import (
     similarity_axis,
 )
 from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE
-from sface_data.auditing.verdict import Check
+from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH, Check
 from sface_data.biometrics.rates import ErrorRates
 from sface_data.biometrics.subjects import SubjectScores
+
+_NEAREST = "is among those nearest to an image, or to the mean of a class"
+_NEAR = f"{_NEAREST}, and as near as 0.1 % of strangers are to somebody"
+_LINKAGE_WORDS = {  # of each relation: the person, what the release is held against, what is shown
+    LABEL: (
+        "the person of its label",
+        "labels shuffled (95 % of shuffles)",
+        f"the training person of its label {_NEAREST}, against the same with labels dealt out at random",
+    ),
+    CLAIM: (
+        "the claimed person",
+        "strangers",
+        f"the training person whom the manifest claims {_NEAR}, against strangers and the people nearest to them",
+    ),
+    SEARCH: (
+        "the nearest person",
+        "strangers",
+        f"the training person whom the judge finds nearest to half of the images of a class {_NEAR}, against "
+        "strangers and the people nearest to them",
+    ),
+}
 
 
 def plots_of(seen: Evidence, checks: Sequence[Check]) -> tuple[Plot, ...]:
     """Scores, error rates, nearest neighbours and linkage of one judge."""
-    plots = (_scores_plot(seen), _det_plot(seen), nearness_plot(seen, checks), _linkage_plot(checks))
+    linkage = (_linkage_plot(checks, relation) for relation in (LABEL, CLAIM, SEARCH))
+    plots = (_scores_plot(seen), _det_plot(seen), nearness_plot(seen, checks), *linkage)
     return tuple(plot for plot in plots if plot is not None)
 
 
@@ -56,7 +78,10 @@ def _scores_plot(seen: Evidence) -> Plot:
         percent_axis("share of comparisons", top),
         series,
         "Similarity scores. Without leakage, the release matches training alike for the same and for different "
-        "labels: the two curves of the release with training lie on each other.",
+        "labels: the two curves of the release with training lie on each other."
+        if seen.cross.mated.total
+        else "Similarity scores. No class of the release has the label of a training person, so there is one "
+        "curve of the release with training.",
     )
 
 
@@ -79,8 +104,8 @@ def _det_plot(seen: Evidence) -> Plot:
         rate_axis("FMR", lowest),
         rate_axis("FNMR", 1e-3),
         series,
-        "DET curves. The lower a curve, the better the two kinds of comparison are told apart. Release with "
-        "training should lie on the curve of no relation.",
+        "DET curves. The lower a curve, the better the two kinds of comparison are told apart."
+        + (" Release with training should lie on the curve of no relation." if seen.cross.mated.total else ""),
     )
 
 
@@ -128,8 +153,8 @@ def _apart(marks: list[tuple[float, str]], axis: Axis) -> list[tuple[float, str]
     return kept
 
 
-def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
-    found = {check.finding.name: check.finding for check in checks}
+def _linkage_plot(checks: Sequence[Check], relation: str) -> Plot | None:
+    found = {check.finding.name: check.finding for check in checks if check.finding.relation == relation}
     groups, spans = [], []
     for kind in LINKAGE:
         finding = found.get(kind.name)
@@ -147,11 +172,11 @@ def _linkage_plot(checks: Sequence[Check]) -> Plot | None:
     if not groups:
         return None
     top = max(high for bars in spans for _, high in bars)
+    person, others, caption = _LINKAGE_WORDS[relation]
     return bar_plot(
-        percent_axis("linked to the person of its label", min(top, 1.0)),
+        percent_axis(f"linked to {person}", min(top, 1.0)),
         groups,
-        [("c", "this release"), ("b", "labels shuffled (95 % of shuffles)")],
-        "Linkage. How often the training person of its label is among those nearest to an image, or to the mean "
-        "of a class, against the same with labels dealt out at random.",
+        [("c", "this release"), ("b", others)],
+        f"Linkage. How often {caption}.",
         spans=spans,
     )
