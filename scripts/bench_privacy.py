@@ -297,6 +297,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
+    top = max(record[AUTHENTIC]["value"], *(row["accuracy"]["high"] for row in record["releases"]))
     *panels, last = figure.subplots(2, 3, sharey=True).flat
     for axes, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for number, row in enumerate(record["releases"]):
@@ -305,14 +306,14 @@ def draw(record: dict[str, Any], path: Path) -> None:
                 spans = {"xerr": span(x), "yerr": span(y, 100)}
                 color = f"C{number}"
                 axes.errorbar(x["value"], 100 * y["value"], **spans, fmt="o", color=color, label=row["title"])
-        for name, shown, style in ((AUTHENTIC, "authentic renders", "--"), (FRESH, "fresh weights", ":")):
+        for name, shown, style in ((AUTHENTIC, "authentic renders", "--"), (FRESH, "untrained weights", ":")):
             axes.axhline(100 * record[name]["value"], color="grey", linestyle=style, linewidth=1)
             place = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
             axes.text(0.01, 100 * record[name]["value"], shown, color="grey", **place)
         axes.set_xlabel(textwrap.fill(title, 44))
         axes.set_ylabel("accuracy on unseen people, %")
         axes.grid(alpha=0.3)
-        axes.margins(y=0.1)
+        axes.set_ylim(100 * record[FRESH]["value"] - 2, 100 * top + 2.5)  # room for the words over the lines
     last.axis("off")
     last.legend(*panels[0].get_legend_handles_labels(), loc="center", fontsize="large", frameon=False)
     with atomic_write(path) as file:

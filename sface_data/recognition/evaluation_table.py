@@ -7,7 +7,7 @@ from sface_data.recognition.published import PUBLISHED, ROWS
 def summary(evaluation: Evaluation) -> str:
     """What was measured, a benchmark a line, rates in percent."""
     head = ["benchmark", "pairs", "accuracy", "95 % interval", "EER"]
-    head += [f"TAR@{_rate(point.far)}" for point in evaluation.results[0].tar_at_far]
+    head += [f"TMR@{_rate(point.far)}" for point in evaluation.results[0].tar_at_far]
     rows = []
     few = False
     for result in evaluation.results:
