@@ -71,12 +71,15 @@ def read_relations(directory: Path, manifest: Manifest) -> dict[str, tuple[int, 
         raise BadInput(f"{path}: not the table that {MANIFEST} lists; generate the data set again")
     try:
         rows = csv.DictReader(io.StringIO(data.decode()))
-        related = {row["class_name"]: _related(row) for row in rows}
+        related = [(row["class_name"], _related(row)) for row in rows]
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise BadInput(f"{path}: no table of new identities ({error!r}); generate the data set again") from error
-    if list(related) != [manifest.plan.class_name(index) for index in manifest.plan.classes]:
+    plan = manifest.plan
+    if [name for name, _ in related] != [plan.class_name(index) for index in plan.classes]:
         raise BadInput(f"{path}: its classes are not those of the data set; generate the data set again")
-    return related
+    if not all(0 <= index < plan.generator_classes for _, indices in related for index in indices):
+        raise BadInput(f"{path}: relates to classes that the generator has not; generate the data set again")
+    return dict(related)
 
 
 def _related(row: dict[str, str]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from sface_data.errors import BadInput
 from sface_data.io.files import check_utf8, open_regular, os_errors_as_bad_input
 
 _BLOCK = 512  # bytes; members of a tar start at multiples of it
+_APPLE_DOUBLE = b"\0\x05\x16\x07"  # begins what macOS puts beside a file `x` as `._x`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ def scan_shard(path: Path) -> Iterator[Entry]:
     """Yields the samples of a tar in order, headers only.
 
     As in WebDataset, the key is the name up to the first dot of its last part, the extension all after that
-    dot, in lower case; `./` before the name does not count. Names that begin with a dot are passed over, as
-    archivers put in files of their own (`._x`, `.DS_Store`); not what lies in a folder of such a name, which
-    other readers read.
+    dot, in lower case; `./` before the name does not count. What macOS puts into archives of itself (`._x`,
+    `.DS_Store`) is passed over; other names that begin with a dot are refused, as some readers pass them over and
+    others do not. Folders of such a name are read as any.
 
     Raises:
-        BadInput: for a file that is not an uncompressed tar or ends early, a link, a device or a sparse file, an
-            absolute path or one with `..`, a key that comes twice or whose members do not stand together, and two
-            members with the same extension.
+        BadInput: for a file that is not an uncompressed tar or ends early, a link, a device, a sparse or a hidden
+            file, an absolute path or one with `..`, a key that comes twice or whose members do not stand together,
+            and two members with the same extension.
     """
     seen: set[str] = set()
     key: str | None = None
@@ -64,7 +65,7 @@ def scan_shard(path: Path) -> Iterator[Entry]:
                 end = info.offset_data + (0 if info.isdir() else -(-info.size // _BLOCK) * _BLOCK)
                 if info.size < 0:
                     raise BadInput(f"{path}: {info.name!r} has a negative size; get or make the file again")
-                if info.isdir() or _is_hidden(info.name):
+                if info.isdir() or _is_of_macos(file, info):
                     continue
                 name, extension = _split(path, info)
                 if name != key:
@@ -112,9 +113,11 @@ def _plain(name: str) -> str:
     return name
 
 
-def _is_hidden(name: str) -> bool:
-    last = name.rpartition("/")[2]
-    return last.startswith(".") and last != ".."
+def _is_of_macos(file: BinaryIO, info: tarfile.TarInfo) -> bool:
+    name = info.name.rpartition("/")[2]
+    if not name.startswith("._"):
+        return name == ".DS_Store"
+    return info.isreg() and read_member(file, Member(info.offset_data, len(_APPLE_DOUBLE))) == _APPLE_DOUBLE
 
 
 def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
@@ -126,5 +129,7 @@ def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:
         raise BadInput(f"{path}: {info.name!r} points out of its folder; a shard must not")
     check_utf8(path, info.name)
     folder, slash, name = _plain(info.name).rpartition("/")
+    if name.startswith("."):
+        raise BadInput(f"{path}: {info.name!r} is hidden, and only some readers read it; rename or remove it")
     stem, _, extension = name.partition(".")
     return folder + slash + stem, extension.lower()

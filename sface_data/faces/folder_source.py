@@ -8,13 +8,9 @@ from pathlib import Path
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
 from sface_data.io.files import check_utf8, os_errors_as_bad_input, read_bytes, read_json
-from sface_data.io.images import EXTENSIONS
+from sface_data.io.images import EXTENSIONS, UNREAD_EXTENSIONS
 
 STYLEGAN_LABELS = "dataset.json"  # beside the images, as StyleGAN's data set tool writes it
-# Of images that other readers may read: left out without a word, they would be missing where it matters.
-_UNREAD = frozenset(
-    ("apng", "avif", "gif", "heic", "heif", "j2k", "jfi", "jif", "jp2", "jpe", "jxl", "mpo", "psd", "tga", "xpm")
-)
 _STYLEGAN_FILE = re.compile(r"\d{5}/img\d{8}\.\w+")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev"))
 
@@ -116,4 +112,4 @@ def is_image(name: str) -> bool:
 
 
 def _is_unread(name: str) -> bool:
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in _UNREAD
+    return not name.startswith(".") and name.rpartition(".")[2].lower() in UNREAD_EXTENSIONS

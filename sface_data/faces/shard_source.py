@@ -10,7 +10,7 @@ from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
 from sface_data.faces.shard_labels import Labels, check_labels, check_not_shards, find_labels
 from sface_data.io.files import PiecedFile
-from sface_data.io.images import EXTENSIONS
+from sface_data.io.images import EXTENSIONS, UNREAD_EXTENSIONS
 
 
 class ShardSource(Source):
@@ -68,7 +68,8 @@ def _is_beside(entry: Entry) -> bool:
 
 
 def _images(entry: Entry) -> list[str]:
-    return [name for name in entry.members if name.rpartition(".")[2] in EXTENSIONS]
+    """Those that are not read count: other readers may read them."""
+    return [name for name in entry.members if name.rpartition(".")[2] in EXTENSIONS | UNREAD_EXTENSIONS]
 
 
 def _image_member(entry: Entry, file: PiecedFile) -> Member:

@@ -120,9 +120,9 @@ def _expanded(pattern: str) -> list[str]:
 
 def _check_one_form(path: Path, *forms: list[Path]) -> None:
     """Raises BadInput where a folder holds faces in several forms: other readers may take another of them."""
-    names = [files[0].name for files in forms if files]
+    names = [files[0].relative_to(path).as_posix() for files in forms if files]
     tables = any(name.endswith(".parquet") for name in names)  # which may name images in folders
-    if names and not tables and any(is_image(file.name) for file in path.glob("*/*")):
+    if names and not tables and any(is_image(file.name) for file in path.rglob("*/*")):
         names.append("folders of images")
     if len(names) > 1:
         raise BadInput(f"{path}: holds {' and '.join(names)}; put one form of the faces into a folder of its own")
@@ -133,22 +133,22 @@ def _open_folder(path: Path) -> Source:
         raise BadInput(f"{path}: holds embeddings; give the images that they were made of")
     with os_errors_as_bad_input(path):
         records = sorted(path.glob("*.rec"))
-        databases = sorted(path.glob("*.lmdb"))
-        shards = sorted(path.glob("*.tar")) or sorted(path.glob("data/*.tar"))
-        packed = next((file for end in _PACKED for file in sorted(path.glob(f"*{end}"))), None)
+        databases = sorted((*path.glob("*.lmdb"), *path.glob("data.mdb")))
+        shards, below = sorted(path.glob("*.tar")), sorted(path.glob("data/*.tar"))
+        packed = [file for end in _PACKED for file in sorted(path.glob(f"*{end}"))]
         tables = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
     for found in (records, databases):
         if len(found) > 1:
             raise BadInput(f"{path}: holds {len(found)} {found[0].suffix} files; name one, such as {found[0]}")
-    _check_one_form(path, records, databases, shards, tables)
+    _check_one_form(path, records, databases, shards, below, packed, tables)
     if records:
         return open_record(records[0])
-    if databases or is_file(path / "data.mdb"):
-        return LmdbSource(databases[0] if databases else path)
-    if packed is not None:
-        _check_unpacked(packed)
-    if shards:
-        return ShardSource(path, shards)
+    if databases:
+        return LmdbSource(databases[0] if databases[0].suffix == ".lmdb" else path)
+    if packed:
+        _check_unpacked(packed[0])
+    if shards or below:
+        return ShardSource(path, shards or below)
     if tables or any(is_file(path / name) for name in _DATASETS_FILES):
         return DatasetsSource(path)
     return FolderSource(path)

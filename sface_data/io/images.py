@@ -21,6 +21,10 @@ MAX_SCANS = 500  # of a progressive JPEG, each of which takes as long as all pix
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 FORMAT_OF = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}  # those that data sets are made of
 EXTENSIONS = frozenset(("bmp", "jfif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp"))
+# Of images that other readers may read: left out without a word, they would be missing where it matters.
+UNREAD_EXTENSIONS = frozenset(
+    ("apng", "avif", "gif", "heic", "heif", "j2k", "jfi", "jif", "jp2", "jpe", "jxl", "mpo", "psd", "tga", "xpm")
+)
 _JPEG, _SCAN, _EXIF = b"\xff\xd8\xff", b"\xff\xda", b"Exif\0\0"
 _HARMLESS = "extraneous bytes before marker"  # what libjpeg skips, as everybody's decoders do; no pixel is lost
 _ORIENTATION = 0x0112  # number of the EXIF field
@@ -46,28 +50,28 @@ def decode_image(data: bytes, where: str, form: str | None = None) -> Pixels:
     """The pixels [H,W,3] of an encoded image, upright as its EXIF orientation says.
 
     Grey becomes three equal channels; 16 bits become their upper 8; CMYK and palettes are converted;
-    transparent parts are laid on black. Stray bytes before a marker of a JPEG are passed over, as by Pillow and
-    OpenCV; damage that costs pixels is not.
+    what is transparent or of several frames is refused, as programs show different pictures of it. Stray bytes
+    before a marker of a JPEG are passed over, as by Pillow and OpenCV; damage that costs pixels is not.
 
     Args:
         where: names the image in errors.
-        form: `jpg`, `png` or `webp`, if it has to be that.
+        form: `jpg`, `png` or `webp`, if it has to be that, and without stray bytes.
 
     Raises:
-        BrokenImage: if it cannot be decoded, is of another format, damaged or truncated, or has more than
-            MAX_PIXELS or MAX_SCANS.
+        BrokenImage: if it cannot be decoded, is of another format, damaged or truncated, shows more than one
+            picture, or has more than MAX_PIXELS or MAX_SCANS.
     """
     formats = FORMATS if form is None else (FORMAT_OF[form],)
     if data.startswith(_JPEG) and "JPEG" in formats:
         _check_scans(data, where)
-        pixels = _decode_jpeg(data, where)
+        pixels = _decode_jpeg(data, where, stray=form is None)
         if pixels is not None:
             return _upright(pixels, lambda: _open(data, formats)) if _EXIF in data else pixels
     return _decode_with_pillow(data, where, formats)
 
 
-def _decode_jpeg(data: bytes, where: str) -> Pixels | None:
-    """The pixels as they are stored; None where Pillow has to look at them."""
+def _decode_jpeg(data: bytes, where: str, stray: bool) -> Pixels | None:
+    """The pixels as they are stored; None where Pillow has to look at them, also for stray bytes if allowed."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         _check_size(width, height, where)
@@ -75,7 +79,7 @@ def _decode_jpeg(data: bytes, where: str) -> Pixels | None:
     except ValueError as error:
         if isinstance(error, BrokenImage):
             raise
-        if _HARMLESS in str(error):
+        if stray and _HARMLESS in str(error):
             return None
         raise _broken(where, error) from error
 
@@ -84,6 +88,10 @@ def _decode_with_pillow(data: bytes, where: str, formats: tuple[str, ...]) -> Pi
     try:
         image = _open(data, formats)
         _check_size(*image.size, where)
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            raise BrokenImage(
+                f"{where}: has {frames} frames, of which readers show one; keep the one that is meant"
+            )
         return _upright(np.asarray(_to_rgb(image, where)), lambda: image)
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{where}: not an image of the format {' or '.join(formats)}") from error

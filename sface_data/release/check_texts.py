@@ -1,6 +1,6 @@
 """Checking what surrounds the shards: texts, indexes, certificate and report, against manifest and certificate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,26 +112,31 @@ def _text_problems(directory: Path, manifest: Manifest) -> Iterator[Problem]:
     except BadInput as error:
         unknown.add("evaluation")
         yield problem_of(directory, EVALUATION, error)
-    for name, text in edited_texts(facts).items():
-        yield from _block_problems(directory, name, text, unknown)
+    for name, new in edited_texts(facts).items():
+        try:
+            text = read_bytes(directory / name).decode() if exists(directory / name) else None
+        except UnicodeDecodeError:
+            yield Problem(name, "not a text in UTF-8; save it as one")
+            continue
+        except BadInput as error:
+            yield problem_of(directory, name, error)
+            continue
+        yield from block_problems(name, text, new, unknown)
     if named:
         yield from _digest_problems(directory, PREVIEW, named, "`sface-data card` draws it anew")
 
 
-def _block_problems(directory: Path, name: str, text: str, unknown: set[str]) -> Iterator[Problem]:
-    """How the blocks of a text differ from those that it should have, but for those of which nothing is known."""
-    if not exists(directory / name):
+def block_problems(name: str, text: str | None, new: str, unknown: Set[str] = frozenset()) -> Iterator[Problem]:
+    """How the blocks of a text differ from those of a new one, but for those of which nothing is known."""
+    if text is None:
         yield Problem(name, f"missing; {_AGAIN}")
         return
     try:
-        held = read_blocks(read_bytes(directory / name).decode())
-    except UnicodeDecodeError:
-        yield Problem(name, "not a text in UTF-8; save it as one")
-        return
+        held = read_blocks(text)
     except BadInput as error:
-        yield problem_of(directory, name, error)
+        yield Problem(name, str(error))
         return
-    wanted = read_blocks(text)
+    wanted = read_blocks(new)
     for block in wanted:
         if block not in held:
             yield Problem(name, f"its block `{block}` is missing; {_AGAIN}")

@@ -67,7 +67,7 @@ def read_answers(path: Path) -> dict[str, str]:
         lines = answer.splitlines() if isinstance(answer, str) else []
         if not any(line.strip() for line in lines):
             raise BadInput(f"{path}: the answer to {name} is no text; write a sentence in quotes")
-        if MARKER in answer or "<!--" in answer or any(line.startswith("#") for line in lines):
+        if MARKER in answer or "<!--" in answer or any(line.lstrip().startswith("#") for line in lines):
             raise BadInput(f"{path}: the answer to {name} has a heading or an open mark; reword it")
     return {QUESTIONS[name]: answer.strip() for name, answer in value.items()}
 

@@ -21,7 +21,8 @@ from sface_data.io.files import (
     write_text,
 )
 from sface_data.release.card import Facts, counts, notice
-from sface_data.release.contents import facts_of, foreign_files, release_files, updated_card
+from sface_data.release.check_texts import block_problems
+from sface_data.release.contents import edited_texts, facts_of, foreign_files, release_files, updated_card
 from sface_data.release.datasheet import DATASHEET, unanswered, with_answers
 from sface_data.release.validate import validate
 
@@ -162,8 +163,12 @@ class Candidate:
         identity = self.manifest.identity
         release = CheckedRelease(self.directory, files, f"{counts(self.manifest)}, identity {identity[:12]}")
         replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
-        card = updated_card(read_card(self.directory), self._facts())
-        return release, {CARD: card, DATASHEET: self._datasheet()}
+        facts = self._facts()
+        texts = {CARD: updated_card(read_card(self.directory), facts), DATASHEET: self._datasheet()}
+        for name, text in texts.items():
+            for problem in block_problems(name, text, edited_texts(facts)[name]):
+                raise CheckFailed(f"{self.directory / name}: as it would go out, {problem.sentence}")
+        return release, texts
 
     def _facts(self) -> Facts:
         facts = facts_of(self.directory, self.manifest)

@@ -64,8 +64,8 @@ def test_names_are_split_at_the_first_dot_of_the_last_part(tmp_path: Path) -> No
         special("v1.0/folder.x/", tarfile.DIRTYPE),
         ("v1.0/folder.x/one.jpg", b"3"),
         ("./two", b"4"),
-        (".hidden", b"5"),
-        ("__MACOSX/._two.jpg", b"6"),
+        (".DS_Store", b"5"),
+        ("__MACOSX/._two.jpg", b"\0\x05\x16\x07\0\x02\0\0Mac OS X"),
         (".folder/three.jpg", b"7"),
         special("last", tarfile.DIRTYPE),
     )
@@ -93,6 +93,8 @@ def test_all_kinds_of_headers_are_read(tmp_path: Path, form: int) -> None:
 
 
 REFUSED = {
+    "hidden file": (("a/.b.jpg", b"1"), "'a/.b.jpg' is hidden, and only some readers read it"),
+    "image that is called as what macOS adds": (("._b.jpg", b"\xff\xd8\xff"), "'._b.jpg' is hidden"),
     "symbolic link": (special("a.jpg", tarfile.SYMTYPE, "/etc/passwd"), "'a.jpg' is a link"),
     "hard link": (special("a.jpg", tarfile.LNKTYPE, "b.jpg"), "'a.jpg' is a link"),
     "device": (special("a.jpg", tarfile.CHRTYPE), "'a.jpg' is a link, a device"),

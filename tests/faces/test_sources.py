@@ -127,11 +127,11 @@ OTHERS = {
     "hidden members": [
         (".DS_Store", b"x"),
         ("README.md", b"x"),
-        ("._a.jpg", b"x"),
+        ("._a.jpg", b"\0\x05\x16\x07"),
         ("a.jpg", picture()),
-        ("._a.cls", b"x"),
+        ("._a.cls", b"\0\x05\x16\x07"),
         ("a.cls", b"7"),
-        ("__MACOSX/._b.jpg", b"x"),
+        ("__MACOSX/._b.jpg", b"\0\x05\x16\x07\0\x02\0\0Mac OS X"),
         ("b.jpg", picture()),
         ("b.cls", b"9"),
         ("LICENSE", b"x"),
@@ -248,6 +248,9 @@ def test_a_shard_that_is_cut_off_or_compressed_is_one_sentence(tmp_path: Path, t
     with pytest.raises(BadInput, match=r"faces\.tar: ends in the middle of 'a\.jpg'"):
         open_source(tmp_path / "faces.tar")
     (tmp_path / "faces.tar.gz").write_bytes(b"\x1f\x8b" + data)
+    with pytest.raises(BadInput, match=r"holds faces\.tar and faces\.tar\.gz; put one form"):
+        open_source(tmp_path)
+    (tmp_path / "faces.tar").unlink()
     (tmp_path / "FACES.ZIP").write_bytes(b"PK")
     for path, name in (
         (tmp_path / "faces.tar.gz",) * 2,
@@ -395,11 +398,30 @@ def test_images_of_other_kinds_are_not_left_out_without_a_word(tmp_path: Path, n
         open_source(tmp_path)
 
 
-@pytest.mark.parametrize("other", ["faces.tar", "faces.rec"])
+@pytest.mark.parametrize("other", ["faces.tar", "data/faces.tar", "faces.rec", "data.mdb", "faces.tar.gz"])
 def test_forms_of_faces_side_by_side_are_not_chosen_between(tmp_path: Path, other: str) -> None:
-    make_folder(tmp_path, ann_1=picture(), bob_1=picture())
+    make_folder(tmp_path / "deeper", ann_1=picture(), bob_1=picture())
+    (tmp_path / "data").mkdir()
     (tmp_path / other).touch()
     with pytest.raises(BadInput, match=rf"holds {other} and folders of images; put one form"):
+        open_source(tmp_path)
+
+
+def test_shards_in_two_folders_are_not_chosen_between(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("more.tar", "data/train-000000.tar"):
+        (tmp_path / name).touch()
+    with pytest.raises(BadInput, match=r"holds more\.tar and data/train-000000\.tar; put one form"):
+        open_source(tmp_path)
+
+
+def test_a_second_image_of_a_kind_that_is_not_read_is_not_left_out(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, data in (("a.cls", b"0"), ("a.jpg", picture()), ("a.gif", picture())):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(BadInput, match=r"a\.tar: the sample 'a' has 2 images; it should have one"):
         open_source(tmp_path)
 
 

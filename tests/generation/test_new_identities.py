@@ -149,11 +149,21 @@ def test_the_table_of_relations_is_read_as_the_manifest_lists_it(new: Path, gold
     assert claims["new_000003"] == (int(rows[3]["nearest_training_class"]),) and len(claims) == 24
     mixed = make(tmp_path / "mixed", golden, new_identities=3, mix=2)
     assert all(len(parents) == 2 for parents in read_relations(tmp_path / "mixed", mixed).values())
-    with (tmp_path / "mixed" / "identities.csv").open("a") as file:
-        file.write("3,new_000003,1,0.5,\n")
-    with pytest.raises(BadInput, match=r"not the table that manifest\.json lists"):
-        read_relations(tmp_path / "mixed", mixed)
+    table = tmp_path / "mixed" / "identities.csv"
+    lines = table.read_text().splitlines(keepends=True)
     assert mixed.identities is not None
-    now = dataclasses.replace(mixed.identities, relations_sha256=sha256_of_file(tmp_path / "mixed/identities.csv"))
-    with pytest.raises(BadInput, match=r"identities\.csv: its classes are not those of the data set"):
-        read_relations(tmp_path / "mixed", dataclasses.replace(mixed, identities=now))
+    for changed, sentence in (
+        ([*lines, "3,new_000003,1,0.5,\n"], "its classes are not those of the data set"),
+        ([*lines, lines[-1]], "its classes are not those of the data set"),
+        (lines[:-1], "its classes are not those of the data set"),
+        (
+            [*lines[:-1], lines[-1].replace(lines[-1].split(",")[-1], "0 999\n")],
+            "relates to classes that the generator",
+        ),
+    ):
+        table.write_text("".join(changed))
+        with pytest.raises(BadInput, match=r"not the table that manifest\.json lists"):
+            read_relations(tmp_path / "mixed", mixed)
+        now = dataclasses.replace(mixed.identities, relations_sha256=sha256_of_file(table))
+        with pytest.raises(BadInput, match=rf"identities\.csv: {sentence}"):
+            read_relations(tmp_path / "mixed", dataclasses.replace(mixed, identities=now))

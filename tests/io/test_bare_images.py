@@ -1,6 +1,8 @@
 """What is in an image file beside one picture."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -44,3 +46,29 @@ def test_pictures_of_other_kinds_are_not_bare() -> None:
     assert not is_bare(saved("webp", image=picture.convert("RGBA").point(lambda value: value // 2)), "webp")
     assert not is_bare(saved("jpg", progressive=True), "jpg")
     assert not is_bare(saved("jpg", comment=b"by me"), "jpg")
+    assert not is_bare(saved("jpg", image=picture.convert("L")), "jpg")
+    assert not is_bare(saved("jpg", image=picture.convert("CMYK")), "jpg")
+
+
+def test_nothing_stands_between_parts_that_belong() -> None:
+    jpeg = encode(IMAGE, FORMS["jpg"])
+    note = b"\xff\xfe\0\x06note"
+    assert not is_bare(jpeg[:2] + note + jpeg[2:], "jpg")
+    assert not is_bare(jpeg[:-2] + note + jpeg[-2:], "jpg")  # after the pixels
+    table = jpeg[jpeg.index(b"\xff\xdb") : jpeg.index(b"\xff\xc0")]
+    assert not is_bare(jpeg[:20] + table * 9 + jpeg[20:], "jpg")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.tobytes() for row in IMAGE)
+    start, end = encode(IMAGE, FORMS["png"])[:33], chunk(b"IEND", b"")
+    assert is_bare(start + chunk(b"IDAT", zlib.compress(rows)) + end, "png")
+    for pixels in (
+        zlib.compress(rows) + b"note",
+        zlib.compress(rows + b"note"),
+        zlib.compress(rows)[:-1],
+        b"note",
+    ):
+        assert not is_bare(start + chunk(b"IDAT", pixels) + end, "png")
+    assert not is_bare(start + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"note"), "png")

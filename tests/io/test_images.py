@@ -67,6 +67,14 @@ def test_transparent_parts_are_refused_as_programs_show_them_differently() -> No
         decode_image(encoded(image), "it")
 
 
+def test_a_second_frame_is_not_passed_over() -> None:
+    picture = Image.fromarray(np.stack([RAMP, RAMP.T, 255 - RAMP], axis=-1))
+    for format in ("PNG", "WEBP", "TIFF"):
+        data = encoded(picture, format, save_all=True, append_images=[picture.rotate(90)])
+        with pytest.raises(BrokenImage, match="it: has 2 frames, of which readers show one"):
+            decode_image(data, "it")
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "PPM"])
 def test_a_truncated_image_is_one_sentence(format: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

@@ -326,11 +326,12 @@ def test_answers_from_a_file(hub: LoopbackHub, run: Run, folder: Path, dataset: 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (ANSWERS.replace("ethics", "ethnics"), "asks nothing called 'ethnics'; the questions are creators, "),
+        (ANSWERS.replace("ethics", "ethnics"), "no question is called 'ethnics'; the questions are creators, "),
         (ANSWERS.split("\n", 2)[2], "has no answer to creators, training_data; write one for each"),
         (ANSWERS.replace('"Ada uses."', "5"), "the answer to uses is no text"),
         (ANSWERS.replace("Ada uses.", " "), "the answer to uses is no text"),
         (ANSWERS.replace('"Ada uses."', '"""\n# None\n"""'), "the answer to uses has a heading"),
+        (ANSWERS.replace("Ada uses.", " # sface-data:end"), "the answer to uses has a heading"),
         (
             ANSWERS.replace("Ada uses.", "<!-- sface-data:end -->"),
             "the answer to uses has a heading or an open mark",
@@ -344,6 +345,13 @@ def test_answers_that_cannot_be_used(
     path = tmp_path / "answers.toml"
     path.write_text(text)
     assert refused(2, *REASON, "--answers", str(path)).startswith(f"{path}: {sentence}")
+
+
+def test_texts_are_checked_as_they_go_out(folder: Path, dataset: Path) -> None:
+    shutil.copy(dataset / "DATASHEET.md", folder)
+    marks = dict.fromkeys(QUESTIONS.values(), "Ada\n\n<!-- sface-data:end -->")
+    with pytest.raises(CheckFailed, match=r"DATASHEET\.md: as it would go out, a line `sface-data:end` has no"):
+        Candidate.at(folder, "for tests", marks).checked()
 
 
 def test_a_card_that_the_hub_refuses(hub: LoopbackHub, run: Run, folder: Path) -> None:

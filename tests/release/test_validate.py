@@ -200,6 +200,11 @@ CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
         lambda m: [(n, d * 2 if n == f"{KEY}.jpg" else d) for n, d in m],
         f"{KEY}.jpg: holds more than opaque RGB pixels of 8 bits",
     ),
+    "sample that is hidden": (lambda m: [*m, (".a.jpg", m[1][1])], "'.a.jpg' is hidden"),
+    "bytes behind the pixels": (
+        lambda m: [(n, d[:-2] + b"secret" + d[-2:] if n == f"{KEY}.jpg" else d) for n, d in m],
+        f"{KEY}.jpg: the image is broken (Corrupt JPEG data",
+    ),
     "sample in a hidden folder": (lambda m: [*m, (".x/a.jpg", m[1][1])], "'.x/a': not in the plan"),
     "facts no JSON": (replaced(f"{KEY}.json", b"{"), f"{KEY}.json: not the facts of the plan"),
 }
@@ -218,7 +223,7 @@ def test_changed_samples(folder: Path, run: Run, case: str, listed: bool) -> Non
 
 @pytest.mark.parametrize("hidden", [True, False], ids=["hidden member", "after the end"])
 def test_bytes_that_belong_to_no_sample(folder: Path, run: Run, hidden: bool) -> None:
-    rewrite(folder, lambda m: [*m, ("._notes", b"x")] if hidden else m, listed=hidden)
+    rewrite(folder, lambda m: [*m, ("._notes", b"\0\x05\x16\x07")] if hidden else m, listed=hidden)
     if not hidden:
         with (folder / SHARD).open("ab") as file:
             file.write(bytes(tarfile.RECORDSIZE))

@@ -200,8 +200,16 @@ def _shards_of(path: Path, manifest: Manifest, trained: Sequence[str] | None) ->
         raise BadInput(
             f"{path}: its shards hold {len(source):,} faces, not {manifest.num_samples:,} as its manifest says"
         )
-    if manifest.plan.identities is not None:  # their numbers are none of training classes
-        source.class_names = tuple(manifest.plan.class_name(int(name)) for name in source.class_names)
+    plan, known = manifest.plan, {str(index): index for index in manifest.plan.classes}
+    strange = next((name for name in source.class_names if name not in known), None)
+    if strange is not None:
+        raise BadInput(
+            f"{path}: has faces labelled {strange!r}, which is no class of its manifest; `sface-data validate "
+            f"{path}` names all that is wrong"
+        )
+    classes = [known[name] for name in source.class_names]
+    if plan.identities is not None:  # their numbers are none of training classes
+        source.class_names = tuple(plan.class_name(index) for index in classes)
     elif trained is not None:
-        source.class_names = tuple(trained[int(name)] for name in source.class_names)
+        source.class_names = tuple(trained[index] for index in classes)
     return source

@@ -23,7 +23,8 @@ def test_only_the_shards_of_the_manifest_are_judged(dataset: Path, tmp_path: Pat
     folder = shutil.copytree(dataset, tmp_path / "faces")
     shutil.copy(folder / "data" / "train-000000.tar", folder / "other.tar")
     manifest = Manifest.load(folder)
-    assert len(open_face_set(folder)) == manifest.shards[0].num_samples  # what `open_source` would take
+    with pytest.raises(BadInput, match=r"holds other\.tar and data/train-000000\.tar"):
+        open_face_set(folder)
     assert len(open_face_set(folder, manifest=manifest)) == manifest.num_samples
 
 
@@ -35,6 +36,15 @@ def test_a_data_set_with_other_faces_than_its_manifest_counts(dataset: Path) -> 
         BadInput, match=rf"hold {manifest.num_samples} faces, not {changed.num_samples} as its man"
     ):
         open_face_set(dataset, manifest=changed)
+
+
+def test_labels_that_the_manifest_does_not_know(dataset: Path) -> None:
+    manifest = Manifest.load(dataset)
+    plan = dataclasses.replace(manifest.plan, classes=manifest.plan.classes[1:])
+    with pytest.raises(
+        BadInput, match=rf"labelled '{manifest.plan.classes[0]}', which is no class of its manifest"
+    ):
+        open_face_set(dataset, manifest=dataclasses.replace(manifest, plan=plan))
 
 
 def test_embeddings_in_a_data_set_do_not_stand_in_for_its_images(
