@@ -436,7 +436,7 @@ def public_key() -> bytes:
 
 
 def read_key(path: Path) -> object:
-    from sface_data.auditing.certificate import load_public_key
+    from sface_data.auditing.signature import load_public_key
 
     return load_public_key(path)
 

@@ -1,7 +1,7 @@
 """Whether a certificate follows from its own numbers and from its policy.
 
 Who forges one can make up the numbers as well: against that only a signature helps. What is caught here is a
-verdict that its numbers do not bear, a check that was left out, a limit that is not the policy's.
+verdict that its numbers do not bear, a check that was left out, a limit that is not the policy's, other words.
 """
 
 import math
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sface_data.auditing.certificate_words import IN_WORDS, NOT_SAID, in_words
 from sface_data.auditing.policy import Limit, Policy
 from sface_data.auditing.verdict import (
     BY_RELATION,
@@ -44,6 +45,7 @@ def contradiction(predicate: dict[str, Any]) -> str:
         or _wrong_holm(checks)
         or next(filter(None, (_wrong_verdict(check, policy) for check in checks)), "")
         or _wrong_overall(predicate["verdict"], checks)
+        or _wrong_words(predicate)
     )
 
 
@@ -139,6 +141,14 @@ def _bears(low: float, value: float, limit: float, check: dict[str, Any]) -> boo
 def _wrong_overall(verdict: str, checks: Sequence[dict[str, Any]]) -> str:
     expected = overall([(check["verdict"], check["needed"]) for check in checks])
     return "" if verdict == expected else f"its verdict is {verdict!r} where its checks say {expected!r}"
+
+
+def _wrong_words(predicate: dict[str, Any]) -> str:
+    """Sentences that are others than those that its checks give, or that every certificate has."""
+    relations = predicate["inputs"]["relations"]
+    if predicate["in_words"] != in_words(predicate) or relations != {name: IN_WORDS[name] for name in relations}:
+        return "its words do not follow from its checks"
+    return "" if predicate["not_said"] == list(NOT_SAID) else "it leaves out or changes what it does not say"
 
 
 def _number(value: Any) -> float:

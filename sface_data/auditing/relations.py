@@ -27,12 +27,6 @@ from sface_data.auditing.sets.judged_sets import (
 from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
 from sface_data.biometrics.subjects import SubjectScores
 
-IN_WORDS = {
-    LABEL: "the training person of the same name",
-    CLAIM: "the training person whom the manifest names as nearest to it, or the parents of a mixture",
-    SEARCH: "the training person whom the judge finds nearest to half of its images, seen by the other half",
-}
-
 
 @dataclass(frozen=True)
 class Related:

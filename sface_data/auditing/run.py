@@ -15,10 +15,10 @@ from sface_data.auditing.certificate import (
     certify,
     listed_subjects,
     load_certificate,
-    load_private_key,
     subjects_of,
     write_certificate,
 )
+from sface_data.auditing.certificate_words import IN_WORDS
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.checks.views import KIND, VIEW
@@ -27,7 +27,6 @@ from sface_data.auditing.known_judges import known_as
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.planning import AuditSize
 from sface_data.auditing.policy import Policy, load_policy
-from sface_data.auditing.relations import IN_WORDS
 from sface_data.auditing.report.compare import COMPARISON, write_comparison
 from sface_data.auditing.report.page import PAIRS, write_report
 from sface_data.auditing.sets.audit_sets import AuditSets
@@ -35,6 +34,7 @@ from sface_data.auditing.sets.face_set import FaceSet, names_of_classes, open_fa
 from sface_data.auditing.sets.judged_sets import CONTROL, HELD_OUT, RELEASE, TRAINING, JudgedSets
 from sface_data.auditing.sets.pixel_embedder import PixelEmbedder
 from sface_data.auditing.sets.sampled_images import SampledImages
+from sface_data.auditing.signature import load_private_key
 from sface_data.auditing.verdict import CLAIM, LABEL, SEARCH
 from sface_data.dataset.drawn_identities import read_relations
 from sface_data.dataset.manifest import MANIFEST, Manifest
@@ -192,7 +192,7 @@ class PreparedAudit:
                 meanwhile, or is not as its manifest lists it.
         """
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
-        before = None if manifest is None else listed_subjects(manifest)
+        before = None if manifest is None else listed_subjects(self.release, manifest)
         sets = self._sets(display)
         seed = sets.seed
         if {VIEW.name, KIND.name} & self.policy.checks.keys():

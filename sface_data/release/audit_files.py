@@ -5,11 +5,11 @@ from pathlib import Path
 from sface_data.auditing.certificate import (
     CERTIFICATE,
     REPORT,
-    SIGNATURE,
     Certificate,
     certificate_problems,
     load_certificate,
 )
+from sface_data.auditing.signature import SIGNATURE
 from sface_data.dataset.manifest import Manifest
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, exists, os_errors_as_bad_input, read_bytes

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
-from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE, certificate_problems, load_certificate
+from sface_data.auditing.certificate import CERTIFICATE, REPORT, certificate_problems, load_certificate
+from sface_data.auditing.signature import SIGNATURE
 from sface_data.dataset.card import CARD, read_card, split_card
 from sface_data.dataset.drawn_identities import RELATIONS, read_relations
 from sface_data.dataset.manifest import Manifest

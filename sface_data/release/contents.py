@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from sface_data.auditing.certificate import CERTIFICATE, REPORT, SIGNATURE
+from sface_data.auditing.certificate import CERTIFICATE, REPORT
+from sface_data.auditing.signature import SIGNATURE
 from sface_data.dataset.card import CARD, join_card, read_card, split_card
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.dataset.workspace import Workspace

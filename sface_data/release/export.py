@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from sface_data.auditing.certificate import CERTIFICATE, SIGNATURE
+from sface_data.auditing.certificate import CERTIFICATE
+from sface_data.auditing.signature import SIGNATURE
 from sface_data.dataset.card import CARD
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput

@@ -1,12 +1,14 @@
-"""Checks of certificates, made up."""
+"""Certificates, made up."""
 
 from typing import Any
 
+from sface_data.auditing.certificate_words import IN_WORDS, NOT_SAID, in_words
 from sface_data.auditing.policy import Policy
 from sface_data.auditing.verdict import BY_RELATION, JUDGE, JUDGE_RELEASE, LABEL, NOT_BY_JUDGE, Verdict
 
 # What the sentences of a certificate speak of.
 _FACTS: dict[str, dict[str, Any]] = {
+    JUDGE: {"without_embedding": {"training": {"left_out": 1, "faces": 200}}},
     "identical-files": {"identical": 0},
     "linkage-class-rank-1": {"probes": 10, "linked": 1, "chance": 0.1, "training_people": 10},
     "exposure": {
@@ -62,3 +64,22 @@ def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> lis
     if verdict == "inconclusive":
         last |= {"statistic": None, "p_value": None, "adjusted_p_value": None, "verdict": verdict}
     return checks
+
+
+def made_up_predicate(
+    policy: Policy, judge: str, verdict: Verdict = "pass", training: str = "the same"
+) -> dict[str, Any]:
+    """What a certificate says of an audit that was not made."""
+    predicate: dict[str, Any] = {
+        "policy": {"content": policy.to_json(), "sha256": policy.sha256, "shipped": policy.shipped},
+        "inputs": {
+            "labels_related": True,
+            "relations": {LABEL: IN_WORDS[LABEL]},
+            "training": {"named_by_generator": training},
+        },
+        "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2, "known_as": None}],
+        "checks": made_up_checks(policy, judge, verdict),
+        "verdict": verdict,
+        "not_said": list(NOT_SAID),
+    }
+    return predicate | {"in_words": in_words(predicate)}

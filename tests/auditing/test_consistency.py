@@ -9,19 +9,12 @@ import pytest
 from sface_data.auditing.checks.run import AuditResult
 from sface_data.auditing.consistency import contradiction
 from sface_data.auditing.policy import load_policy
-from tests.auditing.forged import made_up_checks
+from tests.auditing.forged import made_up_predicate
 from tests.auditing.test_certificate import certificate_of
 
 
 def predicate_of(verdict: Any, policy: str = "strict") -> dict[str, Any]:
-    demanded = load_policy(policy)
-    return {
-        "policy": {"content": demanded.to_json(), "sha256": demanded.sha256, "shipped": demanded.shipped},
-        "inputs": {"labels_related": True, "relations": {"label": "the training person of the same name"}},
-        "judges": [{"name": "judge.onnx"}],
-        "checks": made_up_checks(demanded, "judge.onnx", verdict),
-        "verdict": verdict,
-    }
+    return made_up_predicate(load_policy(policy), "judge.onnx", verdict)
 
 
 def check(predicate: dict[str, Any], name: str) -> dict[str, Any]:
@@ -93,6 +86,9 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda p: check(p, "exposure").update(verdict="inconclusive"),
         "its verdict is 'pass' where its checks say 'inconclusive'",
     ),
+    "other words": (lambda p: p.update(in_words="All is well."), "its words do not follow from its checks"),
+    "other words for a relation": (lambda p: p["inputs"]["relations"].update(label="nobody"), "its words do not"),
+    "less left unsaid": (lambda p: p["not_said"].pop(), "it leaves out or changes what it does not say"),
     "no policy": (lambda p: p["policy"]["content"].update(more=1), "its policy is none (unknown key 'more'"),
     "a wider policy": (
         lambda p: p["policy"]["content"]["checks"]["exposure"].update(limit=0.5),

@@ -67,7 +67,11 @@ def test_a_data_set_is_audited_and_says_so(
     assert code == 1 and output == ""
     assert errors.endswith(f"sface-data: {faces}: the verdict is inconclusive\n")
     certificate = load_certificate(out / "certificate.json")
-    assert set(certificate.subjects) == {"identity", *(f"data/train-{i:06d}.tar" for i in range(3))}
+    assert set(certificate.subjects) == {
+        "identity",
+        "manifest.json",
+        *(f"data/train-{i:06d}.tar" for i in range(3)),
+    }
     assert certificate.judges == ("judge.onnx",)
     for name in (CERTIFICATE, REPORT):
         assert (faces / name).read_bytes() == (out / Path(name).name).read_bytes()

@@ -150,9 +150,9 @@ def test_names_of_others_stay_names(dataset: Path, golden: Path, tmp_path: Path,
 
 
 def test_words_of_a_certificate_stay_words(folder: Path, run: Run) -> None:
-    certify(folder, in_words="Fine.\n<!-- sface-data:end -->\n\u202e# Owned", judge="`</code>|\n# Owned")
+    certify(folder, judge="`</code>|\n<!-- sface-data:end -->\n\u202e# Owned")
     text = (folder / "README.md").read_text()
-    assert r"Fine.\n<!-- sface-data:end -->\n\u202e# Owned" in text
+    assert r"`</code>|\n<!-- sface-data:end -->\n\u202e# Owned was not shown 1 of 200 faces of training" in text
     assert "\n# Owned" not in text and "\u202e" not in text
     assert run("validate", folder)[0] == 0
 

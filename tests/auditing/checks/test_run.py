@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sface_data.auditing.certificate import disclosed
+from sface_data.auditing.certificate_words import disclosed
 from sface_data.auditing.checks.files import IDENTICAL_FILES
 from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES, compared_in_bulk, threshold_at_fpir
 from sface_data.auditing.checks.related import NO_CONTROL
@@ -307,7 +307,7 @@ def test_training_faces_without_embedding_may_be_the_ones_that_leak(
     found = by_name(run_checks([sets], None, policy))
     assert found["same-label-auc"].verdict == "pass"
     assert {found[name].verdict for name in ("near-duplicates", "exposure")} == {verdict}
-    said = list(disclosed(tuple(found.values())))
+    said = list(disclosed([check.to_json() for check in found.values()]))
     assert said == [
         f"simulated was not shown {left_out} of {300 + left_out} faces of training, which have no embedding."
     ]
