@@ -132,7 +132,9 @@ def test_a_real_format_is_needed(tmp_path: Path, embedder_file: Make) -> None:
     with pytest.raises(BadInput, match=r"model.onnx: No such file"):
         open_embedder(path)
     with pytest.raises(BadInput, match="kind of embedder"):
-        open_embedder(tmp_path / "model.txt")
+        open_embedder(Path(__file__))
+    with pytest.raises(BadInput, match=r"buffalo_l: no such file; give the \.onnx inside the model pack"):
+        open_embedder(tmp_path / "buffalo_l")
     whole = embedder_file(path).read_bytes()
     for cut in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:cut])
