@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sface_data.errors import BadInput
-from sface_data.io.files import check_utf8, open_regular, os_errors_as_bad_input
+from sface_data.io.files import APPLE_DOUBLE, check_utf8, open_regular, os_errors_as_bad_input
 
 _BLOCK = 512  # bytes; members of a tar start at multiples of it
-_APPLE_DOUBLE = b"\0\x05\x16\x07"  # begins what macOS puts beside a file `x` as `._x`
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _is_of_macos(file: BinaryIO, info: tarfile.TarInfo) -> bool:
     name = info.name.rpartition("/")[2]
     if not name.startswith("._"):
         return name == ".DS_Store"
-    return info.isreg() and read_member(file, Member(info.offset_data, len(_APPLE_DOUBLE))) == _APPLE_DOUBLE
+    return info.isreg() and read_member(file, Member(info.offset_data, len(APPLE_DOUBLE))) == APPLE_DOUBLE
 
 
 def _split(path: Path, info: tarfile.TarInfo) -> tuple[str, str]:

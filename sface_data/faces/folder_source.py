@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Label, Source
-from sface_data.io.files import check_utf8, os_errors_as_bad_input, read_bytes, read_json
+from sface_data.io.files import APPLE_DOUBLE, check_utf8, os_errors_as_bad_input, read_bytes, read_json
 from sface_data.io.images import EXTENSIONS, UNREAD_EXTENSIONS
 
 STYLEGAN_LABELS = "dataset.json"  # beside the images, as StyleGAN's data set tool writes it
@@ -22,6 +22,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, path: Path) -> None:
+        _check_hidden(path)
         with os_errors_as_bad_input(path):
             children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
             listed = (path / STYLEGAN_LABELS).is_file()
@@ -106,10 +107,25 @@ def _images_below(folder: Path) -> Iterator[str]:
         yield from (f"{below}/{file}" for file in files if is_image(file))
 
 
+def _check_hidden(path: Path) -> None:
+    """Raises BadInput for an image that is hidden, or lies in a hidden folder."""
+    for name, _, files in os.walk(path):
+        below = os.sep + "." in name[len(str(path)) :]
+        for file in files:
+            if (below or file.startswith(".")) and _suffix(file) in EXTENSIONS | UNREAD_EXTENSIONS:
+                hidden = Path(name) / file
+                if not file.startswith("._") or not read_bytes(hidden).startswith(APPLE_DOUBLE):
+                    raise BadInput(f"{hidden}: is hidden, and only some readers read it; rename or remove it")
+
+
 def is_image(name: str) -> bool:
     """Whether a file of this name is taken for the image of a face."""
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS
+    return not name.startswith(".") and _suffix(name) in EXTENSIONS
 
 
 def _is_unread(name: str) -> bool:
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in UNREAD_EXTENSIONS
+    return not name.startswith(".") and _suffix(name) in UNREAD_EXTENSIONS
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower()

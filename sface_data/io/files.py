@@ -130,6 +130,9 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+APPLE_DOUBLE = b"\0\x05\x16\x07"  # begins what macOS puts beside a file `x` as `._x`
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Opens a regular file, or the one that a link leads to, for reading.
 

@@ -46,6 +46,5 @@ def load(directory: StrPath) -> "datasets.Dataset":
             f"{folder}: cannot be loaded ({error.__cause__ or error}); `sface-data validate {folder}` names all "
             "that is wrong"
         ) from error
-    return rows.select_columns([plan.image.format, "cls"]).rename_columns(
-        {plan.image.format: "image", "cls": "label"}
-    )
+    names = {plan.image.format: "image", "cls": "label"}
+    return rows.select_columns(list(names)).rename_columns(names).cast_column("image", datasets.Image(mode="RGB"))

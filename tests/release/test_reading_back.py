@@ -17,6 +17,8 @@ from PIL import Image
 from sface_data.dataset.manifest import Manifest
 from sface_data.dataset.shard_reader import read_shard
 from sface_data.io.images import decode_image
+from sface_data.release.load import load as load_rows
+from tests.release.test_validate import rewrite
 
 pytestmark = [
     # webdataset leaves the closing of shards to the garbage collector.
@@ -201,6 +203,16 @@ def test_two_data_sets_in_folders_of_one_name(
         specs = Manifest.load(folder).plan.shard(0)
         assert rows[seed] == [spec.seed for spec in specs]
     assert len(sizes) == 1, "sizes differ, which tells the data sets apart already, and nothing is tested"
+
+
+def test_load_gives_colours_whatever_is_in_a_file(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder, clear = shutil.copytree(dataset, tmp_path / "faces"), io.BytesIO()
+    Image.new("RGBA", (32, 32), (9, 9, 9, 9)).save(clear, "PNG")
+    rewrite(folder, lambda m: [(n, clear.getvalue() if n.endswith("jpg") else d) for n, d in m], listed=True)
+    assert {row["image"].mode for row in load_rows(folder)} == {"RGB"}
 
 
 PATHS = {"a[1]": "'['", "a*": "'*'", "a?": "'?'", "a::b": "'::'", "plain (1) {2} #3 é": None}
