@@ -48,17 +48,17 @@ def _bare_jpeg(data: bytes) -> bool:
 def _bare_png(data: bytes) -> bool:
     """Header, pixels and end alone (PNG, third edition, section 11)."""
     width, height = struct.unpack_from(">II", data, len(_HEADER))
-    at, last, packed = len(_HEADER) + 17, len(data) - len(_END), b""
+    at, last, parts = len(_HEADER) + 17, len(data) - len(_END), []  # 17: size and kind of pixels, checksum
     if not (data.startswith(_HEADER) and data[24:29] == _RGB8 and data.endswith(_END)):
         return False
     while at < last:
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind != b"IDAT":
             return False
-        packed += data[at + 8 : at + 8 + size]
+        parts.append(data[at + 8 : at + 8 + size])
         at += 12 + size
     wanted, pixels = height * (1 + 3 * width), zlib.decompressobj()
-    whole = len(pixels.decompress(packed, wanted + 1)) == wanted and pixels.eof
+    whole = len(pixels.decompress(b"".join(parts), wanted + 1)) == wanted and pixels.eof
     return at == last and whole and not pixels.unused_data
 
 
