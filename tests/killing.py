@@ -145,8 +145,13 @@ def _started(command: Sequence[object], point: int, log: Path) -> ForkServerProc
 
 def _call(command: Sequence[object]) -> None:
     from sface_data.cli import main
+    from sface_data.errors import CheckFailed
 
-    main([str(argument) for argument in command], standalone_mode=False)
+    try:
+        main([str(argument) for argument in command], standalone_mode=False)
+    except SystemExit as ending:
+        if ending.code != CheckFailed.exit_code:  # which is how an audit that does not pass comes to its end
+            raise
 
 
 def _run_program(command: Sequence[object], point: int, number: int, log: Path, said: Path) -> NoReturn:

@@ -1,7 +1,7 @@
 """The certificate: what an audit found, bound to the bytes that it looked at.
 
 It is a statement as in-toto has them: a subject (names and SHA-256), and a predicate. Written as canonical JSON,
-so that the same inputs and seed give the same bytes; there is no time in it. It carries a digest of itself: a
+so that the same inputs give the same bytes; there is no time in it. It carries a digest of itself: a
 changed byte voids it. That protects against accidents. Whoever means to forge one can compute the digest anew:
 against that only a signature helps, with a key that the reader knows.
 """
@@ -35,7 +35,6 @@ if TYPE_CHECKING:  # reading a certificate needs none of what makes one
 
 CERTIFICATE = "audit/certificate.json"
 REPORT = "audit/report.html"
-IDENTITY = "identity"  # of a data set: the subject that is no file
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sface-data:identity-relation-audit:1"
 _DIGEST = "certificate_sha256"
@@ -142,15 +141,15 @@ class Certificate:
 
 
 def subjects_of(directory: Path, manifest: Manifest) -> dict[str, str]:
-    """Identity of a finished data set, and SHA-256 of its manifest and of every shard, from their bytes."""
+    """SHA-256 of the manifest of a finished data set and of every shard, from their bytes."""
     names = [MANIFEST, *(shard.filename for shard in manifest.shards)]
-    return {IDENTITY: manifest.identity} | {name: sha256_of_file(directory / name) for name in names}
+    return {name: sha256_of_file(directory / name) for name in names}
 
 
 def listed_subjects(directory: Path, manifest: Manifest) -> dict[str, str]:
     """The same as the manifest lists them: of shards whose bytes are compared with it elsewhere."""
     shards = {shard.filename: shard.sha256 for shard in manifest.shards}
-    return {IDENTITY: manifest.identity, MANIFEST: sha256_of_file(directory / MANIFEST)} | shards
+    return {MANIFEST: sha256_of_file(directory / MANIFEST)} | shards
 
 
 def certify(

@@ -15,7 +15,7 @@ from sface_data.auditing.checks.kind import bonferroni_level
 from sface_data.auditing.policy import Policy
 from sface_data.auditing.sets.sampled_images import MOST_SAMPLED
 from sface_data.auditing.verdict import BY_RELATION, CLAIM, LABEL, SEARCH
-from sface_data.biometrics.clustered import Bounds, ClusteredShare, excess_risk, ratio
+from sface_data.biometrics.clustered import Bounds, ClusteredShare, beyond_chance, excess_risk, ratio
 from sface_data.biometrics.intervals import CONFIDENCE
 
 SURE = 0.9  # the probability with which each check of a release without leakage is to pass
@@ -137,7 +137,7 @@ def _expected(name: str, size: AuditSize) -> _Expected | None:
             others = size.strangers * (1 if by_class else size.half)
             return _beyond(units, size.classes, 1e-3, others, size.strangers)
         chance = int(name.rpartition("-")[2]) / size.people
-        return _Expected(units, size.classes, chance, lambda share: _over(share, chance))
+        return _Expected(units, size.classes, chance, lambda share: beyond_chance(share, chance)[1])
     if name.startswith("same-label-ratio"):
         return _matches(float(name.rpartition("-ratio-")[2]), size, searched)
     if name == "exposure":
@@ -157,14 +157,6 @@ def _beyond(units: int, clusters: int, rate: float, others: int, strangers: int)
     effect = 1 + (others / strangers - 1) * STRANGERS_ALIKE
     control = ClusteredShare(hits, others, strangers, others / effect)
     return _Expected(units, clusters, control.value, lambda share: excess_risk(share, control)[1])
-
-
-def _over(share: ClusteredShare, chance: float) -> Bounds:
-    def bounds(confidence: float) -> tuple[float, float]:
-        low, high = share.bounds(confidence)
-        return (low - chance) / (1 - chance), (high - chance) / (1 - chance)
-
-    return bounds
 
 
 def _matches(fmr: float, size: AuditSize, searched: bool) -> _Expected:

@@ -194,14 +194,13 @@ class PreparedAudit:
         options, manifest, outdir = self.options, self.manifest, Path(self.options.outdir)
         before = None if manifest is None else listed_subjects(self.release, manifest)
         sets = self._sets(display)
-        seed = sets.seed
         if {VIEW.name, KIND.name} & self.policy.checks.keys():
             with display("making views", 0) as progress:
                 sets = replace(sets, sampled=SampledImages.of(sets.by_role, progress))
         by_pixels = PIXEL_DUPLICATES.name in self.policy.checks and sets.all_images
         judges, pixels = _embedded(sets, self.embedders, by_pixels, outdir / CACHE, display)
         with display("comparing", 0), backend_on(str(choose_device(options.device)), self.cluster) as backend:
-            result = run_checks(judges, pixels, self.policy, seed, backend)
+            result = run_checks(judges, pixels, self.policy, sets.seed, backend)
         subjects = {FACES: sets.by_role[RELEASE].sha256}
         if manifest is not None and (subjects := subjects_of(self.release, manifest)) != before:
             raise BadInput(f"{self.release}: was changed while it was audited; run the same command again")

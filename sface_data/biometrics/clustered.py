@@ -121,6 +121,19 @@ def excess_risk(attack: ClusteredShare, control: ClusteredShare, trials: float =
     return excess(a - c), bounds
 
 
+def beyond_chance(share: ClusteredShare, chance: float) -> tuple[float, Bounds]:
+    """(share - chance) / (1 - chance) and its bounds; chance is known."""
+
+    def beyond(value: float) -> float:
+        return (value - chance) / (1 - chance)
+
+    def bounds(confidence: float) -> tuple[float, float]:
+        low, high = share.bounds(confidence)
+        return beyond(low), beyond(high)
+
+    return beyond(share.value), bounds
+
+
 def ratio(above: ClusteredShare, below: ClusteredShare) -> tuple[float, Bounds]:
     """above / below, and its interval: MOVER for a ratio (Donner and Zou, 2012).
 

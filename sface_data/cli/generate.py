@@ -172,6 +172,8 @@ def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
     if dry_run:
         _print_plan(options)
         return
+    from sface_data.release.card import counts
+
     manifest = api.generate(outdir, **options).manifest
     if (missing := manifest.plan.num_shards - len(manifest.shards)) > 0:
         say(
@@ -182,9 +184,8 @@ def generate(outdir: Path, dry_run: bool, **options: Any) -> None:
         return
     warn_of_name(outdir)
     say(
-        f"{outdir}: {counted(manifest.num_samples, 'image')} of {counted(len(manifest.plan.classes), 'class')} in "
-        f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes / 1e6:,.1f} MB. "
-        f"Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
+        f"{outdir}: {counts(manifest)} in {counted(len(manifest.shards), 'shard')}, "
+        f"{manifest.num_bytes / 1e6:,.1f} MB. Look at {outdir / 'preview.png'}, read {outdir / 'README.md'}.",
     )
 
 

@@ -7,7 +7,6 @@ import click
 
 from sface_data import api
 from sface_data.cli.options import LICENCE, OUTDIR, NamedPath, say
-from sface_data.errors import counted
 
 
 @click.command(short_help="Join parts made in several folders")
@@ -30,5 +29,6 @@ def merge(parts: tuple[Path, ...], outdir: Path, **options: Any) -> None:
     Examples:
       sface-data merge half-0 half-1 --outdir faces
     """
-    manifest = api.merge(parts, outdir, **options).manifest
-    say(f"{outdir}: {counted(manifest.num_samples, 'image')} of {counted(len(manifest.plan.classes), 'class')}")
+    from sface_data.release.card import counts
+
+    say(f"{outdir}: {counts(api.merge(parts, outdir, **options).manifest)}")

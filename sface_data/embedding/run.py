@@ -4,7 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from sface_data.embedding.embed import BATCH
+from sface_data.embedding.embed import BATCH, Embedding
 from sface_data.embedding.embeddings_folder import EmbeddingFolder, check_unclaimed, embed_into
 from sface_data.embedding.job import EmbedJob
 from sface_data.faces.face_list import FaceList
@@ -70,6 +70,11 @@ def embed(
     job = EmbedJob(Path(source), Path(embedder), finds, device, skip_broken, batch)
     embedding = job.embedding()
     check_unclaimed(folder, embedding)
+    return _filled(folder, job, embedding, cluster)
+
+
+def _filled(folder: Path, job: EmbedJob, embedding: Embedding, cluster: Cluster | None) -> EmbeddingFolder:
+    """The folder with a vector of every face, made by this process or on a cluster."""
     opened = job.faces()
     with progress_bar(len(opened), "faces", desc="reading", delay=1) as bar:
         faces = FaceList.of(opened, bar.update)

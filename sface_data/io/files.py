@@ -24,6 +24,7 @@ else:
 
 MAX_TEXT = 64 << 20  # bytes; no text or JSON that belongs to a data set comes near, nor an image of a face
 MAX_ARRAYS = 4 << 30  # bytes; nor weights of a network, or a list of all images of a data set
+APPLE_DOUBLE = b"\0\x05\x16\x07"  # begins what macOS puts beside a file `x` as `._x`
 _DEEPEST = 100  # lists in lists; nothing that belongs to a data set comes near
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -128,9 +129,6 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 with `atomic_write`."""
     with atomic_write(path) as file:
         file.write(text.encode())
-
-
-APPLE_DOUBLE = b"\0\x05\x16\x07"  # begins what macOS puts beside a file `x` as `._x`
 
 
 def open_regular(path: Path) -> BinaryIO:

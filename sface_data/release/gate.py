@@ -165,8 +165,9 @@ class Candidate:
         replace(release, files={n: replace(f, state=states[n]) for n, f in files.items()}).check_unchanged()
         facts = self._facts()
         texts = {CARD: updated_card(read_card(self.directory), facts), DATASHEET: self._datasheet()}
+        written = edited_texts(facts)
         for name, text in texts.items():
-            for problem in block_problems(name, text, edited_texts(facts)[name]):
+            for problem in block_problems(name, text, written[name]):
                 raise CheckFailed(f"{self.directory / name}: as it would go out, {problem.sentence}")
         return release, texts
 

@@ -24,6 +24,7 @@ from sface_data.auditing.verdict import LABEL, Finding
 from sface_data.biometrics.clustered import (
     Bounds,
     ClusteredShare,
+    beyond_chance,
     clustered_share,
     excess_risk,
     interval_of,
@@ -93,11 +94,11 @@ class Linkage(CheckKind):
         counts = _counts((near == own[kept, None]).any(axis=1), classes, len(evidence.namesake))
         shuffled = _shuffled(near, classes, evidence.namesake, context.seed)
         share = clustered_share(*counts)
-        value, bounds = _beyond(share, shuffled.chance)
+        value, bounds = beyond_chance(share, shuffled.chance)
         p_shuffled = shuffled.p_value(share.hits)
         ranks, _ = planted_links(context, self.by_class)
         plantings = _planted(
-            context, finding, ranks < self.rank, counts, lambda share: _beyond(share, shuffled.chance)[1]
+            context, finding, ranks < self.rank, counts, lambda share: beyond_chance(share, shuffled.chance)[1]
         )
         return replace(
             finding,
@@ -322,16 +323,6 @@ def _blocks(classes: int, seed: int) -> Iterator[NDArray[np.int32]]:
     for start in range(0, PERMUTATIONS, block):
         count = min(block, PERMUTATIONS - start)
         yield rng.permuted(np.tile(np.arange(classes, dtype=np.int32), (count, 1)), axis=1)
-
-
-def _beyond(share: ClusteredShare, chance: float) -> tuple[float, Bounds]:
-    """(share - chance) / (1 - chance) and its bounds; chance is known."""
-
-    def bounds(confidence: float) -> tuple[float, float]:
-        low, high = share.bounds(confidence)
-        return (low - chance) / (1 - chance), (high - chance) / (1 - chance)
-
-    return (share.value - chance) / (1 - chance), bounds
 
 
 def _in_words(by_class: bool, rank: int) -> tuple[str, str]:

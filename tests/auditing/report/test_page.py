@@ -104,7 +104,7 @@ def test_it_says_what_the_certificate_says(page: str, outcome: Outcome) -> None:
         "All checks",
         "The three risks",
         "positive control",
-        "The same inputs, judges, policy",
+        "The same inputs, judges and policy",
     ):
         assert word in text
     assert page.count("<figure>") == 4 and "photographs of people from the training set" not in page
