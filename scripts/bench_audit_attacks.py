@@ -16,7 +16,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -175,11 +175,12 @@ def _degrees(angle: float) -> Attack:
     return lambda image, rng: turned(image, angle)
 
 
-def between_pixels(image: Pixels, cover: Pixels, times: int = 6) -> Pixels:
+def between_pixels(image: Pixels, cover: Pixels, rng: np.random.Generator) -> Pixels:
     """Looks like `cover`; who samples every sixth pixel of a row by bilinear interpolation sees `image`.
 
     After Xiao et al., "Seeing is not believing: camouflage attacks on image scaling algorithms", 2019.
     """
+    times = 6
     inner, whole = 4, times * times  # pixels of each block that are sampled, and all of them
     rest = np.clip((whole * cover.astype(np.float32) - inner * image) / (whole - inner), 0, 255)
     large = np.kron(rest, np.ones((times, times, 1), np.float32))
@@ -187,6 +188,32 @@ def between_pixels(image: Pixels, cover: Pixels, times: int = 6) -> Pixels:
         for column in (times // 2 - 1, times // 2):
             large[row::times, column::times] = image
     return np.rint(large).astype(np.uint8)
+
+
+def somewhere(image: Pixels, cover: Pixels, rng: np.random.Generator) -> Pixels:
+    """Small, anywhere before `cover` out of focus."""
+    return _pasted(cv2.GaussianBlur(cover, (0, 0), 0.2 * len(cover)), image, rng.uniform(0.4, 0.6), rng.random(2))
+
+
+def beside_a_stranger(image: Pixels, cover: Pixels, rng: np.random.Generator) -> Pixels:
+    """Two faces in one picture, the stranger's in front."""
+    behind = cv2.GaussianBlur(cover, (0, 0), 0.2 * len(cover))
+    low = rng.random()
+    return _pasted(_pasted(behind, image, 0.5, (0, low)), cover, 0.55, (1, 1 - low))
+
+
+def in_a_corner(image: Pixels, cover: Pixels, rng: np.random.Generator) -> Pixels:
+    """A stranger's picture with a small one in a corner."""
+    return _pasted(cover, image, rng.uniform(0.35, 0.45), rng.integers(0, 2, 2))
+
+
+def _pasted(canvas: Pixels, image: Pixels, scale: float, place: Sequence[float]) -> Pixels:
+    """With a smaller image in it: place (0, 0) is left and above, (1, 1) right and below."""
+    canvas, small = canvas.copy(), shrunk(image, scale)
+    side = len(small)
+    left, top = (round(share * (len(canvas) - side)) for share in place)
+    canvas[top : top + side, left : left + side] = small
+    return canvas
 
 
 # Those that the audit itself plants, with strengths drawn anew, and others that it knows nothing of.
@@ -212,14 +239,19 @@ ATTACKS: dict[str, Attack] = {
     "far away": far_away,
 }
 # Those that need a stranger to hide behind.
-HIDING = {"between pixels": between_pixels}
+HIDING: dict[str, Callable[[Pixels, Pixels, np.random.Generator], Pixels]] = {
+    "between pixels": between_pixels,
+    "somewhere": somewhere,
+    "beside a stranger": beside_a_stranger,
+    "in a corner": in_a_corner,
+}
 # Among strangers, one image in ten is an altered training image.
-ONE_IN_TEN = ("upside down", "turned by 30", "negative", "inset", "swirl", "sheared")
+ONE_IN_TEN = ("upside down", "turned by 30", "negative", "inset", "swirl", "sheared", "beside a stranger")
 
 
 def attacked(name: str, leaked: Pixels, stranger: Pixels, rng: np.random.Generator) -> Pixels:
     """A leaked image as an attack gives it away."""
-    return HIDING[name](leaked, stranger) if name in HIDING else ATTACKS[name](leaked, rng)
+    return HIDING[name](leaked, stranger, rng) if name in HIDING else ATTACKS[name](leaked, rng)
 
 
 def main() -> None:

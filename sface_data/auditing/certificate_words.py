@@ -30,8 +30,8 @@ NOT_SAID = (
     "mean nothing, it looks at the training people who are nearest, as found by the judge and as claimed by the "
     "manifest, against what strangers have: a weaker relation shows only where labels tell of it.",
     "That a judge tells the classes of the release apart does not prove that it recognises the people in them. "
-    "Some images were looked at in other views, and compared with training in light, colour, sharpness and the "
-    "place of the face; a disguise that is none of those listed, or is rare, may hide somebody all the same.",
+    "Some images were looked at in other views, and compared with training in light, colour, sharpness, faces and "
+    "their place; a disguise that is none of those listed, or is rare, may hide somebody all the same.",
     "It says what the named judges see. A judge that served as teacher or identity loss in training may be the "
     "one that the generator learned to deceive; another judge may see more. Any file can be a judge: of each it "
     "says whether this version knows it.",

@@ -234,7 +234,7 @@ def _odd(check: StoredCheck) -> str:
         return ""
     return (
         f"Of {_images(facts['images'])} that were measured, {_verb(facts['odd'])} unlike those of training in "
-        "light, colour, sharpness or the place of the face: whom those show, the judges may not see."
+        "light, colour, sharpness, faces or their place: whom those show, the judges may not see."
     )
 
 

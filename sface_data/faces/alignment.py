@@ -1,6 +1,7 @@
 """Where ArcFace puts the landmarks of an aligned face, and the warp that brings a face there."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +43,27 @@ def similarity(source: Floats, target: Floats) -> tuple[Floats, Floats]:
     return matrix, (target.mean(0) - matrix @ source.mean(0)).astype(np.float32)
 
 
-def warp(image: Pixels, landmarks: NDArray[np.float32], size: int) -> Pixels:
+def warp(
+    image: Pixels,
+    landmarks: NDArray[np.float32],
+    size: int,
+    template: Callable[[int], NDArray[np.float32]] = template_in,
+) -> Pixels:
     """The face with the landmarks [5,2] of an image [H,W,3], aligned: [size,size,3].
 
     The similarity transform fits the landmarks to the template by least squares. Interpolation is bicubic; where
     that shrinks the face, the mean is taken over as many pixels as it shrinks. Beyond the image is black.
+
+    Args:
+        template: where the landmarks [5,2] lie in an image of a side, in pixels.
     """
     import cv2
 
-    matrix, _ = similarity(landmarks, template_in(size))
+    matrix, _ = similarity(landmarks, template(size))
     scale = max(math.hypot(matrix[0, 0], matrix[1, 0]), 1 / _MOST_SHRINKING)
     factor = max(math.ceil(1 / scale), 1)
     side = size * factor
-    matrix, shift = similarity(landmarks, template_in(side))
+    matrix, shift = similarity(landmarks, template(side))
     whole = np.concatenate([matrix, shift[:, None]], axis=1).astype(np.float64)  # [2,3]
     large = cv2.warpAffine(image, whole, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
     if factor == 1:

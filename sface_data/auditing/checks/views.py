@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sface_data.auditing.checks.kind import CheckContext, CheckKind
 from sface_data.auditing.checks.neighbours import NO_CONTROL, NO_COPIES, beyond_strangers, threshold_at_fpir
 from sface_data.auditing.evidence import COPIES
-from sface_data.auditing.sets.judged_sets import CONTROL, DISGUISED, RELEASE, TRAINING, Indices, JudgedSets
+from sface_data.auditing.sets.judged_sets import CONTROL, DISGUISED, RELEASE, TRAINING, Indices, JudgedSets, Sample
 from sface_data.auditing.verdict import NOT_BY_JUDGE, Finding
 from sface_data.biometrics.clustered import Bounds, excess_risk, interval_of, p_above, share_by_class
 from sface_data.biometrics.intervals import CONFIDENCE
@@ -24,6 +24,7 @@ from sface_data.biometrics.intervals import CONFIDENCE
 NO_VIEWS = "there are only embeddings, or too few training images: nobody could look at images in other views"
 PLANTED_SHARES = (0.01, 0.1, 1.0)  # of the release; the whole must not pass in any disguise
 _OFTEN = 0.1
+_NAMED = 10  # images without one face
 
 Events = NDArray[np.bool_]
 
@@ -90,19 +91,16 @@ class SameKind(CheckKind):
             return finding.unable_to_pass(NO_VIEWS)
         value, bounds = _beyond_training(sets, RELEASE)
         odd = sets.viewed.sample.odd
-        facts: dict[str, Any] = {
-            role: {"images": len(odd[role]), "odd": int(odd[role].sum())} for role in odd if role != DISGUISED
-        }
         reason = ""
         if CONTROL in odd and _beyond_training(sets, CONTROL)[1](CONFIDENCE)[0] > finding.limit:
             reason = (
                 f"{odd[CONTROL].mean():.0%} of the images of the control group are unlike those of training in "
-                "light, colour, sharpness or the place of the face: they cannot say how near strangers come"
+                "light, colour, sharpness, faces or their place: they cannot say how near strangers come"
             )
         elif bounds(CONFIDENCE)[0] > finding.limit:
             reason = (
                 f"{odd[RELEASE].mean():.0%} of the images are unlike those of training in light, colour, "
-                "sharpness or the place of the face: judges may not see who is there"
+                "sharpness, faces or their place: judges may not see who is there"
             )
         method = "MOVER of Korn-Graubard over classes of the release and of training"
         return replace(
@@ -110,8 +108,21 @@ class SameKind(CheckKind):
             interval=interval_of(value, bounds, method, len(odd[RELEASE]), int(odd[RELEASE].sum())),
             note=reason if value > finding.limit else "",
             blocks_pass=reason,
-            facts=facts,
+            facts=_looks(sets, sets.viewed.sample),
         )
+
+
+def _looks(sets: JudgedSets, sample: Sample) -> dict[str, Any]:
+    """Of each set how many images are odd, and how many do not show one face; some of the release that do not."""
+    facts: dict[str, Any] = {
+        role: {"images": len(odd), "odd": int(odd.sum())} for role, odd in sample.odd.items() if role != DISGUISED
+    }
+    if sample.one_face is None:
+        return facts
+    for role, seen in facts.items():
+        seen["without_one_face"] = int((~sample.one_face[role]).sum())
+    others = sample.indices[RELEASE][~sample.one_face[RELEASE]]
+    return facts | {"release_without_one_face": [sets.release.keys[i] for i in others[:_NAMED]]}
 
 
 def _classes(sets: JudgedSets, role: str) -> NDArray[np.int64]:
@@ -194,7 +205,7 @@ VIEW = NearestView(
 )
 KIND = SameKind(
     "same-kind",
-    "Images are like those of training in light, colour, sharpness and where the face lies: judges can see",
-    "share of sampled images that are as odd as only 1 % of training images, beyond the share of these",
+    "Images are like those of training in light, colour and sharpness, with one face in its place: judges can see",
+    "share of images as odd as only 1 % of training images, or without one face, beyond the share of these",
 )
 CHECKS = (VIEW,)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from sface_data.auditing.sets.views import Pixels, encoded, part, turned
+from sface_data.auditing.sets.views import encoded, part, turned
+from sface_data.faces.alignment import Pixels
 from sface_data.faces.base import Face, Source
 
 Random = np.random.Generator

@@ -42,12 +42,14 @@ class Sample:
 
     Attributes:
         indices: [M] of the images in their sets, by role: release, training, control and disguised.
-        odd: [M] which of them are as odd as only 1 % of training images are.
+        odd: [M] which of them are as odd as only 1 % of training images are, or do not show one face.
+        one_face: [M] which of them show one face; None if most training images do not.
         disguises: of each disguised training image.
     """
 
     indices: dict[str, Indices]
     odd: dict[str, NDArray[np.bool_]]
+    one_face: dict[str, NDArray[np.bool_]] | None
     disguises: tuple[str, ...]
 
 

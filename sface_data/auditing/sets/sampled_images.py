@@ -10,12 +10,13 @@ from sface_data.auditing.sets.appearance import Appearance
 from sface_data.auditing.sets.disguises import DisguisedSource
 from sface_data.auditing.sets.face_set import FaceSet, ImageSet
 from sface_data.auditing.sets.judged_sets import CONTROL, DISGUISED, RELEASE, TRAINING, Indices, Sample, Viewed
-from sface_data.auditing.sets.views import VIEWS, ViewedSource
+from sface_data.auditing.sets.located import Located
+from sface_data.auditing.sets.views import VIEW_NAMES, ViewedSource
 from sface_data.embedding.embedder import Embedder
 from sface_data.runtime.progress import Progress
 
 # Of each set: with so many, nine in ten releases without leakage can be held to a limit of 1 % beyond strangers;
-# with half of them, not quite (`planning` computes it). Every image is embedded in 14 views.
+# with half of them, not quite (`planning` computes it). Every image is embedded in 16 views.
 MOST_SAMPLED = 4_000
 _FEWEST = 60  # training images from which what is usual can be learned
 # Planted images of each disguise: a disguise in which one image in ten is recognised hides no release, as the
@@ -53,14 +54,16 @@ class SampledImages:
         disguised = DisguisedSource(sets[TRAINING].source, sets[RELEASE].sha256, of_each)
         indices[DISGUISED] = np.arange(len(disguised))
         sources = {role: faces.source for role, faces in sets.items()} | {DISGUISED: disguised}
-        usual = Appearance.of(sources[TRAINING], orders[TRAINING][:MOST_SAMPLED])
-        odd = {role: usual.odd(sources[role], chosen) for role, chosen in indices.items()}
+        faces = {role: Located.of(sources[role], chosen, progress) for role, chosen in indices.items()}
+        usual = Appearance.of(sources[TRAINING], indices[TRAINING], faces[TRAINING])
+        odd = {role: usual.odd(sources[role], chosen, faces[role]) for role, chosen in indices.items()}
         views = {
-            role: ImageSet.of(ViewedSource(sources[role], chosen), progress)
+            role: ImageSet.of(ViewedSource(sources[role], chosen, faces[role], usual.usual), progress)
             for role, chosen in indices.items()
             if role != TRAINING
         }
-        return cls(Sample(indices, odd, disguised.names), views)
+        one = None if usual.usual is None else {role: each.one for role, each in faces.items()}
+        return cls(Sample(indices, odd, one, disguised.names), views)
 
     def __len__(self) -> int:
         return sum(map(len, self.views.values()))
@@ -68,4 +71,4 @@ class SampledImages:
     def under(self, embedder: Embedder, cache: Path, progress: Progress | None) -> Viewed:
         """All views as one judge sees them."""
         faces = {role: images.under(embedder, cache, progress) for role, images in self.views.items()}
-        return Viewed(self.sample, faces, tuple(VIEWS))
+        return Viewed(self.sample, faces, VIEW_NAMES)

@@ -1,7 +1,8 @@
 """Views: what a face would look like if what hides it were undone. A judge knows upright faces of one size only.
 
 Each view of an image is looked for among the training images as it stands there; mirror images need no view, as
-an embedder sums both. Contrast is evened out in all of them.
+an embedder sums both. Contrast is evened out in all of them. Wherever a detector finds a face, it is brought to
+where those of training lie.
 """
 
 import io
@@ -12,19 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sface_data.auditing.sets.located import Located, brought, evened
+from sface_data.faces.alignment import Floats, Pixels
 from sface_data.faces.base import Face, Source
 
-Pixels = NDArray[np.uint8]
-_MEAN, _SPREAD = 120.0, 55.0  # of an evened channel
 _SAMPLED = 112  # pixels of a side at which recognition looks at faces
 _KEPT = 16  # images whose views are being made
-
-
-def evened(image: Pixels) -> Pixels:
-    """Each channel with the same mean and spread."""
-    values = image.astype(np.float32)
-    mean, spread = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
-    return np.clip((values - mean) * (_SPREAD / np.maximum(spread, 2.0)) + _MEAN, 0, 255).astype(np.uint8)
 
 
 def turned(image: Pixels, degrees: float, scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Pixels:
@@ -77,6 +71,7 @@ VIEWS: dict[str, Callable[[Pixels], Pixels]] = {
     "bottom left": lambda image: part(image, 0.0, 0.5),
     "bottom right": lambda image: part(image, 0.5, 0.5),
 }
+VIEW_NAMES = (*VIEWS, "largest face", "second face")
 
 
 def encoded(image: Pixels) -> bytes:
@@ -91,22 +86,33 @@ class ViewedSource(Source):
 
     Args:
         indices: [M] of the images in the source.
+        located: the faces in them; each of the largest two is a view, brought to where faces usually lie.
+        usual: where their landmarks [5,2] usually lie, as shares of the sides; None if nobody knows, or for a face
+            that is not there: the whole image takes its place.
     """
 
-    def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
+    def __init__(self, source: Source, indices: NDArray[np.int64], located: Located, usual: Floats | None) -> None:
         self.path, self.class_names = source.path, source.class_names
-        self.class_indices = np.repeat(source.class_indices[indices], len(VIEWS))
-        self._indices = indices
+        self.class_indices = np.repeat(source.class_indices[indices], len(VIEW_NAMES))
+        self._indices, self._landmarks, self._usual = indices, located.landmarks, usual
         self._original = lru_cache(_KEPT)(partial(_read, source))
 
     def _face(self, index: int) -> Face:
-        original, pixels = self._original(int(self._indices[index // len(VIEWS)]))
-        name = list(VIEWS)[index % len(VIEWS)]
-        image = encoded(VIEWS[name](pixels))
-        return Face(f"{original.key} {name}", original.class_index, image, f"{original.where} ({name})")
+        row, view = divmod(index, len(VIEW_NAMES))
+        original, pixels, even = self._original(int(self._indices[row]))
+        name = VIEW_NAMES[view]
+        image = VIEWS[name](even) if name in VIEWS else self._brought(row, view - len(VIEWS), pixels)
+        return Face(f"{original.key} {name}", original.class_index, encoded(image), f"{original.where} ({name})")
+
+    def _brought(self, row: int, face: int, pixels: Pixels) -> Pixels:
+        landmarks = self._landmarks[row, face]
+        if self._usual is None or np.isnan(landmarks).any():
+            return evened(pixels)
+        return evened(brought(pixels, landmarks, self._usual))
 
 
-def _read(source: Source, index: int) -> tuple[Face, Pixels]:
-    """A face, and its pixels with light and contrast evened."""
+def _read(source: Source, index: int) -> tuple[Face, Pixels, Pixels]:
+    """A face, its pixels, and these with light and contrast evened."""
     face = source[index]
-    return face, evened(face.decode())
+    pixels = face.decode()
+    return face, pixels, evened(pixels)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sface_data.auditing.sets.disguises import DISGUISES, DisguisedSource
-from sface_data.auditing.sets.views import VIEWS, ViewedSource, evened, part, turned
+from sface_data.auditing.sets.located import Located, evened
+from sface_data.auditing.sets.views import VIEW_NAMES, VIEWS, ViewedSource, part, turned
 from sface_data.faces.base import Source
 from sface_data.faces.sources import open_source
 
@@ -58,8 +59,9 @@ def test_a_view_shows_what_lies_in_single_pixels_of_a_larger_image() -> None:
 
 
 def test_views_of_an_image_stand_together(faces: Source) -> None:
-    viewed = ViewedSource(faces, np.array([3, 11]))
-    assert len(viewed) == 2 * len(VIEWS)
-    at = len(VIEWS) + list(VIEWS).index("upside down")
+    chosen = np.array([3, 11])
+    viewed = ViewedSource(faces, chosen, Located.of(faces, chosen), None)
+    assert len(viewed) == 2 * len(VIEW_NAMES)
+    at = len(VIEW_NAMES) + VIEW_NAMES.index("upside down")
     assert np.array_equal(viewed[at].decode(), evened(faces[11].decode())[::-1, ::-1])
     assert viewed[at].class_index == faces[11].class_index and viewed[at].key.startswith(faces[11].key)
