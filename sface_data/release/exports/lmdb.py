@@ -40,9 +40,12 @@ def write_lmdb(faces: ExportedFaces, outdir: Path) -> Iterator[int]:
                         transaction.put(b"%d" % face.place, msgpack.packb([face.data, face.label]))
                 yield last - done
                 done = last
-            keys = [b"%d" % place for place in range(len(faces))]
-            facts = {KEYS: keys, COUNT: len(faces), CLASSES: faces.plan.num_class_names}
-            with database.begin(write=True) as transaction:
-                for name, value in facts.items():
-                    transaction.put(name, msgpack.packb(value))
+            if database.stat()["entries"] == len(
+                faces
+            ):  # else it was stopped behind them: once more is other bytes
+                keys = [b"%d" % place for place in range(len(faces))]
+                facts = {KEYS: keys, COUNT: len(faces), CLASSES: faces.plan.num_class_names}
+                with database.begin(write=True) as transaction:
+                    for name, value in facts.items():
+                        transaction.put(name, msgpack.packb(value))
         path.replace(outdir / DATABASE)
