@@ -28,7 +28,7 @@ def test_a_preview_that_a_signal_ends_leaves_nothing(script: Any, dataset: Path,
     assert set(script.faults(case, tmp_path, 2, True)) == {None}
 
 
-def test_an_lmdb_that_was_whole_before_its_last_name_is_the_same(script: Any, dataset: Path, tmp_path: Path) -> None:
+def test_an_lmdb_that_was_whole_is_not_changed_again(script: Any, dataset: Path, tmp_path: Path) -> None:
     case = script.Case("export", lambda out: ["export", dataset, "--to", "lmdb", "--outdir", out])
     assert set(script.faults(case, tmp_path, 1, False)) == {None}
 
