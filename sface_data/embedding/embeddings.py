@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sface_data.errors import BadInput
 from sface_data.io.files import atomic_write, canonical_json, open_regular, os_errors_as_bad_input, parse_json
+from sface_data.io.tables import check_unpacked
 
 _FORMAT = "sface-data embeddings 1"
 _METADATA = b"sface_data"
@@ -169,7 +170,9 @@ class EmbeddingSet:
 
         with os_errors_as_bad_input(path), open_regular(path) as file:
             try:
-                table = pq.ParquetFile(file, page_checksum_verification=True).read()
+                opened = pq.ParquetFile(file, page_checksum_verification=True)
+                check_unpacked("it", opened, path.stat().st_size)
+                table = opened.read()
                 facts = parse_json((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:
                     raise BadInput(f"its format is {facts['format']!r}; this version reads {_FORMAT!r}")

@@ -8,7 +8,8 @@ from typing import Any
 from sface_data.errors import BadInput, brief
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
-from sface_data.io.files import os_errors_as_bad_input, read_bytes
+from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes
+from sface_data.io.tables import check_unpacked
 
 
 class DatasetsSource(Source):
@@ -81,6 +82,7 @@ def _quiet() -> Iterator[None]:
 
 def _load(path: Path) -> Any:
     import datasets
+    import pyarrow.parquet as pq
 
     with os_errors_as_bad_input(path):
         tables = [path] if path.is_file() else [*sorted(path.rglob("*.parquet")), *path.rglob("*.arrow")]
@@ -91,6 +93,9 @@ def _load(path: Path) -> Any:
     splits = sorted({Path(file).name.split("-")[0] for file in parquet if "-" in Path(file).name})
     if len(splits) > 1:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
+    for file in parquet:
+        with os_errors_as_bad_input(Path(file)), open_regular(Path(file)) as opened:
+            check_unpacked(file, pq.ParquetFile(opened), Path(file).stat().st_size)
     with _quiet():
         if parquet:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")

@@ -14,6 +14,7 @@ import numpy as np
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
+from sface_data.io.tables import check_unpacked
 
 # A path swallows the second slash. After the name: a revision, and how the names of the files begin.
 _ADDRESS = re.compile(r"hf:/{1,2}([^/@]+/[^/@]+)(?:@([^/]+))?(?:/(.*))?")
@@ -157,7 +158,10 @@ def _opened(file: HubFile) -> Any:
     from huggingface_hub import HfFileSystem
 
     name = f"datasets/{file.repo}/{file.name}"
-    return pq.ParquetFile(HfFileSystem().open(name, revision=file.commit, block_size=1 << 20))
+    opened = HfFileSystem().open(name, revision=file.commit, block_size=1 << 20)
+    table = pq.ParquetFile(opened)
+    check_unpacked(f"hf://{file.repo}/{file.name}", table, opened.size)
+    return table
 
 
 @lru_cache(maxsize=_GROUPS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sface_data.errors import BadInput
 from sface_data.io.files import open_regular, os_errors_as_bad_input
+from sface_data.io.tables import check_unpacked
 
 SAME = ("same", "issame", "is_same", "label")  # what the column is called that says so
 
@@ -21,7 +22,11 @@ def read_table(path: Path) -> tuple[list[bytes], list[bool]]:
 
     with os_errors_as_bad_input(path), open_regular(path) as file:
         try:
-            table = pq.read_table(file)
+            opened = pq.ParquetFile(file)
+            check_unpacked(str(path), opened, path.stat().st_size)
+            table = opened.read()
+        except BadInput:
+            raise
         except (pa.ArrowException, ValueError) as error:
             raise BadInput(f"{path}: not a Parquet file; get it again") from error
     images = [name for name in table.column_names if _holds_images(table.schema.field(name).type)]
