@@ -1,34 +1,40 @@
 """Files of weights: safetensors, and networks filled from them."""
 
+import json
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sface_data.errors import BadInput
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import MAX_ARRAYS, read_bytes
 
 Network = TypeVar("Network", bound=nn.Module)
+_SIZE = 8  # bytes that say how long the header is
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, on the CPU, and the metadata of a file.
 
+    All of it is read, none mapped: a file that is cut or changed later would end this process, or change weights.
+
     Raises:
         BadInput: if it cannot be read, or is not complete.
     """
+    data = read_bytes(path, MAX_ARRAYS)
     try:
-        with os_errors_as_bad_input(path), safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return weights, file.metadata() or {}
-    except SafetensorError as error:
+        weights = load(data)
+    except (SafetensorError, KeyError) as error:  # of types that this version of safetensors does not know
         raise BadInput(f"{path}: no .safetensors file, or cut short; get the file again") from error
+    header = json.loads(data[_SIZE : _SIZE + int.from_bytes(data[:_SIZE], "little")])
+    return weights, header.get("__metadata__", {})
 
 
 def fill(create: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
