@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sface_data.auditing.certificate_words import IN_WORDS, NOT_SAID, in_words
+from sface_data.auditing.known_judges import WANTED, count_known
 from sface_data.auditing.policy import Limit, Policy
 from sface_data.auditing.verdict import (
     BY_RELATION,
     FALSE_ALARMS,
     JUDGE,
     JUDGE_RELEASE,
+    KNOWN_JUDGES,
     NOT_BY_JUDGE,
     SEARCH,
     holm,
@@ -42,6 +44,7 @@ def contradiction(predicate: dict[str, Any]) -> str:
     return (
         _wrong_policy(policy, predicate["policy"])
         or _wrong_checks(policy, checks, [judge["name"] for judge in predicate["judges"]], predicate["inputs"])
+        or _wrong_count(checks, [judge["sha256"] for judge in predicate["judges"]])
         or _wrong_holm(checks)
         or next(filter(None, (_wrong_verdict(check, policy) for check in checks)), "")
         or _wrong_overall(predicate["verdict"], checks)
@@ -86,6 +89,13 @@ def _wrong_checks(
         if not _same(check["limit"], limit.limit) or check["needed"] is not limit.needed:
             return f"the check {check['name']!r} has another limit than in its policy"
     return ""
+
+
+def _wrong_count(checks: Sequence[dict[str, Any]], judges: Sequence[str]) -> str:
+    """Judges that are known are counted by their digests."""
+    missing = max(WANTED - count_known(judges), 0)
+    counts = [check["statistic"]["value"] for check in checks if check["name"] == KNOWN_JUDGES]
+    return "" if counts in ([], [missing]) else "it counts other judges as known than this version knows"
 
 
 def _wrong_holm(checks: Sequence[dict[str, Any]]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, LABEL
+from sface_data.auditing.known_judges import WANTED
+from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, KNOWN_JUDGES, LABEL
 
 KIND = "same-kind"  # it has no p-value, as it never fails
 _MOST = 5  # sentences
@@ -132,6 +133,8 @@ def _number_of(name: str) -> tuple[Callable[[float], str], bool]:
         return lambda value: f"AUC {value:.3f}", False
     if name.startswith("same-label-ratio"):
         return _times, False
+    if name == KNOWN_JUDGES:
+        return lambda value: f"{WANTED - value:.0f} of {WANTED}", True
     return percent, False
 
 
@@ -148,7 +151,7 @@ def _times(value: float) -> str:
 
 
 def _reach(name: str, low: float, high: float, number: Callable[[float], str], turned: bool) -> str:
-    if name == "identical-files":
+    if name in ("identical-files", KNOWN_JUDGES):
         return "counted"
     if name.startswith("same-label-ratio") and (high > _WIDE * max(low, 1e-9) or not math.isfinite(high)):
         return f"at least {number(low)}" if low > 0 else f"at most {number(high)}"

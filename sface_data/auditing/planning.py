@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from scipy import stats
 
 from sface_data.auditing.checks.kind import bonferroni_level
+from sface_data.auditing.known_judges import WANTED
 from sface_data.auditing.policy import Policy
 from sface_data.auditing.sets.sampled_images import MOST_SAMPLED
-from sface_data.auditing.verdict import BY_RELATION, CLAIM, LABEL, SEARCH
+from sface_data.auditing.verdict import BY_RELATION, CLAIM, KNOWN_JUDGES, LABEL, SEARCH
 from sface_data.biometrics.clustered import Bounds, ClusteredShare, beyond_chance, excess_risk, ratio
 from sface_data.biometrics.intervals import CONFIDENCE
 
@@ -97,6 +98,8 @@ class _Expected:
 
 
 def _decides(policy: Policy, name: str, size: AuditSize, level: float) -> bool:
+    if name == KNOWN_JUDGES:
+        return size.judges >= WANTED
     if name.startswith("linkage") and size.people < 2 * int(name.rpartition("-")[2]):
         return False
     searched = name == "nearest-person" or (name.startswith(BY_RELATION) and size.relations != (LABEL,))

@@ -34,11 +34,12 @@ CHECKS = (
     "exposure",
     "membership-auc",
     "membership-tpr",
+    "known-judges",
 )
 NAMES = ("strict", "standard", "paper")
 # What those that ship demand: a file that was edited is none of them. A test compares.
 _SHIPPED = {
-    "strict": "8c01c3fc92b9e304a9960a7545cd6090cc9df9ed4b8cdf288e8ee14890b81000",
+    "strict": "0ec4b12a44081889ef449ec7bd5d95f52ea2f4cf36be8bcfd6a051ad7f6925b3",
     "standard": "c7b0a7775064b853c7deb242ac01b96a447c18d0dde2845fc26f1094cb0800e4",
     "paper": "e643b76dde7ef539eaf702de6fc2152925e35f0063692aa85a8f72ed2ecd87d9",
 }

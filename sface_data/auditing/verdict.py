@@ -11,11 +11,13 @@ if TYPE_CHECKING:  # reading a certificate needs no statistics
 Verdict = Literal["pass", "fail", "inconclusive"]
 FALSE_ALARMS = 0.05  # of the whole family of checks, over all judges
 JUDGE, JUDGE_RELEASE = "judge", "judge-release"  # whether a judge sees, in training and in the release
+KNOWN_JUDGES = "known-judges"
 LABEL, CLAIM, SEARCH = "label", "claim", "search"  # what relates a class to training people
 BY_RELATION = ("same-label-", "linkage-")  # checks that are made for each of those
 NOT_BY_JUDGE = {
     "near-duplicates-pixels": "pixels",
     "identical-files": "files",
+    KNOWN_JUDGES: "files",
     "same-kind": "pixels",
 }  # who makes these checks
 

@@ -1,11 +1,22 @@
 """Certificates, made up."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sface_data.auditing.certificate_words import IN_WORDS, NOT_SAID, in_words
+from sface_data.auditing.known_judges import KNOWN, known_as
 from sface_data.auditing.policy import Policy
-from sface_data.auditing.verdict import BY_RELATION, JUDGE, JUDGE_RELEASE, LABEL, NOT_BY_JUDGE, Verdict
+from sface_data.auditing.verdict import (
+    BY_RELATION,
+    JUDGE,
+    JUDGE_RELEASE,
+    KNOWN_JUDGES,
+    LABEL,
+    NOT_BY_JUDGE,
+    Verdict,
+)
 
+OTHER_JUDGE = "other.onnx"
 # What the sentences of a certificate speak of.
 _FACTS: dict[str, dict[str, Any]] = {
     JUDGE: {"without_embedding": {"training": {"left_out": 1, "faces": 200}}},
@@ -29,8 +40,8 @@ _FACTS: dict[str, dict[str, Any]] = {
 }
 
 
-def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> list[dict[str, Any]]:
-    """All checks that a policy names, of one judge, with numbers that bear the verdict."""
+def made_up_checks(policy: Policy, judges: Sequence[str], verdict: Verdict = "pass") -> list[dict[str, Any]]:
+    """All checks that a policy names, of each judge, with numbers that bear the verdict."""
     limits = {
         JUDGE: (round(1 - policy.judge_auc, 12), True),
         JUDGE_RELEASE: (round(1 - policy.release_auc, 12), True),
@@ -38,8 +49,8 @@ def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> lis
     }
     checks = []
     for name, (limit, needed) in limits.items():
-        by, sees = NOT_BY_JUDGE.get(name, judge), name in (JUDGE, JUDGE_RELEASE)
-        checks.append(
+        sees = name in (JUDGE, JUDGE_RELEASE)
+        checks += [
             {
                 "name": name,
                 "judge": by,
@@ -55,12 +66,14 @@ def made_up_checks(policy: Policy, judge: str, verdict: Verdict = "pass") -> lis
                 "needed": needed,
                 "facts": _FACTS.get(name, {}),
             }
-        )
-    last = checks[-1 if verdict == "fail" else 2]
+            for by in ([NOT_BY_JUDGE[name]] if name in NOT_BY_JUDGE else judges)
+        ]
+    tested = [check for check in checks if check["p_value"] is not None]
+    last = [check for check in tested if check["judge"] in judges][-1 if verdict == "fail" else 0]
     if verdict == "fail":
         bound = last["limit"] + 1.0
         last["statistic"] = {"value": bound, "low": bound, "high": bound, "method": "", "n": 1}
-        last |= {"p_value": 1e-12, "adjusted_p_value": 1e-12 * (len(checks) - 2), "verdict": verdict}
+        last |= {"p_value": 1e-12, "adjusted_p_value": 1e-12 * len(tested), "verdict": verdict}
     if verdict == "inconclusive":
         last |= {"statistic": None, "p_value": None, "adjusted_p_value": None, "verdict": verdict}
     return checks
@@ -70,6 +83,9 @@ def made_up_predicate(
     policy: Policy, judge: str, verdict: Verdict = "pass", training: str = "the same"
 ) -> dict[str, Any]:
     """What a certificate says of an audit that was not made."""
+    judges = {judge: "0" * 64}
+    if KNOWN_JUDGES in policy.checks:
+        judges = dict(zip((judge, OTHER_JUDGE), KNOWN, strict=False))
     predicate: dict[str, Any] = {
         "policy": {"content": policy.to_json(), "sha256": policy.sha256, "shipped": policy.shipped},
         "inputs": {
@@ -77,8 +93,11 @@ def made_up_predicate(
             "relations": {LABEL: IN_WORDS[LABEL]},
             "training": {"named_by_generator": training},
         },
-        "judges": [{"name": judge, "sha256": "0" * 64, "dimensions": 2, "known_as": None}],
-        "checks": made_up_checks(policy, judge, verdict),
+        "judges": [
+            {"name": name, "sha256": sha256, "dimensions": 2, "known_as": known_as(sha256)}
+            for name, sha256 in judges.items()
+        ],
+        "checks": made_up_checks(policy, list(judges), verdict),
         "verdict": verdict,
         "not_said": list(NOT_SAID),
     }

@@ -24,6 +24,7 @@ from sface_data.auditing.certificate import (
 )
 from sface_data.auditing.certificate_words import in_words
 from sface_data.auditing.checks.run import AuditResult
+from sface_data.auditing.known_judges import KNOWN
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.policy import Policy, load_policy
 from sface_data.auditing.report.page import report_text
@@ -307,7 +308,11 @@ def test_a_forged_certificate_needs_the_key(certified: Path, keys: tuple[Path, P
     certificate = load_certificate(certified / CERTIFICATE)
     write_certificate(certified / "audit", certificate, load_private_key(private))
     statement = json.loads(certificate.to_bytes())
-    statement["predicate"]["checks"] = made_up_checks(load_policy("strict"), "simulated")
+    judges = statement["predicate"]["judges"]
+    judges.append(judges[0] | {"name": "other"})
+    for judge, digest in zip(judges, KNOWN, strict=False):
+        judge["sha256"] = digest
+    statement["predicate"]["checks"] = made_up_checks(load_policy("strict"), [judge["name"] for judge in judges])
     statement["predicate"]["verdict"] = "pass"
     statement["predicate"]["in_words"] = in_words(statement["predicate"])
     statement["predicate"]["certificate_sha256"] = _own_digest(statement)

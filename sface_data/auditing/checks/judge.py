@@ -1,9 +1,12 @@
-"""The judge itself: can it tell authentic people apart, and does it see the release?"""
+"""The judges themselves: can they tell authentic people apart, do they see the release, and are they known?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sface_data.auditing.evidence import Evidence
-from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, Finding
+from sface_data.auditing.known_judges import WANTED, count_known
+from sface_data.auditing.policy import Policy
+from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, KNOWN_JUDGES, NOT_BY_JUDGE, Finding
 from sface_data.biometrics.intervals import Interval
 from sface_data.biometrics.rates import fdr
 from sface_data.biometrics.subjects import SubjectScores
@@ -36,6 +39,27 @@ def judge_release(evidence: Evidence, least_auc: float) -> Finding:
         blocks_pass="no two images of one class of the release to try the judge on",
     )
     return _measured(finding, evidence.within)
+
+
+def known_judges(digests: Sequence[str], policy: Policy) -> Finding:
+    """How many judges that are known are missing. It never fails: it says who has not looked.
+
+    Args:
+        digests: of the files of all judges.
+    """
+    known = count_known(digests)
+    missing = float(max(WANTED - known, 0))
+    looked = f"{known} of the judges that looked {'is' if known == 1 else 'are'} known by the digest of the file"
+    return Finding(
+        KNOWN_JUDGES,
+        NOT_BY_JUDGE[KNOWN_JUDGES],
+        f"{WANTED} judges of different make looked that are known by the digests of their files",
+        f"how many of {WANTED} known judges are missing",
+        policy.checks[KNOWN_JUDGES].limit,
+        Interval(missing, missing, missing, "count", len(digests)),
+        note=f"{looked}, {WANTED} are asked for; docs/judges.md has which there are" if missing else "",
+        facts={"judges": len(digests), "known": known},
+    )
 
 
 def _measured(finding: Finding, scores: SubjectScores) -> Finding:

@@ -26,6 +26,7 @@ from sface_data.auditing.sets.judged_sets import CONTROL, RELEASE, TRAINING, Jud
 from sface_data.auditing.verdict import (
     JUDGE,
     JUDGE_RELEASE,
+    KNOWN_JUDGES,
     NOT_BY_JUDGE,
     Check,
     Finding,
@@ -108,6 +109,8 @@ def run_checks(
         findings += IDENTICAL_FILES.find(CheckContext(evidence[0], policy, seed, level))
     if KIND.name in policy.checks:
         findings += KIND.find(CheckContext(evidence[0], policy, seed, level))
+    if KNOWN_JUDGES in policy.checks:
+        findings.append(judge.known_judges([sets.training.embedder_sha256 for sets in judges], policy))
     checks = decide(findings, policy.needed | {JUDGE, JUDGE_RELEASE})
     return AuditResult(policy, seed, checks, tuple(evidence), nearness)
 

@@ -21,7 +21,7 @@ from sface_data.auditing.report.html import rendered
 from sface_data.auditing.report.pairs import Pair, closest_pairs
 from sface_data.auditing.report.plots import nearness_plot, plots_of
 from sface_data.auditing.report.svg import Plot, interval_mark
-from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, Check
+from sface_data.auditing.verdict import JUDGE, JUDGE_RELEASE, KNOWN_JUDGES, Check
 from sface_data.io.files import write_text
 from sface_data.io.seal import sealed
 
@@ -131,7 +131,7 @@ def _section(risk: Risk, checks: Sequence[StoredCheck]) -> Section:
 
 
 def _sight(checks: Sequence[StoredCheck]) -> Section:
-    rows = tuple(Row.of(check) for check in checks if check["name"] in (JUDGE, JUDGE_RELEASE, KIND))
+    rows = tuple(Row.of(check) for check in checks if check["name"] in (JUDGE, JUDGE_RELEASE, KIND, KNOWN_JUDGES))
     return Section(
         "Whether the judges see", "Can a judge tell people apart, in training and in the release?", rows
     )

@@ -15,10 +15,11 @@ from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES, compared_in_
 from sface_data.auditing.checks.related import NO_CONTROL
 from sface_data.auditing.checks.run import JUDGED, NO_PIXELS, AuditResult, run_checks
 from sface_data.auditing.checks.views import KIND
+from sface_data.auditing.known_judges import KNOWN
 from sface_data.auditing.policy import CHECKS, Limit, Policy, load_policy
 from sface_data.auditing.sets.judged_sets import AlteredCopies, JudgedSets, derived, subset, unit
 from sface_data.auditing.simulation import Leak, World, simulate
-from sface_data.auditing.verdict import Check, Finding, decide
+from sface_data.auditing.verdict import KNOWN_JUDGES, Check, Finding, decide
 from sface_data.biometrics.intervals import Interval
 from sface_data.embedding.embeddings import EmbeddingSet, LeftOut
 from sface_data.errors import BadInput
@@ -48,7 +49,22 @@ def only(*names: str, limit: float, control: bool = True) -> Policy:
 def test_every_check_that_a_policy_may_ask_for_is_made_once() -> None:
     names = [kind.name for kind in JUDGED]
     assert [name for name in CHECKS if name in names] == names  # in their order
-    assert set(CHECKS) - set(names) == {PIXEL_DUPLICATES.name, IDENTICAL_FILES.name, KIND.name}
+    assert set(CHECKS) - set(names) == {PIXEL_DUPLICATES.name, IDENTICAL_FILES.name, KIND.name, KNOWN_JUDGES}
+
+
+@pytest.mark.parametrize(("digests", "known"), [("", 0), ("a", 1), ("aa", 1), ("ax", 1), ("ab", 2), ("xab", 2)])
+def test_two_judges_must_be_known_by_their_files(simulated: Simulated, digests: str, known: int) -> None:
+    sets = simulated().evidence[0].sets
+    of = {"a": next(iter(KNOWN)), "b": list(KNOWN)[1], "x": "0" * 64}
+    training = [
+        dataclasses.replace(sets.training, embedder_sha256=of.get(each, "1" * 64)) for each in digests or "x"
+    ]
+    judges = [dataclasses.replace(sets, training=each, judge=str(i)) for i, each in enumerate(training)]
+    policy = only("known-judges", limit=0.0, control=False)
+    (found,) = [c for c in run_checks(judges, None, policy).checks if c.finding.name == KNOWN_JUDGES]
+    assert found.finding.facts == {"judges": len(judges), "known": known}
+    assert found.verdict == ("pass" if known == 2 else "inconclusive")
+    assert f"{known} of the judges that looked" in found.reason or known == 2
 
 
 @pytest.mark.parametrize("seed", range(2))
