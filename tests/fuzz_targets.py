@@ -368,7 +368,9 @@ def embeddings() -> Files:
     from sface_data.io.files import sha256_of_file
 
     keys, digests = ("a", "b", "c"), tuple(f"{number:064d}" for number in range(3))
-    made = EmbeddingSet(keys, ("1", "2"), np.array([0, 0, 1]), np.eye(3, dtype=np.float32), "a", "b", digests)
+    made = EmbeddingSet(
+        keys, ("1", "2"), np.array([0, 0, 1]), np.eye(3, dtype=np.float32), "a" * 64, "b" * 64, digests
+    )
     made = replace(made, source_sha256=listed_sha256(made))
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "part-000000.parquet"

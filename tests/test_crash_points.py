@@ -28,6 +28,11 @@ def test_a_preview_that_a_signal_ends_leaves_nothing(script: Any, dataset: Path,
     assert set(script.faults(case, tmp_path, 2, True)) == {None}
 
 
+def test_a_merge_that_a_signal_ends_leaves_nothing(script: Any, dataset: Path, tmp_path: Path) -> None:
+    case = script.Case("merge", lambda out: ["merge", dataset, "--outdir", out])
+    assert set(script.faults(case, tmp_path, 9, True)) == {None}
+
+
 def test_an_lmdb_that_was_whole_is_not_changed_again(script: Any, dataset: Path, tmp_path: Path) -> None:
     case = script.Case("export", lambda out: ["export", dataset, "--to", "lmdb", "--outdir", out])
     assert set(script.faults(case, tmp_path, 1, False)) == {None}

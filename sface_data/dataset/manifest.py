@@ -9,7 +9,7 @@ from typing import Any
 from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
 from sface_data.io.files import exists, pretty_json, read_json, sha256_of_json, write_text
-from sface_data.io.typed_json import decode
+from sface_data.io.typed_json import Sha256, decode
 
 MANIFEST = "manifest.json"
 _FORMAT = "sface-data manifest 1"
@@ -42,7 +42,7 @@ class ShardInfo:
     filename: str
     num_samples: int
     num_bytes: int
-    sha256: str
+    sha256: Sha256
     environment: int = 0
 
 
@@ -51,7 +51,7 @@ class ClassCenters:
     """The file with the centres of truncation by class: where it is, and its hex SHA-256."""
 
     filename: str
-    sha256: str
+    sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AlignedFaces:
     """
 
     filename: str
-    sha256: str
+    sha256: Sha256
     detector: str
     drawn: int
 
@@ -81,9 +81,9 @@ class IdentityFiles:
     """
 
     filename: str
-    sha256: str
+    sha256: Sha256
     relations: str
-    relations_sha256: str
+    relations_sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Manifest:
     environments: tuple[Environment, ...]
     class_centers: ClassCenters | None = None
     aligned: AlignedFaces | None = None
-    training_faces_sha256: str | None = None
+    training_faces_sha256: Sha256 | None = None
     identities: IdentityFiles | None = None
 
     @property
@@ -196,8 +196,8 @@ class _NetworkFile:
     """The entry `network` of an environment."""
 
     file: str
-    sha256: str
-    faces_sha256: str | None = None
+    sha256: Sha256
+    faces_sha256: Sha256 | None = None
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class _DetectorFile:
     """The entry `detector` of an environment."""
 
     file: str
-    sha256: str
+    sha256: Sha256
     versions: dict[str, str] | None = None
 
 

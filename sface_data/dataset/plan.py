@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_json
-from sface_data.io.typed_json import decode
+from sface_data.io.typed_json import Sha256, decode
 
 if TYPE_CHECKING:  # the command line reads plans to print its help
     import numpy as np
@@ -108,7 +108,7 @@ class Alignment:
         draws: how many images a class may draw for each that is wanted.
     """
 
-    detector_sha256: str
+    detector_sha256: Sha256
     draws: int = 10
 
     def __post_init__(self) -> None:
@@ -169,7 +169,7 @@ class SamplePlan:
             `faces.base.identity_mark` calls it; None where the generator's file does not say.
     """
 
-    generator_sha256: str
+    generator_sha256: Sha256
     generator_classes: int
     classes: tuple[int, ...]
     samples_per_class: int

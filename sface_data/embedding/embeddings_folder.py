@@ -13,7 +13,7 @@ from sface_data.faces.face_list import FaceList
 from sface_data.faces.sources import EMBEDDINGS_INDEX
 from sface_data.io.files import is_file, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.folders import check_folder, claim_folder
-from sface_data.io.typed_json import decode
+from sface_data.io.typed_json import Sha256, decode
 from sface_data.runtime.progress import Progress
 
 INDEX = EMBEDDINGS_INDEX
@@ -29,7 +29,7 @@ class UsedEmbedder:
     """The embedder of a folder, by name and digest of its file, and D of its vectors."""
 
     name: str
-    sha256: str
+    sha256: Sha256
     dimensions: int
 
 
@@ -38,7 +38,7 @@ class Part:
     """One file of embeddings: its name in the folder, digest and number of faces."""
 
     file: str
-    sha256: str
+    sha256: Sha256
     faces: int
 
     def __post_init__(self) -> None:
@@ -59,8 +59,8 @@ class Index:
 
     format: str
     embedder: UsedEmbedder
-    detector_sha256: str | None
-    source_sha256: str
+    detector_sha256: Sha256 | None
+    source_sha256: Sha256
     faces: int
     classes: int
     parts: tuple[Part, ...] = ()
@@ -197,18 +197,10 @@ def _held(folder: Path, embedding: Embedding) -> Index | None:
     return held
 
 
-def cached_embeddings(
-    source: Source,
-    embedding: Embedding,
-    cache: Path,
-    faces: FaceList | None = None,
-    progress: Progress | None = None,
-) -> EmbeddingSet:
-    """The embeddings of a source, kept below `cache` under the digests of faces, embedder and detector."""
-    faces = FaceList.of(source) if faces is None else faces
+def cached_under(cache: Path, faces: FaceList, embedding: Embedding) -> Path:
+    """The folder below `cache` in which embeddings of some faces are kept: by the digests of what they are of."""
     digests = [faces.sha256, embedding.embedder.sha256, embedding.detector_sha256]
-    name = "-".join(digest[:16] for digest in digests if digest is not None)
-    return embed_into(cache / name, source, faces, embedding, progress).load()
+    return cache / "-".join(digest[:16] for digest in digests if digest is not None)
 
 
 def is_embeddings(path: Path) -> bool:

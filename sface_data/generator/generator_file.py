@@ -24,7 +24,7 @@ from sface_data.io.files import (
     parse_json,
     sha256_of_file,
 )
-from sface_data.io.typed_json import decode
+from sface_data.io.typed_json import Sha256, decode
 from sface_data.runtime.arguments import StrPath, checks_arguments
 from sface_data.training.safetensors_file import fill, read_safetensors
 
@@ -43,7 +43,7 @@ class TrainedOn:
         identities: by class, whose faces they were, see `faces.base.identity_mark`; None if not known.
     """
 
-    faces_sha256: str | None = None
+    faces_sha256: Sha256 | None = None
     faces_left_out: int = 0
     identities: tuple[str, ...] | None = None
 

@@ -72,11 +72,16 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            put_in_place(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _fsync_folder(path.parent)
+
+
+def put_in_place(finished: Path, path: Path) -> None:
+    """Gives a file its final name, also after a power cut."""
+    finished.replace(path)
+    _fsync_folder(path.parent)
 
 
 def remove_unfinished(path: Path, scratch: Path | None = None) -> None:

@@ -5,11 +5,12 @@ does for its own structs only, errors are one sentence that names the field, and
 """
 
 import dataclasses
+import re
 import reprlib
 from collections.abc import Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sface_data.errors import BadInput
 
@@ -17,9 +18,20 @@ T = TypeVar("T")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "nothing"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What a text has to be like: a regular expression, and the same in words."""
+
+    pattern: str
+    words: str
+
+
+Sha256 = Annotated[str, Form("[0-9a-f]{64}", "64 hexadecimal digits")]
+
+
 def decode(kind: type[T], value: object, name: str = "") -> T:
     """A plain value as `kind`: a dataclass, `str`, `int`, `float`, `bool`, `Any`, and of these `X | None`,
-    `tuple[X, ...]`, `dict[str, X]` and `Literal`.
+    `tuple[X, ...]`, `dict[str, X]`, `Literal`, and `Annotated` with a `Form`.
 
     Whole numbers are taken for `float`; nothing else is converted. Fields with defaults may be missing; those that
     are dataclasses already are taken as they are.
@@ -38,6 +50,8 @@ def _decode(kind: Any, value: object, name: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
+    if origin is Annotated:
+        return _matched(_decode(arguments[0], value, name), arguments[1], name)
     if dataclasses.is_dataclass(kind):
         return _object(kind, value, name)
     if origin in (Union, UnionType):
@@ -54,6 +68,12 @@ def _decode(kind: Any, value: object, name: str) -> Any:
     if type(value) is kind:  # a bool is no int here
         return value
     raise BadInput(f"{name or 'it'} is {reprlib.repr(value)}, where {_wanted(kind)} should be")
+
+
+def _matched(value: Any, form: "Form", name: str) -> Any:
+    if not re.fullmatch(form.pattern, value):
+        raise BadInput(f"{name or 'it'} is {reprlib.repr(value)}, where {form.words} should be")
+    return value
 
 
 def _object(kind: Any, value: object, name: str) -> Any:
@@ -74,7 +94,7 @@ def _object(kind: Any, value: object, name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+    return get_type_hints(kind, include_extras=True)
 
 
 def _below(name: str, key: str) -> str:

@@ -27,7 +27,7 @@ from sface_data.dataset.workspace import (
     plan_in,
 )
 from sface_data.errors import BadInput
-from sface_data.io.files import MAX_ARRAYS, atomic_write, exists, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import MAX_ARRAYS, atomic_write, exists, os_errors_as_bad_input, put_in_place, read_bytes
 from sface_data.io.folders import differences
 from sface_data.release.contents import finish
 from sface_data.release.generate import FaceDataset
@@ -136,12 +136,13 @@ def _put(source: Path, workspace: Workspace, name: str) -> None:
         unfinished.unlink(missing_ok=True)
         try:
             os.link(source, unfinished)
+            put_in_place(unfinished, target)
         except OSError:  # another file system
             with source.open("rb") as file, atomic_write(target, workspace.own) as copy:
                 while chunk := file.read(1 << 20):
                     copy.write(chunk)
-        else:
-            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _repack(workspace: Workspace, parts: list[Workspace], done: list[dict[int, FinishedShard]]) -> None:

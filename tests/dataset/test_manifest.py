@@ -13,14 +13,17 @@ from sface_data.dataset.plan import SamplePlan
 from sface_data.errors import BadInput
 from sface_data.io.files import sha256_of_file
 
-ENVIRONMENT = {"device": "cpu", "batch": 2, "versions": {}, "network": {"file": "n.pkl", "sha256": "ab"}}
+ENVIRONMENT = {"device": "cpu", "batch": 2, "versions": {}, "network": {"file": "n.pkl", "sha256": "ab" * 32}}
 
 
 @pytest.fixture
 def manifest() -> Manifest:
-    plan = SamplePlan("00", 4, (1, 3), 5, samples_per_shard=6)
-    shards = (ShardInfo("data/train-000000.tar", 6, 100, "aa"), ShardInfo("data/train-000001.tar", 4, 80, "bb"))
-    return Manifest(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc"))
+    plan = SamplePlan("00" * 32, 4, (1, 3), 5, samples_per_shard=6)
+    shards = (
+        ShardInfo("data/train-000000.tar", 6, 100, "aa" * 32),
+        ShardInfo("data/train-000001.tar", 4, 80, "bb" * 32),
+    )
+    return Manifest(plan, shards, (ENVIRONMENT,), ClassCenters("class_w_avg.safetensors", "cc" * 32))
 
 
 def test_saved_and_read_again(manifest: Manifest, tmp_path: Path) -> None:

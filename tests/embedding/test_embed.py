@@ -15,7 +15,7 @@ from sface_data.embedding import embeddings_folder
 from sface_data.embedding.embed import Embedding, embed_source
 from sface_data.embedding.embedder import NoVector, resized
 from sface_data.embedding.embeddings import EmbeddingSet
-from sface_data.embedding.embeddings_folder import cached_embeddings, embed_into, open_embeddings
+from sface_data.embedding.embeddings_folder import cached_under, embed_into, open_embeddings
 from sface_data.embedding.onnx_embedder import OnnxEmbedder
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source, canonical_class
@@ -235,13 +235,17 @@ def test_images_that_are_not_square_are_named(faces: Path, embedder: OnnxEmbedde
 def test_a_cache_knows_what_it_holds(
     faces: Path, embedder: OnnxEmbedder, tmp_path: Path, embedder_file: Make
 ) -> None:
-    counting = Counting(embedder)
-    first = cached_embeddings(open_source(faces), Embedding(counting), tmp_path / "cache")
-    second = cached_embeddings(open_source(faces), Embedding(counting), tmp_path / "cache")
+    source, counting = open_source(faces), Counting(embedder)
+
+    def kept(judge: Counting | OnnxEmbedder) -> EmbeddingSet:
+        folder = cached_under(tmp_path / "cache", FaceList.of(source), Embedding(judge))
+        return into(folder, source, Embedding(judge))
+
+    first, second = kept(counting), kept(counting)
     assert counting.seen == 18
     np.testing.assert_array_equal(first.vectors, second.vectors)
     other = OnnxEmbedder(embedder_file(tmp_path / "other.onnx", seed=1), "cpu")
-    cached_embeddings(open_source(faces), Embedding(other), tmp_path / "cache")
+    kept(other)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 

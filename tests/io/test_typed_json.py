@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sface_data.errors import BadInput
-from sface_data.io.typed_json import decode
+from sface_data.io.typed_json import Sha256, decode
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,14 @@ def test_what_does_not_fit_is_named(sentence: str) -> None:
     with pytest.raises(BadInput) as raised:
         decode(Shape, BROKEN[sentence])
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize("text", ["", "0" * 63, "0" * 65, "A" * 64, "0" * 63 + "\n", "\u0660" * 64, 0])
+def test_digests_are_digits(text: object) -> None:
+    """They are shown as they are."""
+    assert decode(tuple[Sha256 | None, ...], ["0f" * 32, None]) == ("0f" * 32, None)  # type: ignore[arg-type, comparison-overlap]
+    with pytest.raises(BadInput, match=r"\[0\] is .*, where (64 hexadecimal digits|text) should be"):
+        decode(tuple[Sha256, ...], [text])  # type: ignore[arg-type]
 
 
 def test_what_is_decoded_already_is_taken() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sface_data.faces.lmdb_source import CLASSES, COUNT, KEYS
-from sface_data.io.files import os_errors_as_bad_input
+from sface_data.io.files import os_errors_as_bad_input, put_in_place
 from sface_data.release.exports.faces import ExportedFaces
 
 DATABASE = "train.lmdb"
@@ -48,4 +48,4 @@ def write_lmdb(faces: ExportedFaces, outdir: Path) -> Iterator[int]:
                 with database.begin(write=True) as transaction:
                     for name, value in facts.items():
                         transaction.put(name, msgpack.packb(value))
-        path.replace(outdir / DATABASE)
+        put_in_place(path, outdir / DATABASE)
