@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -34,7 +35,8 @@ import bench_recognition
 import bench_sampler
 from side_by_side import ROUNDS, Figure, Times, Work, in_turns
 
-from sface_data.auditing.compare.pairs import compare_and_nearest, prepare
+from sface_data.auditing.compare import first_pass
+from sface_data.auditing.compare.pairs import compare_and_nearest, nearest, prepare
 from sface_data.embedding.backbone_file import BackboneFile
 from sface_data.embedding.backbones import create_backbone
 from sface_data.embedding.embed import Embedding, embed_source
@@ -249,6 +251,9 @@ def comparing(size: Size) -> Iterator[Row]:
             "products": Work(lambda: bench_audit.arithmetic(a.vectors[:rows], part, "cpu"), rows**2),
             "numpy": Work(lambda: bench_audit.plain(a.vectors, part), size.compared * rows),
             "faiss": Work(lambda: neighbours_by_faiss(a.vectors, b.vectors), size.compared**2),
+            "nearest": Work(lambda: nearest(prepare(a), prepare(b)), size.compared**2),
+            "in one look": Work(lambda: nearest_in_one_look(a, b), size.compared**2),
+            "nearest by faiss": Work(lambda: neighbours_by_faiss(a.vectors, b.vectors, 1), size.compared**2),
         },
         size.rounds,
     )
@@ -259,14 +264,25 @@ def comparing(size: Size) -> Iterator[Row]:
         "products": "the products alone, fp32",
     }.items():
         yield row("comparisons", what, "million pairs/s", times["ours"], against, times[name], scale=1e6)
+    what, ours = "the nearest of one side, nothing else; 512 dimensions", times["nearest"]
+    for name, against, aim in (
+        ("in one look", "every product in fp32", 1.6),
+        ("nearest by faiss", "faiss IndexFlatIP", None),
+    ):
+        yield row("comparisons", what, "million pairs/s", ours, against, times[name], aim, scale=1e6)
 
 
-def neighbours_by_faiss(a: np.ndarray, b: np.ndarray) -> None:
+def nearest_in_one_look(a: bench_audit.Faces, b: bench_audit.Faces) -> None:
+    with patch.object(first_pass, "multiplies_bf16", lambda: False):
+        nearest(prepare(a), prepare(b))
+
+
+def neighbours_by_faiss(a: np.ndarray, b: np.ndarray, k: int = bench_audit.NEIGHBOURS) -> None:
     import faiss
 
     index = faiss.IndexFlatIP(b.shape[1])
     index.add(b)
-    index.search(a, bench_audit.NEIGHBOURS)
+    index.search(a, k)
 
 
 def embedding(size: Size) -> Iterator[Row]:

@@ -53,4 +53,9 @@ def choose_precision(name: str, device: torch.device, conv_clamp: float | None =
         return name
     if device.type == "cuda":
         return "fp16" if conv_clamp is not None else "bf16"
-    return "bf16" if any(has() for has in _INSTRUCTIONS.values()) else "fp32"
+    return "bf16" if multiplies_bf16() else "fp32"
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor has instructions that multiply bfloat16."""
+    return any(has() for has in _INSTRUCTIONS.values())

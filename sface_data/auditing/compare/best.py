@@ -1,4 +1,4 @@
-"""The best scores so far, while blocks of them come: of each row, and of each column."""
+"""The best scores so far, while blocks of them come: some of each row, and the one of each row or column."""
 
 from dataclasses import dataclass
 from threading import Lock
@@ -64,19 +64,24 @@ class Best:
 
 
 @dataclass(eq=False)
-class BestOfColumns:
-    """The best row of each column so far."""
+class Nearest:
+    """The one best of each row, or of each column, so far."""
 
-    units: Tensor  # float32 [columns]
-    indices: Tensor  # int64 [columns]
+    units: Tensor  # float32 [N]
+    indices: Tensor  # int64 [N]
 
     @classmethod
-    def of(cls, width: int, device: str) -> "BestOfColumns":
-        """Nothing yet, for so many columns."""
-        units = torch.full((width,), -torch.inf, device=device)
-        return cls(units, torch.full((width,), _LAST, device=device))
+    def of(cls, number: int, device: str) -> "Nearest":
+        """Nothing yet, for so many."""
+        units = torch.full((number,), -torch.inf, device=device)
+        return cls(units, torch.full((number,), _LAST, device=device))
 
-    def update(self, units: Tensor, indices: Tensor, left: int, lock: Lock) -> None:
+    def update_rows(self, units: Tensor, indices: Tensor, rows: Tensor) -> None:
+        """Takes in a block [R,columns] with the index of each column, for some rows [R]."""
+        peaks = units.amax(dim=1)
+        self.merge(peaks, torch.where(units == peaks[:, None], indices, _LAST).amin(dim=1), rows)
+
+    def update_columns(self, units: Tensor, indices: Tensor, left: int, lock: Lock) -> None:
         """Takes in a block [rows,columns] with the index of each row, from the column `left` on."""
         peaks = units.amax(dim=0)
         # the best only ever rises: a look without the lock finds too many columns, never too few
@@ -88,9 +93,9 @@ class BestOfColumns:
         with lock:
             self.merge(peaks, first, columns + left)
 
-    def merge(self, units: Tensor, indices: Tensor, columns: Tensor | slice = slice(None)) -> None:
-        """Takes in the best of other rows, for some columns; of equals the lower index counts."""
-        best, own = self.units[columns], self.indices[columns]
+    def merge(self, units: Tensor, indices: Tensor, places: Tensor | slice = slice(None)) -> None:
+        """Takes in the best of others, for some; of equals the lower index counts."""
+        best, own = self.units[places], self.indices[places]
         first = torch.where(units == best, torch.minimum(indices, own), indices)
-        self.indices[columns] = torch.where(units >= best, first, own)
-        self.units[columns] = torch.maximum(units, best)
+        self.indices[places] = torch.where(units >= best, first, own)
+        self.units[places] = torch.maximum(units, best)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from sface_data.auditing.compare import exact
 from sface_data.auditing.compare.backend import HERE, Backend
-from sface_data.auditing.compare.best import Best, BestOfColumns
+from sface_data.auditing.compare.best import Best, Nearest
+from sface_data.auditing.compare.first_pass import FirstPass
 from sface_data.auditing.compare.tally import COARSE, FINE_BITS, Tally, count_groups
 from sface_data.runtime.pool import Shared
 from sface_data.runtime.progress import Progress
@@ -140,7 +141,7 @@ class Sweep:
         self.by_b = self.by_a if self.b is None else np.zeros((len(b.names), COARSE), np.int64)
         self._scores = np.zeros((len(a), self.k), np.float32)
         self._indices = np.zeros((len(a), self.k), np.int64)
-        self._columns = BestOfColumns.of(len(b), device) if self.both else None
+        self._columns = Nearest.of(len(b), device) if self.both else None
         self._on_cpu = torch.device(device).type == "cpu"
         self._width = max(self.block or (BLOCK if self._on_cpu else _CUDA_BLOCK), 1)
         self._height = max(self._width // 4, 1)
@@ -160,6 +161,8 @@ class Sweep:
         self._probes, self._gallery, self._order_a, self._order_b = (
             torch.from_numpy(each).to(self.backend.device) for each in (a.rows, b.rows, a.order, b.order)
         )
+        only_nearest = self.k == 1 and self.b is not None and not (self.both or self.count)
+        self._first = FirstPass.of(self._probes, self._gallery) if only_nearest else None
         starts = range(first, last, self._height)
         with _one_thread_each(self._on_cpu) as threads, ThreadPoolExecutor(threads) as pool:
             jobs = [pool.submit(self._strip, start, min(start + self._height, last)) for start in starts]
@@ -183,9 +186,24 @@ class Sweep:
 
     def _strip(self, start: int, stop: int) -> None:
         """Some rows against all columns; within a set against those from the same rows on."""
+        if self._first is not None:
+            nearest = self._look_twice(self._first, start, stop)
+            self._keep(start, nearest.units[:, None], nearest.indices[:, None])
+            return
+        best = Best.of(stop - start, self.k, self.backend.device) if self.k else None
+        self._look_once(best, start, stop)
+        if best is not None:
+            self._keep(start, best.units, best.indices)
+
+    def _keep(self, start: int, units: Tensor, indices: Tensor) -> None:
+        """The best of the rows from `start` on."""
+        rows = slice(start, start + len(units))
+        self._scores[rows], self._indices[rows] = exact.as_score(units).cpu().numpy(), indices.cpu().numpy()
+
+    def _look_once(self, best: Best | None, start: int, stop: int) -> None:
+        """Exact products of all blocks of a strip, and all that is made of them."""
         height, columns, within = stop - start, self._width, self.b is None
         scratch = _Scratch.of(height, max(columns, height), self.backend.device)
-        best = Best.of(height, self.k, self.backend.device) if self.k else None
         segments = list(self.a.segments(start, stop)) if self.count else []
         tally = Tally.of(segments, height, columns, self.backend.device) if segments else None
         for left, right in _tiles(start, stop, len(self._gallery), columns, within):
@@ -194,20 +212,33 @@ class Sweep:
             if best is not None:
                 best.update(units, self._order_b[left:right])
             if self._columns is not None:
-                self._columns.update(units, self._order_a[start:stop], left, self._lock)
+                self._columns.update_columns(units, self._order_a[start:stop], left, self._lock)
             if tally is not None:
                 self._count(scratch, units, tally, left, at_itself=within and left == start)
-            if self.progress is not None:
-                with self._lock:
-                    self.progress(height * (right - left))
-        if best is not None:
-            self._scores[start:stop] = exact.as_score(best.units).cpu().numpy()
-            self._indices[start:stop] = best.indices.cpu().numpy()
+            self._made(height * (right - left))
         if tally is not None:
             fine = tally.fine()
             with self._lock:
                 self.counts += 2 * fine - tally.fine_of_both_orders if within else fine
                 self.by_a[tally.classes] += tally.coarse()
+
+    def _look_twice(self, first: FirstPass, start: int, stop: int) -> Nearest:
+        """Exact products of those blocks of a strip in which the nearest of a row can be."""
+        nearest = Nearest.of(stop - start, self.backend.device)
+        width = self._height  # the narrower the blocks, the fewer can hold a nearest one
+        reachable = first.reachable(start, stop, width)
+        for number, (left, right) in enumerate(_tiles(start, stop, len(self._gallery), width, within=False)):
+            rows = reachable[:, number].nonzero().squeeze(1)
+            if len(rows):
+                units = self._probes[start + rows] @ self._gallery[left:right].T
+                nearest.update_rows(units, self._order_b[left:right], rows)
+            self._made((stop - start) * (right - left))
+        return nearest
+
+    def _made(self, comparisons: int) -> None:
+        if self.progress is not None:
+            with self._lock:
+                self.progress(comparisons)
 
     def _count(self, scratch: "_Scratch", units: Tensor, tally: "Tally", left: int, at_itself: bool) -> None:
         """Counts a block; `units` is overwritten."""
