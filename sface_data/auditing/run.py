@@ -23,7 +23,7 @@ from sface_data.auditing.checks.neighbours import PIXEL_DUPLICATES
 from sface_data.auditing.checks.run import run_checks
 from sface_data.auditing.checks.views import KIND, VIEW
 from sface_data.auditing.compare.backend import backend_on
-from sface_data.auditing.known_judges import known_as
+from sface_data.auditing.known_judges import MODELS, judges_at_hand, known_as
 from sface_data.auditing.outcome import Outcome
 from sface_data.auditing.planning import AuditSize
 from sface_data.auditing.policy import Policy, load_policy
@@ -73,7 +73,8 @@ class AuditOptions:
             no strict audit passes.
         held_out: other images of the training people, under the same names, that were not trained on.
         embedder: the embedders that judge, each as for `embed`, not one that took part in training the generator;
-            none if all faces come as embeddings.
+            by default up to two of insightface's that are known (`docs/judges.md`) and lie in
+            `~/.insightface/models`; none if all faces come as embeddings.
         policy: what must be shown: `strict`, `standard` (for releases of about 1,000 classes and more; `sface-data
             audit --plan` says whether yours is large enough), `paper` (only what the paper on SFace reports), or a
             TOML file.
@@ -232,16 +233,20 @@ def _check_apart(paths: Mapping[str, Path]) -> None:
 
 
 def _open_embedders(files: Sequence[Path], paths: Mapping[str, Path], device: str) -> list[Embedder | None]:
-    """The judges; [None] where all faces come as embeddings.
+    """The judges, by default those that are known and at hand; [None] where all faces come as embeddings.
 
     Raises:
-        BadInput: if one cannot be opened, is named twice, or none is named that is needed.
+        BadInput: if one cannot be opened, is named twice, or there is none that is needed.
     """
-    if not files:
-        images = [path for path in paths.values() if not is_embeddings(path)]
-        if images:
-            raise BadInput(f"{images[0]}: holds images; name an embedder that judges them with --embedder")
+    images = [path for path in paths.values() if not is_embeddings(path)]
+    if not files and not images:
         return [None]
+    files = files or judges_at_hand()
+    if not files:
+        raise BadInput(
+            f"{images[0]}: holds images; name an embedder that judges them with --embedder (docs/judges.md), as "
+            f"there is none of those that are known in {MODELS}"
+        )
     embedders: list[Embedder | None] = []
     seen: dict[str, Path] = {}
     for file in files:

@@ -38,7 +38,8 @@ from sface_data.errors import CheckFailed
     multiple=True,
     type=NamedPath(path_type=Path),
     help="Embedder that judges, as for `embed`; may be given several times. Not one that took part in training "
-    "the generator. Needed unless every SOURCE is embeddings.",
+    "the generator.  [default: up to two of insightface's that are known, in ~/.insightface/models; none if every "
+    "SOURCE is embeddings]",
 )
 @click.option(
     "--outdir",
