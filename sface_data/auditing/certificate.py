@@ -212,7 +212,7 @@ def load_certificate(path: Path) -> Certificate:
         wrong = contradiction(statement["predicate"])
         if wrong:
             raise BadInput(f"{path}: not a certificate as `sface-data audit` of this version makes it: {wrong}")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: not a certificate made by sface-data ({error!r})") from error

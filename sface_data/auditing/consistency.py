@@ -34,7 +34,8 @@ def contradiction(predicate: dict[str, Any]) -> str:
     """What contradicts itself in the predicate of a certificate, in words; empty if nothing does.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: where something is missing or of another type.
+        KeyError, TypeError, AttributeError, ValueError, ArithmeticError: where something is missing, of another
+            type, or zero though it counts something.
     """
     try:
         policy = Policy.from_json(predicate["policy"]["content"])

@@ -226,8 +226,8 @@ def _in_view(check: StoredCheck) -> str:
     more = f"; {beyond:,} as near as no stranger" if beyond else ""
     return (
         f"Of {_images(facts['release_images'])} that were looked at turned, cut and recoloured, "
-        f"{_verb(facts['release_matches'])} as near to a training photograph as only 1 in 100 images of strangers "
-        f"is{more}."
+        f"{_verb(facts['release_matches'])} as near to a training photograph as only "
+        f"{_one_in(100, facts['control_images'])} images of strangers is{more}."
     )
 
 
@@ -246,8 +246,9 @@ def _linked(check: StoredCheck) -> str:
     if check["relation"] != LABEL:
         return (
             f"Of {_many(facts['probes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['linked'])} "
-            "traced to the training person nearest to it, as near as only 1 in 1,000 strangers is to somebody; by "
-            f"chance it would be {about(facts['chance'] * facts['probes'])}."
+            f"traced to the training person nearest to it, as near as only {_one_in(1000, facts['strangers'])} "
+            "strangers is to somebody; by chance it would be "
+            f"{about(facts['chance'] * facts['probes'])}."
         )
     return (
         f"Of {_many(facts['probes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['linked'])} traced to "
@@ -290,8 +291,8 @@ def _exposed(check: StoredCheck) -> str:
     facts = check["facts"]
     return (
         f"Of {facts['training_people']:,} training people, {_verb(facts['matched'])} shown by a synthetic image "
-        "that is as near to a photograph as only 1 in 1,000 images of strangers; as many images of strangers "
-        f"would reach {about(by_chance(facts))}."
+        f"that is as near to a photograph as only {_one_in(1000, facts['control_images'])} images of strangers; "
+        f"as many images of strangers would reach {about(by_chance(facts))}."
     )
 
 
@@ -305,9 +306,9 @@ def _nearest(check: StoredCheck) -> str:
     facts = check["facts"]
     expected = facts["release_images"] * facts["control_matches"] / max(facts["control_images"], 1)
     return (
-        f"Of {_images(facts['release_images'])}, {_verb(facts['release_matches'])} "
-        "as near to a training photograph as only 1 in 1,000 images of strangers is; by chance it "
-        f"would be {about(expected)}."
+        f"Of {_images(facts['release_images'])}, {_verb(facts['release_matches'])} as near to a training "
+        f"photograph as only {_one_in(1000, facts['control_images'])} images of strangers is; by chance it would "
+        f"be {about(expected)}."
     )
 
 
@@ -316,8 +317,14 @@ def _nearest_person(check: StoredCheck) -> str:
     expected = facts["classes"] * facts["near_control_people"] / max(facts["control_people"], 1)
     return (
         f"Of {_many(facts['classes'], 'synthetic class', 'synthetic classes')}, {_verb(facts['near_classes'])} as "
-        f"near to a training person as only 1 in 100 strangers is; by chance it would be {about(expected)}."
+        f"near to a training person as only {_one_in(100, facts['control_people'])} strangers is; by chance it "
+        f"would be {about(expected)}."
     )
+
+
+def _one_in(rarity: int, strangers: int) -> str:
+    """How rare what only the nearest strangers reach is: no rarer than one of all of them."""
+    return f"1 in {min(rarity, strangers):,}"
 
 
 def about(count: float) -> str:
@@ -346,7 +353,8 @@ def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
         facts = exposed["facts"]
         yield (
             f"{facts['matched']:,} of {facts['training_people']:,} training people have a synthetic image as near "
-            "as only 1 in 1,000 images of strangers; as many images of strangers would give "
+            f"as only {_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers "
+            "would give "
             f"{about(by_chance(facts))}."
         )
     if linked is not None:
@@ -354,8 +362,8 @@ def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
         what = (
             "lead to the training person of their label; by chance it would be"
             if linked["relation"] == LABEL
-            else "are as near to their training person as only 1 in 1,000 strangers is to somebody; of as many "
-            "strangers it would be"
+            else f"are as near to their training person as only {_one_in(1000, facts['strangers'])} strangers is "
+            "to somebody; of as many strangers it would be"
         )
         chance = about(facts["chance"] * facts["probes"])
         yield f"{facts['linked']:,} of {facts['probes']:,} classes {what} {chance}."

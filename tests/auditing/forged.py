@@ -27,6 +27,7 @@ _FACTS: dict[str, dict[str, Any]] = {
         "matched": 0,
         "matched_by_control": 0,
         "release_images_per_control_image": 1.0,
+        "control_images": 10,
     },
     "nearest-neighbour-1e-3": {
         "release_images": 10,
@@ -34,7 +35,12 @@ _FACTS: dict[str, dict[str, Any]] = {
         "control_images": 10,
         "control_matches": 1,
     },
-    "nearest-view": {"release_images": 10, "release_matches": 0, "beyond_strangers": {"images": 0}},
+    "nearest-view": {
+        "release_images": 10,
+        "release_matches": 0,
+        "control_images": 10,
+        "beyond_strangers": {"images": 0},
+    },
     "same-kind": {"release": {"images": 10, "odd": 0}},
     "nearest-person": {"classes": 10, "near_classes": 0, "control_people": 10, "near_control_people": 1},
 }

@@ -1,6 +1,7 @@
 """A certificate is bound to bytes, and any changed byte voids it."""
 
 import base64
+import copy
 import dataclasses
 import json
 import shutil
@@ -162,6 +163,16 @@ def test_it_is_read_back(sound: AuditResult, tmp_path: Path) -> None:
     assert read == written
     assert (read.verdict, read.policy, read.judges) == ("inconclusive", "strict", ("simulated",))
     assert read.subjects == {"a": "0", "b": "1"}
+
+
+def test_numbers_that_count_nobody_are_one_sentence(sound: AuditResult, tmp_path: Path) -> None:
+    statement = copy.deepcopy(certificate_of(sound, {"a": "0" * 64}).statement)
+    exposed = next(check for check in statement["predicate"]["checks"] if check["name"] == "exposure")
+    exposed["facts"]["training_people"] = 0
+    statement["predicate"]["certificate_sha256"] = _own_digest(statement)
+    (tmp_path / "certificate.json").write_text(canonical_json(statement) + "\n")
+    with pytest.raises(BadInput, match=r"certificate.json: not a certificate"):
+        load_certificate(tmp_path / "certificate.json")
 
 
 def test_every_changed_byte_voids_it(sound: AuditResult, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_the_embedder_that_ships_is_known() -> None:
 
 
 def test_they_judge_where_none_is_named(run: Run, models: Path, dataset: Path, tmp_path: Path) -> None:
-    training = shutil.copytree(dataset, tmp_path / "training")
-    command = ["audit", dataset, "--training", training, "--policy", "paper", "--outdir", tmp_path / "out"]
+    faces, training = (shutil.copytree(dataset, tmp_path / name) for name in ("faces", "training"))
+    command = ["audit", faces, "--training", training, "--policy", "paper", "--outdir", tmp_path / "out"]
     assert run(*command, "--device", "cpu")[0] == 1
     assert load_certificate(tmp_path / "out" / "certificate.json").judges == ("w600k_r50.onnx", "glintr100.onnx")
     shutil.rmtree(models)

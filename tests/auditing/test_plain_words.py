@@ -40,6 +40,7 @@ EXPOSED = {
     "matched": 45,
     "matched_by_control": 10,
     "release_images_per_control_image": 2.0,
+    "control_images": 5_000,
 }
 
 

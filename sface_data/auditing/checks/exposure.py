@@ -67,6 +67,7 @@ class Exposure(CheckKind):
                 "matched_as_by_strangers": surely.hits,
                 "matched_by_control": control.hits,
                 "release_images_per_control_image": trials,
+                "control_images": len(sets.control),
                 "bulk": bulk,
                 "planted": [planting.to_json() for planting in plantings],
             },
