@@ -344,3 +344,8 @@ def test_keys_that_are_none(tmp_path: Path) -> None:
         load_private_key(private)
     with pytest.raises(BadInput, match=r"rp.pem: not an Ed25519 key"):
         load_public_key(public)
+
+
+def test_the_certificate_in_the_docs_is_one_of_this_version() -> None:
+    found = load_certificate(Path(__file__).parents[2] / "docs" / "release" / "certificate.json")
+    assert (found.verdict, found.policy) == ("pass", "standard")
