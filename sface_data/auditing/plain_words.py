@@ -352,18 +352,20 @@ def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
     if exposed is not None:
         facts = exposed["facts"]
         yield (
-            f"{facts['matched']:,} of {facts['training_people']:,} training people have a synthetic image as near "
-            f"as only {_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers "
-            "would give "
+            f"{facts['matched']:,} of {facts['training_people']:,} training people "
+            f"{'has' if facts['matched'] == 1 else 'have'} a synthetic image as near as only "
+            f"{_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers would give "
             f"{about(by_chance(facts))}."
         )
     if linked is not None:
         facts = linked["facts"]
+        one = facts["linked"] == 1
+        whose = "its" if one else "their"
         what = (
-            "lead to the training person of their label; by chance it would be"
+            f"{'leads' if one else 'lead'} to the training person of {whose} label; by chance it would be"
             if linked["relation"] == LABEL
-            else f"are as near to their training person as only {_one_in(1000, facts['strangers'])} strangers is "
-            "to somebody; of as many strangers it would be"
+            else f"{'is' if one else 'are'} as near to {whose} training person as only "
+            f"{_one_in(1000, facts['strangers'])} strangers is to somebody; of as many strangers it would be"
         )
         chance = about(facts["chance"] * facts["probes"])
         yield f"{facts['linked']:,} of {facts['probes']:,} classes {what} {chance}."
