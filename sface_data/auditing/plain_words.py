@@ -354,8 +354,8 @@ def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
         yield (
             f"{facts['matched']:,} of {facts['training_people']:,} training people "
             f"{'has' if facts['matched'] == 1 else 'have'} a synthetic image as near as only "
-            f"{_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers would give "
-            f"{about(by_chance(facts))}."
+            f"{_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers would "
+            f"give {about(by_chance(facts))}."
         )
     if linked is not None:
         facts = linked["facts"]
