@@ -194,6 +194,27 @@ def pairs_table() -> bytes:
     return buffer.getvalue()
 
 
+@lru_cache
+def repeating_table() -> bytes:
+    """One so large, by what rows may repeat of others, that it is looked through before it is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = np.random.default_rng(0).integers(0, 900, 6000).tolist()
+    texts = [number.to_bytes(2, "big") * 100 for number in numbers]
+    columns = {
+        "image1": texts,
+        "image2": texts,
+        "same": [True, False] * 3000,
+        "names": [[text[:9]] * 2 for text in texts],
+        "numbers": [[1, 2]] * 6000,
+    }
+    packing: dict[str, Any] = {"use_dictionary": ["image1", "names.list.element"], "row_group_size": 3500}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, column_encoding={"image2": "DELTA_BYTE_ARRAY"}, **packing)
+    return buffer.getvalue()
+
+
 def read_pairs_table(path: Path) -> object:
     from sface_data.recognition.pairs_table import read_table
 
@@ -466,6 +487,7 @@ TARGETS = {
     "pairs list": among(pairs, "pairs.txt", read_pairs("pairs.txt")),
     "pairs csv": among(pairs, "pairs.csv", read_pairs("pairs.csv")),
     "pairs table": Target("a.parquet", pairs_table, read_pairs_table),
+    "repeating table": Target("a.parquet", repeating_table, read_pairs_table),
     "snapshot": Target("a.pkl", snapshot, read_generator),
     "weights": Target("a.safetensors", generator_weights, read_generator),
     "backbone": Target("a.safetensors", lambda: backbone()["a.safetensors"], read_backbone),

@@ -171,7 +171,8 @@ class EmbeddingSet:
         with os_errors_as_bad_input(path), open_regular(path) as file:
             try:
                 opened = pq.ParquetFile(file, page_checksum_verification=True)
-                check_unpacked("it", opened, path.stat().st_size)
+                others = [name for name in opened.schema_arrow.names if name != "vector"]
+                check_unpacked("it", file, opened, path.stat().st_size, others)
                 table = opened.read()
                 facts = parse_json((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:

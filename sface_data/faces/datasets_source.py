@@ -9,7 +9,7 @@ from sface_data.errors import BadInput, brief
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
 from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes
-from sface_data.io.tables import check_unpacked
+from sface_data.io.tables import check_plain, check_unpacked
 
 
 class DatasetsSource(Source):
@@ -82,6 +82,7 @@ def _quiet() -> Iterator[None]:
 
 def _load(path: Path) -> Any:
     import datasets
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with os_errors_as_bad_input(path):
@@ -95,10 +96,13 @@ def _load(path: Path) -> Any:
         raise BadInput(f"{path}: holds the splits {', '.join(splits)}; give a folder with the files of one")
     for file in parquet:
         with os_errors_as_bad_input(Path(file)), open_regular(Path(file)) as opened:
-            check_unpacked(file, pq.ParquetFile(opened), Path(file).stat().st_size)
+            check_unpacked(file, opened, pq.ParquetFile(opened), Path(file).stat().st_size)
     with _quiet():
         if parquet:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")
+        for arrow in map(str, tables):
+            with pa.memory_map(arrow) as mapped:
+                check_plain(arrow, mapped)
         loaded = datasets.load_from_disk(str(path))
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded

@@ -14,7 +14,7 @@ import numpy as np
 from sface_data.errors import BadInput
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
-from sface_data.io.tables import check_unpacked
+from sface_data.io.tables import check_unpacked, with_dictionaries
 
 # A path swallows the second slash. After the name: a revision, and how the names of the files begin.
 _ADDRESS = re.compile(r"hf:/{1,2}([^/@]+/[^/@]+)(?:@([^/]+))?(?:/(.*))?")
@@ -46,7 +46,7 @@ class HubSource(Source):
         self._where = _shown(path)
         with _explained(self._where):
             self._files = _found(self._where)
-            opened = [_opened(file) for file in self._files]
+            opened = [_opened(file)[1] for file in self._files]
             features = _features(opened[0])
             self._image, label = image_column(features, self._where), label_column(features, self._where)
             values: list[Any] = []
@@ -56,6 +56,7 @@ class HubSource(Source):
                     raise BadInput(
                         f"{self._where}: {self._files[number].name} has other columns than the first one"
                     )
+                _check_unpacked(self._files[number], label)
                 values += table.read(columns=[label]).column(label).to_pylist()
                 groups = range(table.metadata.num_row_groups)
                 sizes += [(number, group, table.metadata.row_group(group).num_rows) for group in groups]
@@ -153,20 +154,27 @@ def _split(name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _opened(file: HubFile) -> Any:
+def _opened(file: HubFile) -> tuple[Any, Any]:
+    """A file, and the table in it."""
     import pyarrow.parquet as pq
     from huggingface_hub import HfFileSystem
 
     name = f"datasets/{file.repo}/{file.name}"
-    opened = HfFileSystem().open(name, revision=file.commit, block_size=1 << 20)
-    table = pq.ParquetFile(opened)
-    check_unpacked(f"hf://{file.repo}/{file.name}", table, opened.size)
-    return table
+    stream = HfFileSystem().open(name, revision=file.commit, block_size=1 << 20)
+    return stream, pq.ParquetFile(stream)
+
+
+def _check_unpacked(file: HubFile, *columns: str) -> None:
+    """Raises BadInput for a file whose columns unpack to far more than it can hold; these are to be read whole."""
+    stream, table = _opened(file)
+    check_unpacked(f"hf://{file.repo}/{file.name}", stream, table, stream.size, columns)
 
 
 @lru_cache(maxsize=_GROUPS)
 def _read(file: HubFile, group: int, column: str) -> Any:
-    return _opened(file).read_row_group(group, columns=[column]).column(column)
+    stream, table = _opened(file)
+    images = with_dictionaries(stream, table)
+    return images.read_row_group(group, columns=[column]).column(column)
 
 
 def _features(table: Any) -> Any:

@@ -23,7 +23,7 @@ def read_table(path: Path) -> tuple[list[bytes], list[bool]]:
     with os_errors_as_bad_input(path), open_regular(path) as file:
         try:
             opened = pq.ParquetFile(file)
-            check_unpacked(str(path), opened, path.stat().st_size)
+            check_unpacked(str(path), file, opened, path.stat().st_size)
             table = opened.read()
         except BadInput:
             raise

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +24,9 @@ def test_zeros_packed_tightly_are_not_unpacked(
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"image": [bytes(4 << 20)], "label": [0]}), path, compression="zstd")
     monkeypatch.setattr(tables, "_LARGE", 1 << 20)
-    with pytest.raises(BadInput, match=r"a\.parquet:?( it)? has 1 rows that unpack to 0\.0 GB from 0\.0 MB"):
+    with pytest.raises(
+        BadInput, match=r"a\.parquet:?( it)? has 1 rows that unpack to 0\.0 GB or more from 0\.0 MB"
+    ):
         read(path)
     monkeypatch.setattr(tables, "_LARGE", 8 << 20)
     try:
@@ -31,17 +35,85 @@ def test_zeros_packed_tightly_are_not_unpacked(
         assert "unpack" not in str(other)
 
 
+def check(path: Path) -> None:
+    with path.open("rb") as file:
+        check_unpacked("it", file, pq.ParquetFile(file), path.stat().st_size)
+
+
+def repeated(value: bytes, times: int) -> pa.DictionaryArray:
+    """The column that has a value in every row and once in its file."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([value], pa.binary()))
+
+
+@pytest.mark.parametrize("read", [DatasetsSource, EmbeddingSet.load, read_table])
+def test_a_value_that_rows_repeat_is_counted_in_each(read: Callable[[Path], object], tmp_path: Path) -> None:
+    path, image = tmp_path / "a.parquet", repeated(bytes(1 << 20), 2000)
+    table = pa.table({"image": pa.StructArray.from_arrays([image], ["bytes"]), "label": [1] * 2000})
+    pq.write_table(table, path, store_schema=False)
+    assert path.stat().st_size < 1 << 18
+    with pytest.raises(BadInput, match=r"2,000 rows that unpack to 2\.1 GB or more from 0\.[01] MB"):
+        read(path)
+
+
+def test_it_is_counted_in_lists_and_as_the_beginning_of_others_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    names = pa.ListArray.from_arrays(pa.array([0, 2000], pa.int32()), repeated(bytes(1 << 20), 2000))
+    pq.write_table(pa.table({"a": names}), path, store_schema=False)
+    with pytest.raises(BadInput, match=r"1 rows that unpack to 2\.1 GB"):
+        check(path)
+    encoding = {"a": "DELTA_BYTE_ARRAY"}
+    table = pa.table({"a": pa.array([bytes(1 << 20)] * 1200)})
+    pq.write_table(table, path, use_dictionary=False, column_encoding=encoding, compression="zstd")
+    assert path.stat().st_size < 1 << 18
+    with pytest.raises(BadInput, match=r"1,200 rows that unpack to 1\.1 GB"):
+        check(path)
+
+
+def test_numbers_that_rows_repeat_are_counted_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"vectors": [np.zeros(140_000_000)]}), path)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(BadInput, match=r"1 rows that unpack to 1\.1 GB"):
+        check(path)
+
+
+def test_names_that_rows_repeat_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    names = [f"person {row % 100}" for row in range(20_000)]
+    images = [None, *[row.to_bytes(2, "big") * 500 for row in range(1, 20_000)]]
+    pq.write_table(pa.table({"image": images, "label": names}), path, compression="none", row_group_size=7000)
+    monkeypatch.setattr(tables, "_LARGE", 1 << 10)
+    check(path)
+    monkeypatch.setattr(tables, "_TIMES", 1)
+    with pytest.raises(BadInput, match="20,000 rows"):  # the names, once again and again
+        check(path)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_packed_arrow_files_are_not_unpacked(compression: str, tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_dict({"image": [b"x"] * 4, "label": [0, 0, 1, 1]})
+    rows.save_to_disk(tmp_path / "a")
+    assert len(DatasetsSource(tmp_path / "a")) == 4
+    (file,) = (tmp_path / "a").glob("*.arrow")
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(str(file), rows.data.table.schema, options=options) as packed:
+        packed.write_table(rows.data.table)
+    with pytest.raises(
+        BadInput, match=rf"{file.name} is packed, which `datasets` cannot have done; save it again"
+    ):
+        DatasetsSource(tmp_path / "a")
+
+
 def test_rows_without_bytes_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"image": pa.nulls(140_000_000)}), path)
     assert path.stat().st_size < 1 << 20
-    with pq.ParquetFile(path) as table, pytest.raises(BadInput, match=r"140,000,000 rows that unpack to 1\.1 GB"):
-        check_unpacked("it", table, path.stat().st_size)
+    with pytest.raises(BadInput, match=r"140,000,000 rows that unpack to 1\.1 GB"):
+        check(path)
 
 
 def test_large_tables_of_what_does_not_pack_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"image": [b"x" * 1000] * 1000}), path, compression="none", use_dictionary=False)
     monkeypatch.setattr(tables, "_LARGE", 1 << 10)
-    with pq.ParquetFile(path) as table:
-        check_unpacked("it", table, path.stat().st_size)
+    check(path)
