@@ -9,7 +9,7 @@ from sface_data.errors import BadInput, brief
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
 from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes
-from sface_data.io.tables import check_plain, check_unpacked
+from sface_data.io.tables import check_stream, check_unpacked
 
 
 class DatasetsSource(Source):
@@ -102,7 +102,7 @@ def _load(path: Path) -> Any:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")
         for arrow in map(str, tables):
             with pa.memory_map(arrow) as mapped:
-                check_plain(arrow, mapped)
+                check_stream(arrow, mapped)
         loaded = datasets.load_from_disk(str(path))
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded

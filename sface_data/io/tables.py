@@ -105,8 +105,8 @@ def _bytes_in(array: Any) -> int:
     return pc.sum(pc.binary_length(array.dictionary).take(array.indices)).as_py() or 0
 
 
-def check_plain(where: str, file: BinaryIO) -> None:
-    """Looks whether the rows of an Arrow stream lie in it as they are, so that mapping it takes no memory.
+def check_stream(where: str, file: BinaryIO) -> None:
+    """Looks through an Arrow stream as far as who maps it and reads its rows relies on it.
 
     Args:
         where: names it in errors.
@@ -114,15 +114,16 @@ def check_plain(where: str, file: BinaryIO) -> None:
 
     Raises:
         BadInput: if a batch is packed, of which nobody knows what it unpacks to; `datasets` packs none.
-        pyarrow.ArrowException: if it is broken.
+        pyarrow.ArrowException: if it is broken, or rows lie elsewhere than in it.
     """
     import pyarrow as pa
 
     for message in pa.ipc.MessageReader.open_stream(file):
         if message.type != "schema" and _is_packed(message.metadata.to_pybytes()):
-            raise BadInput(
-                f"{where} is packed, which `datasets` cannot have done; save it again with `save_to_disk`"
-            )
+            raise BadInput(f"{where} is packed, as `datasets` packs nothing; save it again with `save_to_disk`")
+    file.seek(0)
+    for batch in pa.ipc.open_stream(file):
+        batch.validate(full=True)
 
 
 def _is_packed(message: bytes) -> bool:

@@ -98,9 +98,7 @@ def test_packed_arrow_files_are_not_unpacked(compression: str, tmp_path: Path) -
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.ipc.new_stream(str(file), rows.data.table.schema, options=options) as packed:
         packed.write_table(rows.data.table)
-    with pytest.raises(
-        BadInput, match=rf"{file.name} is packed, which `datasets` cannot have done; save it again"
-    ):
+    with pytest.raises(BadInput, match=rf"{file.name} is packed, as `datasets` packs nothing; save it again"):
         DatasetsSource(tmp_path / "a")
 
 
