@@ -80,7 +80,7 @@ def build(
             return
         detector = None if job.detector is None else job.detector.opens
         maker = ImageMaker(job.network.generator, plan, job.device, job.batch, centers, detector)
-        with _workers(maker, workers, len(missing) * plan.samples_per_shard, cluster) as pool:
+        with _workers(maker, workers, sum(map(plan.shard_size, missing)), cluster) as pool:
             if unknown:
                 with progress_bar(len(plan.classes), "classes", smoothing=0.05) as bar:
                     find_faces(workspace, pool, bar.update)

@@ -4,14 +4,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from sface_data.dataset.manifest import Manifest
+from sface_data.generation import build
 from sface_data.generation.build import fitted
+from sface_data.generation.image_maker import ImageMaker
 from sface_data.generation.job import PlanOptions, plan_job
 from sface_data.generator.networks import SynthesisNetwork
+from sface_data.runtime.workers import local_workers
 from tests.killing import killed_again_and_again, killed_at_random, tree
 
 Run = Callable[..., tuple[int, str, str]]
@@ -149,6 +153,23 @@ def test_threads_batch_workers_and_parts_do_not_show_in_the_bytes(
     whole = tree(tmp_path / "whole")
     for folder in tmp_path.iterdir():
         assert tree(folder) == whole, folder.name
+
+
+@pytest.mark.parametrize(("each", "expected"), [(8, 1), (51, 1), (52, 2)])
+def test_a_process_is_started_for_as_many_images_as_it_is_worth(
+    tmp_path: Path, golden: Path, run: Run, monkeypatch: pytest.MonkeyPatch, each: int, expected: int
+) -> None:
+    counts = []
+
+    def counted(count: int, *others: Any) -> Any:
+        counts.append(count)
+        return local_workers(1, *others)
+
+    monkeypatch.setattr(build, "cores", lambda: 4)
+    monkeypatch.setattr(build, "local_workers", counted)
+    monkeypatch.setattr(ImageMaker, "elsewhere", lambda maker: lambda: maker)
+    run(*command(golden, samples_per_class=each), "--classes", "0-9", "--outdir", tmp_path / "faces")
+    assert counts == [expected]
 
 
 def test_parts_and_workers_that_are_killed(tmp_path: Path, golden: Path) -> None:
