@@ -171,8 +171,7 @@ class EmbeddingSet:
         with os_errors_as_bad_input(path), open_regular(path) as file:
             try:
                 opened = pq.ParquetFile(file, page_checksum_verification=True)
-                others = [name for name in opened.schema_arrow.names if name != "vector"]
-                check_unpacked("it", file, opened, path.stat().st_size, others)
+                check_unpacked("it", file, opened, path.stat().st_size)
                 table = opened.read()
                 facts = parse_json((table.schema.metadata or {})[_METADATA])
                 if facts["format"] != _FORMAT:

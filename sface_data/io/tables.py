@@ -2,9 +2,11 @@
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sface_data.errors import BadInput
+from sface_data.io.thrift import Fields, Reader
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -13,21 +15,20 @@ _LARGE = 1 << 30  # bytes; less is unpacked whatever it is
 _TIMES = 8  # the size of the file: images and vectors hardly become smaller by being packed
 _AT_ONCE = 1 << 26  # bytes of a batch that may unpack
 _ROWS = 1 << 16  # of a batch that cannot
-_WIDTHS = {
-    "BOOLEAN": 1 / 8,
-    "INT32": 4,
-    "INT64": 8,
-    "INT96": 12,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-}  # bytes; others: an offset
+_WIDTHS = {0: 1 / 8, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}  # bytes of bits, integers and floats, by kind
+_OFFSET = 4  # of others at least
+_ROW_GROUPS, _BYTE_ARRAY = 4, 6  # a field of the footer, a kind
+_REPEATING = {2, 7, 8}  # PLAIN_DICTIONARY, DELTA_BYTE_ARRAY, RLE_DICTIONARY
+_HEADER = 4096  # bytes that hold most headers of pages
 _OF_A_ROW = 8  # bytes that a row takes at least, once it is read
 
 
 def check_unpacked(
     where: str, file: BinaryIO, table: "pq.ParquetFile", size: int, columns: Sequence[str] | None = None
 ) -> None:
-    """Looks at what a Parquet file comes to: by what it says of itself, then by the lengths of what rows repeat.
+    """Looks at what a Parquet file comes to: by the headers of its pages, then by the lengths of what rows repeat.
+
+    The footer may say anything of sizes; the header of a page cannot, or the page is not unpacked.
 
     Args:
         where: names it in errors.
@@ -37,41 +38,93 @@ def check_unpacked(
 
     Raises:
         BadInput: if that is far more than can be in a file of this size with images or vectors.
-        pyarrow.ArrowException: if it is broken.
+        ValueError, pyarrow.ArrowException: if it is broken.
     """
-    facts = table.metadata
-    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    rows = table.metadata.num_rows
     most = max(_LARGE, _TIMES * size)
 
     def check(unpacked: float) -> None:
         if unpacked > most:
             raise BadInput(
-                f"{where} has {facts.num_rows:,} rows that unpack to {unpacked / 1e9:,.1f} GB or more from "
+                f"{where} has {rows:,} rows that unpack to {unpacked / 1e9:,.1f} GB or more from "
                 f"{size / 1e6:,.1f} MB, as no images or vectors do; get it again"
             )
 
-    check(max(sum(group.total_byte_size for group in groups), facts.num_rows * _OF_A_ROW))
-    texts = 0
+    check(rows * _OF_A_ROW)
+    try:
+        chunks = [chunk for chunk in _chunks(file, size) if columns is None or chunk.path.split(".")[0] in columns]
+        pages = [(chunk, _pages(file, chunk)) for chunk in chunks]
+    except (LookupError, TypeError, AttributeError, EOFError) as error:
+        raise ValueError("its footer or the header of a page is broken") from error
+    check(sum(found for _, (found, _) in pages))
+    check(sum(values * _WIDTHS.get(chunk.kind, _OFFSET) for chunk, (_, values) in pages))
     once = with_dictionaries(file, table)
-    for number in range(len(table.schema)):
-        leaf = table.schema.column(number)
-        if columns is not None and leaf.path.split(".")[0] not in columns:
-            continue
-        values = [group.num_rows for group in groups]
-        if leaf.max_repetition_level:
-            table.scan_contents(
-                [leaf.path]
-            )  # raises where what is asked next is broken, which would end the process
-            values = [group.column(number).num_values for group in groups]
-            check(sum(values) * _WIDTHS.get(leaf.physical_type, 4))
-        if leaf.physical_type != "BYTE_ARRAY":
-            continue
-        if sum(many * group.total_byte_size for many, group in zip(values, groups, strict=True)) <= most:
-            continue
-        for place, group in enumerate(groups):
-            for found in _texts(once, table, place, leaf.path, max(1, _AT_ONCE // max(1, group.total_byte_size))):
-                texts += found
-                check(texts)
+    repeating = [(chunk, found, values) for chunk, (found, values) in pages if chunk.may_repeat]
+    if sum(values * found for _, found, values in repeating) <= most:
+        return
+    texts = 0
+    for chunk, found, _ in repeating:
+        for part in _texts(once, table, chunk.group, chunk.path, max(1, _AT_ONCE // max(1, found))):
+            texts += part
+            check(texts)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A column of a row group. The numbers are those of parquet.thrift."""
+
+    group: int
+    path: str
+    kind: int
+    may_repeat: bool  # texts of a dictionary, or packed as so much of the value before and some more
+    start: int
+    size: int
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[_Chunk]:
+    """What the footer says of the columns. pyarrow's own account of one ends the process where it is broken."""
+    file.seek(-8, 2)
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(-8 - length, 2)
+    groups = Reader(file.read(length)).struct()[_ROW_GROUPS]
+    for group, row_group in enumerate(groups):
+        for column in row_group[1]:
+            facts = column[3]
+            offsets = [offset for offset in (facts[9], facts.get(11)) if offset]  # of data, of the dictionary
+            start = min(offsets, default=0)
+            repeats = facts[1] == _BYTE_ARRAY and not _REPEATING.isdisjoint(facts[2])
+            if not 0 <= start <= start + facts[7] <= size:
+                raise ValueError("a column lies outside the file")
+            yield _Chunk(group, b".".join(facts[3]).decode(), int(facts[1]), repeats, start, facts[7])
+
+
+def _pages(file: BinaryIO, chunk: _Chunk) -> tuple[int, int]:
+    """What the pages of a column unpack to, in bytes, and how many values are in them, by their own headers."""
+    unpacked = values = 0
+    at = chunk.start
+    while at < chunk.start + chunk.size:
+        header, length = _header(file, at)
+        unpacked += header[2]
+        values += (header.get(5) or header.get(8) or {1: 0})[1]  # data pages of either version
+        if header[2] < 0 or header[3] < 0:
+            raise ValueError("a page of less than nothing")
+        at += length + header[3]
+    return unpacked, values
+
+
+def _header(file: BinaryIO, at: int) -> tuple[Fields, int]:
+    """The header of the page that begins there, and its length."""
+    window = _HEADER
+    while True:
+        file.seek(at)
+        data = file.read(window)
+        reader = Reader(data)
+        try:
+            return reader.struct(), reader.at
+        except EOFError:
+            if len(data) < window:
+                raise
+            window *= 16
 
 
 def with_dictionaries(file: BinaryIO, table: "pq.ParquetFile") -> "pq.ParquetFile":

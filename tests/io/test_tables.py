@@ -69,6 +69,33 @@ def test_it_is_counted_in_lists_and_as_the_beginning_of_others_too(tmp_path: Pat
         check(path)
 
 
+def as_number(value: int) -> bytes:
+    """In thrift's compact protocol."""
+    value, made = value << 1, b""
+    while value > 127:
+        made, value = made + bytes([value & 127 | 128]), value >> 7
+    return made + bytes([value])
+
+
+@pytest.mark.parametrize("read", [DatasetsSource, EmbeddingSet.load, read_table])
+def test_a_footer_that_lies_about_sizes(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_LARGE", 1 << 20)
+    path = tmp_path / "a.parquet"
+    table = pa.table({"image": [bytes(20_000_000)] * 2, "label": [0, 1]})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, write_statistics=False)
+    data, group = path.read_bytes(), pq.read_metadata(path).row_group(0)
+    for size in {group.total_byte_size, group.column(0).total_uncompressed_size}:
+        truth = as_number(size)
+        assert truth in data
+        data = data.replace(truth, b"\xe4" + b"\x80" * (len(truth) - 2) + b"\0")
+    path.write_bytes(data)
+    assert pq.read_metadata(path).row_group(0).total_byte_size == 50
+    with pytest.raises(BadInput, match=r"2 rows that unpack to 0\.0 GB or more from 0\.0 MB"):
+        read(path)
+
+
 def test_numbers_that_rows_repeat_are_counted_too(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"vectors": [np.zeros(140_000_000)]}), path)
