@@ -8,7 +8,7 @@ from typing import Any
 from sface_data.errors import BadInput, brief
 from sface_data.faces.base import Face, Source
 from sface_data.faces.columns import class_names, image_column, label_column, labels_in
-from sface_data.io.files import open_regular, os_errors_as_bad_input, read_bytes
+from sface_data.io.files import open_regular, os_errors_as_bad_input, parse_json, read_bytes
 from sface_data.io.tables import check_stream, check_unpacked
 
 
@@ -100,9 +100,9 @@ def _load(path: Path) -> Any:
     with _quiet():
         if parquet:
             return datasets.load_dataset("parquet", data_files=parquet, split="train")
-        for arrow in map(str, tables):
-            with pa.memory_map(arrow) as mapped:
-                check_stream(arrow, mapped)
+        for file in _data_files(path):
+            with pa.memory_map(file) as mapped:
+                check_stream(file, mapped)
         loaded = datasets.load_from_disk(str(path))
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded
@@ -110,3 +110,15 @@ def _load(path: Path) -> Any:
         first = path / next(iter(loaded))
         raise BadInput(f"{path}: holds the splits {', '.join(loaded)}; name one, such as {first}")
     return next(iter(loaded.values()))
+
+
+def _data_files(path: Path) -> Iterator[str]:
+    """The files that the parts of a folder say that their rows are in, whatever else lies there."""
+    for state in sorted(path.rglob("state.json")):
+        for each in parse_json(read_bytes(state))["_data_files"]:
+            name = Path(each["filename"])
+            if name.is_absolute() or ".." in name.parts:
+                raise BadInput(f"{state}: names the data file {str(name)!r}, which is not beside it; put it there")
+            if not (state.parent / name).is_file():
+                raise BadInput(f"{state}: names the data file {str(name)!r}, which is not there; get it again")
+            yield str(state.parent / name)

@@ -15,9 +15,9 @@ _LARGE = 1 << 30  # bytes; less is unpacked whatever it is
 _TIMES = 8  # the size of the file: images and vectors hardly become smaller by being packed
 _AT_ONCE = 1 << 26  # bytes of a batch that may unpack
 _ROWS = 1 << 16  # of a batch that cannot
-_WIDTHS = {0: 1 / 8, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}  # bytes of bits, integers and floats, by kind
+_WIDTHS = {"BOOLEAN": 1 / 8, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}  # bytes
 _OFFSET = 4  # of others at least
-_ROW_GROUPS, _BYTE_ARRAY = 4, 6  # a field of the footer, a kind
+_TEXT = "BYTE_ARRAY"
 _REPEATING = {2, 7, 8}  # PLAIN_DICTIONARY, DELTA_BYTE_ARRAY, RLE_DICTIONARY
 _HEADER = 4096  # bytes that hold most headers of pages
 _OF_A_ROW = 8  # bytes that a row takes at least, once it is read
@@ -52,64 +52,77 @@ def check_unpacked(
 
     check(rows * _OF_A_ROW)
     try:
-        chunks = [chunk for chunk in _chunks(file, size) if columns is None or chunk.path.split(".")[0] in columns]
-        pages = [(chunk, _pages(file, chunk)) for chunk in chunks]
+        chunks = list(_chunks(file, table, size))
+        wanted = [chunk for chunk in chunks if columns is None or chunk.path.split(".")[0] in columns]
+        pages = [(chunk, _pages(file, chunk)) for chunk in wanted]
     except (LookupError, TypeError, AttributeError, EOFError) as error:
         raise ValueError("its footer or the header of a page is broken") from error
-    check(sum(found for _, (found, _) in pages))
-    check(sum(values * _WIDTHS.get(chunk.kind, _OFFSET) for chunk, (_, values) in pages))
-    once = with_dictionaries(file, table)
-    repeating = [(chunk, found, values) for chunk, (found, values) in pages if chunk.may_repeat]
-    if sum(values * found for _, found, values in repeating) <= most:
+    check(sum(chunk.declared for chunk in chunks))
+    check(sum(found.unpacked for _, found in pages))
+    check(sum(found.values * _WIDTHS.get(chunk.kind, _OFFSET) for chunk, found in pages))
+    repeating = [(chunk, found) for chunk, found in pages if chunk.kind == _TEXT and found.repeat]
+    if sum(found.values * found.unpacked for _, found in repeating) <= most:
         return
-    texts = 0
-    for chunk, found, _ in repeating:
-        for part in _texts(once, table, chunk.group, chunk.path, max(1, _AT_ONCE // max(1, found))):
+    once, texts = with_dictionaries(file, table), 0
+    for chunk, found in repeating:
+        for part in _texts(once, table, chunk, max(1, _AT_ONCE // max(1, found.unpacked))):
             texts += part
             check(texts)
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A column of a row group. The numbers are those of parquet.thrift."""
+    """A column of a row group: what the schema says of it, and where the footer says that its pages are."""
 
     group: int
     path: str
-    kind: int
-    may_repeat: bool  # texts of a dictionary, or packed as so much of the value before and some more
+    kind: str
     start: int
     size: int
+    declared: int  # bytes that it unpacks to, as the footer has it
 
 
-def _chunks(file: BinaryIO, size: int) -> Iterator[_Chunk]:
-    """What the footer says of the columns. pyarrow's own account of one ends the process where it is broken."""
+@dataclass(frozen=True)
+class _Pages:
+    """What the pages of a column unpack to, in bytes, how many values they have, and whether these may repeat."""
+
+    unpacked: int
+    values: int
+    repeat: bool
+
+
+def _chunks(file: BinaryIO, table: "pq.ParquetFile", size: int) -> Iterator[_Chunk]:
+    """The numbers are those of parquet.thrift. pyarrow's own account ends the process where a footer is broken."""
     file.seek(-8, 2)
     length = int.from_bytes(file.read(4), "little")
     file.seek(-8 - length, 2)
-    groups = Reader(file.read(length)).struct()[_ROW_GROUPS]
-    for group, row_group in enumerate(groups):
-        for column in row_group[1]:
-            facts = column[3]
+    left = size
+    for group, row_group in enumerate(Reader(file.read(length)).struct()[4]):
+        for number, column in enumerate(row_group[1]):
+            leaf, facts = table.schema.column(number), column[3]
             offsets = [offset for offset in (facts[9], facts.get(11)) if offset]  # of data, of the dictionary
             start = min(offsets, default=0)
-            repeats = facts[1] == _BYTE_ARRAY and not _REPEATING.isdisjoint(facts[2])
-            if not 0 <= start <= start + facts[7] <= size:
-                raise ValueError("a column lies outside the file")
-            yield _Chunk(group, b".".join(facts[3]).decode(), int(facts[1]), repeats, start, facts[7])
+            left -= facts[7]
+            if not 0 <= start <= start + facts[7] <= size or left < 0:
+                raise ValueError("columns lie outside the file, or over one another")
+            yield _Chunk(group, leaf.path, leaf.physical_type, start, facts[7], facts[6])
 
 
-def _pages(file: BinaryIO, chunk: _Chunk) -> tuple[int, int]:
-    """What the pages of a column unpack to, in bytes, and how many values are in them, by their own headers."""
+def _pages(file: BinaryIO, chunk: _Chunk) -> _Pages:
+    """By their own headers."""
     unpacked = values = 0
-    at = chunk.start
+    repeat, at = False, chunk.start
     while at < chunk.start + chunk.size:
         header, length = _header(file, at)
-        unpacked += header[2]
-        values += (header.get(5) or header.get(8) or {1: 0})[1]  # data pages of either version
         if header[2] < 0 or header[3] < 0:
             raise ValueError("a page of less than nothing")
+        unpacked += header[2]
+        if 5 in header or 8 in header:  # of data, of either version
+            data, encoding = (header[5], 2) if 5 in header else (header[8], 4)
+            values += data[1]
+            repeat |= data[encoding] in _REPEATING
         at += length + header[3]
-    return unpacked, values
+    return _Pages(unpacked, values, repeat)
 
 
 def _header(file: BinaryIO, at: int) -> tuple[Fields, int]:
@@ -132,18 +145,19 @@ def with_dictionaries(file: BinaryIO, table: "pq.ParquetFile") -> "pq.ParquetFil
     import pyarrow.parquet as pq
 
     leaves = map(table.schema.column, range(len(table.schema)))
-    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == _TEXT]
     return pq.ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
 
 
-def _texts(once: "pq.ParquetFile", table: "pq.ParquetFile", group: int, path: str, rows: int) -> Iterator[int]:
+def _texts(once: "pq.ParquetFile", table: "pq.ParquetFile", chunk: _Chunk, rows: int) -> Iterator[int]:
     """What the texts of a column come to, in parts."""
+    place = {"row_groups": [chunk.group], "columns": [chunk.path]}
     try:
-        next(once.iter_batches(1, [group], [path]), None)
+        next(once.iter_batches(1, **place), None)
         table, rows = once, _ROWS
     except OSError:  # packed as so much of the value before and some more, which arrow reads as it is only
         pass
-    yield from (_bytes_in(batch.column(0)) for batch in table.iter_batches(rows, [group], [path]))
+    yield from (_bytes_in(batch.column(0)) for batch in table.iter_batches(rows, **place))
 
 
 def _bytes_in(array: Any) -> int:

@@ -22,13 +22,16 @@ class Reader:
         self._data = data
         self.at = 0
 
-    def struct(self, depth: int = 0) -> Fields:
+    def struct(self) -> Fields:
         """The fields of the structure that begins here.
 
         Raises:
             ValueError: if there is none.
             EOFError: if the bytes end before it does.
         """
+        return self._fields(0)
+
+    def _fields(self, depth: int) -> Fields:
         fields: Fields = {}
         number = 0
         while head := self._byte():
@@ -45,7 +48,7 @@ class Reader:
         if kind == _BINARY:
             return self._bytes(self._varint())
         if kind == _STRUCT:
-            return self.struct(depth + 1)
+            return self._fields(depth + 1)
         if kind in (_LIST, _SET):
             head = self._byte()
             count = head >> 4 if head >> 4 < 15 else self._varint()

@@ -96,6 +96,39 @@ def test_a_footer_that_lies_about_sizes(
         read(path)
 
 
+def test_a_footer_that_lies_about_what_repeats(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": repeated(bytes(1 << 20), 2000)}), path, store_schema=False)
+    data = path.read_bytes()
+    encodings = b"\x35\x00\x06\x10"  # PLAIN, RLE, RLE_DICTIONARY
+    assert data.count(encodings) == 1
+    path.write_bytes(data.replace(encodings, b"\x35\x00\x06\x00"))
+    assert "RLE_DICTIONARY" not in pq.read_metadata(path).row_group(0).column(0).encodings
+    with pytest.raises(BadInput, match=r"2,000 rows that unpack to 2\.1 GB"):
+        check(path)
+
+
+def test_columns_that_are_not_read_count_as_the_footer_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"image": [bytes(1_100_000_000)], "label": [1]})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, write_statistics=False)
+    with path.open("rb") as file, pytest.raises(BadInput, match=r"1 rows that unpack to 1\.1 GB"):
+        check_unpacked("it", file, pq.ParquetFile(file), path.stat().st_size, ["label"])
+
+
+def test_columns_over_one_another_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(pa.table({"a": [b"x" * 5000], "b": [b"y" * 5000]}), path, **plain)
+    data, second = path.read_bytes(), pq.read_metadata(path).row_group(0).column(1)
+    for truth, lie in ((second.total_compressed_size, as_number(8000)), (second.data_page_offset, b"\x88\0")):
+        assert as_number(truth) in data and len(lie) == len(as_number(truth))
+        data = data.replace(as_number(truth), lie)
+    path.write_bytes(data)  # both columns begin with the file, and are most of it
+    with pytest.raises(ValueError, match="over one another"):
+        check(path)
+
+
 def test_numbers_that_rows_repeat_are_counted_too(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"vectors": [np.zeros(140_000_000)]}), path)
@@ -126,6 +159,28 @@ def test_packed_arrow_files_are_not_unpacked(compression: str, tmp_path: Path) -
     with pa.ipc.new_stream(str(file), rows.data.table.schema, options=options) as packed:
         packed.write_table(rows.data.table)
     with pytest.raises(BadInput, match=rf"{file.name} is packed, as `datasets` packs nothing; save it again"):
+        DatasetsSource(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "../data.arrow",
+            r"state.json: names the data file '../data.arrow', which is not beside it; put it there",
+        ),
+        ("/data.arrow", "which is not beside it"),
+        ("gone.bin", "names the data file 'gone.bin', which is not there; get it again"),
+    ],
+)
+def test_arrow_files_elsewhere_are_not_read(name: str, sentence: str, tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_dict({"image": [b"x"] * 4, "label": [0, 0, 1, 1]})
+    rows.save_to_disk(tmp_path / "a")
+    (tmp_path / "a" / "cache-1.arrow").write_bytes(b"left by map, and never read")
+    assert len(DatasetsSource(tmp_path / "a")) == 4
+    state = tmp_path / "a" / "state.json"
+    state.write_text(state.read_text().replace("data-00000-of-00001.arrow", name))
+    with pytest.raises(BadInput, match=sentence):
         DatasetsSource(tmp_path / "a")
 
 
