@@ -291,9 +291,15 @@ def _exposed(check: StoredCheck) -> str:
     facts = check["facts"]
     return (
         f"Of {facts['training_people']:,} training people, {_verb(facts['matched'])} shown by a synthetic image "
-        f"that is as near to a photograph as only {_one_in(1000, facts['control_images'])} images of strangers; "
+        f"that is as near to a photograph as only {_exposing(facts)} images of strangers; "
         f"as many images of strangers would reach {about(by_chance(facts))}."
     )
+
+
+def _exposing(facts: dict[str, Any]) -> str:
+    """How rare a match that shows somebody is among strangers' images."""
+    strangers = facts["control_images"]
+    return _one_in(strangers // max(facts["control_images_matching"], 1), strangers)
 
 
 def by_chance(facts: dict[str, Any]) -> float:
@@ -354,7 +360,7 @@ def people_with_a_near_image(checks: Sequence[StoredCheck]) -> Iterator[str]:
         yield (
             f"{facts['matched']:,} of {facts['training_people']:,} training people "
             f"{'has' if facts['matched'] == 1 else 'have'} a synthetic image as near as only "
-            f"{_one_in(1000, facts['control_images'])} images of strangers; as many images of strangers would "
+            f"{_exposing(facts)} images of strangers; as many images of strangers would "
             f"give {about(by_chance(facts))}."
         )
     if linked is not None:

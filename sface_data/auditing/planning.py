@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
+from sface_data.auditing.checks.exposure import exposing_fpir
 from sface_data.auditing.checks.kind import bonferroni_level
 from sface_data.auditing.known_judges import WANTED
 from sface_data.auditing.policy import Policy
@@ -176,7 +177,7 @@ def _matches(fmr: float, size: AuditSize, searched: bool) -> _Expected:
 
 
 def _exposed(size: AuditSize, images: int, pictures: int) -> _Expected:
-    matched = max(1, int(1e-3 * pictures))
+    matched = max(1, int(exposing_fpir(size.people, images) * pictures + 1e-9))
     control = ClusteredShare(min(matched, size.people), size.people, size.people, size.people)
     trials = images / pictures
     chance = 1 - (1 - min(control.value, 1 - 1e-9)) ** trials

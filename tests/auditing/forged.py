@@ -28,6 +28,7 @@ _FACTS: dict[str, dict[str, Any]] = {
         "matched_by_control": 0,
         "release_images_per_control_image": 1.0,
         "control_images": 10,
+        "control_images_matching": 1,
     },
     "nearest-neighbour-1e-3": {
         "release_images": 10,

@@ -41,6 +41,7 @@ EXPOSED = {
     "matched_by_control": 10,
     "release_images_per_control_image": 2.0,
     "control_images": 5_000,
+    "control_images_matching": 5,
 }
 
 

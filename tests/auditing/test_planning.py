@@ -23,6 +23,14 @@ def test_the_size_that_publishers_have_is_for_standard_and_strict_takes_more(rel
     assert undecidable(load_policy("strict"), large) == ("known-judges",)
 
 
+def test_strict_can_be_decided_for_a_generator_of_a_thousand_people_however_large_the_release() -> None:
+    strict = load_policy("strict")
+    for images in (5, 20, 50):
+        size = replace(LARGE, people=1_000, images=images, pictures=images, judges=2)
+        assert undecidable(strict, size) == ()
+    assert undecidable(strict, replace(LARGE, people=500, judges=2)) == ("exposure",)
+
+
 def test_more_people_block_no_more_and_without_control_group_its_checks_are_blocked() -> None:
     policy = load_policy("strict")
     sizes = (replace(LARGE, classes=n, strangers=n) for n in (500, 1_000, 2_000, 8_000))

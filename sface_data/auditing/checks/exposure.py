@@ -1,4 +1,8 @@
-"""Exposure: how many training people does the release show?"""
+"""Exposure: how many training people does the release show?
+
+At one threshold a release that grows shows ever more people by chance, in the end all of them, and nothing can be
+told. So the threshold rises with the release: as many images of strangers would show a small share of the people.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +28,13 @@ from sface_data.auditing.verdict import Finding
 from sface_data.biometrics.clustered import Bounds, ClusteredShare, excess_risk, interval_of, p_above
 from sface_data.embedding.embeddings import EmbeddingSet
 
+_BY_CHANCE = 2e-3  # of the training people, shown by as many strangers: a fifth of the limit of `strict`
+
+
+def exposing_fpir(people: int, images: int) -> float:
+    """The share of strangers' images that may match somebody, where a release has so many images."""
+    return min(RARELY, _BY_CHANCE * people / images)
+
 
 @dataclass(frozen=True)
 class Exposure(CheckKind):
@@ -36,8 +47,8 @@ class Exposure(CheckKind):
         if sets.control is None:
             return finding.unable_to_pass(NO_CONTROL)
         near = evidence.to_training
-        threshold = threshold_at_fpir(near[CONTROL].score, RARELY)
         people, subject = np.unique(sets.training.class_index, return_inverse=True)
+        threshold = threshold_at_fpir(near[CONTROL].score, exposing_fpir(len(people), len(sets.release)))
         own = own_threshold(threshold, *scores_of(near))
         shown, attack = _shown(subject, evidence.from_training[RELEASE], own, sets.release)
         _, surely = _shown(subject, evidence.from_training[RELEASE], threshold, sets.release)
@@ -68,6 +79,7 @@ class Exposure(CheckKind):
                 "matched_by_control": control.hits,
                 "release_images_per_control_image": trials,
                 "control_images": len(sets.control),
+                "control_images_matching": int((near[CONTROL].score >= threshold).sum()),
                 "bulk": bulk,
                 "planted": [planting.to_json() for planting in plantings],
             },

@@ -313,6 +313,17 @@ def test_a_control_group_of_another_kind_is_named(small_sets: JudgedSets) -> Non
         assert check.reason.endswith("of the control images are: a leak, or the control group is not comparable")
 
 
+def test_few_people_are_shown_by_chance_however_large_the_release() -> None:
+    """At the threshold of one in a thousand images of strangers it would be 10 of these 200 people."""
+    world = World(classes=200, images=50, control=200, control_images=50, authentic=5)
+    policy = only("exposure", limit=0.03, control=False)
+    found = {copies: run_checks([simulate(world, Leak(copies), 0)], None, policy) for copies in (0.0, 0.01)}
+    check = by_name(found[0.0])["exposure"]
+    assert check.verdict == "pass" and check.finding.facts["matched_by_control"] <= 2
+    assert check.finding.facts["control_images_matching"] == 1
+    assert by_name(found[0.01])["exposure"].verdict == "fail"
+
+
 @pytest.mark.parametrize(("left_out", "verdict"), [(3, "pass"), (4, "inconclusive")])
 def test_training_faces_without_embedding_may_be_the_ones_that_leak(
     small_sets: JudgedSets, left_out: int, verdict: str
