@@ -28,7 +28,7 @@ from sface_data.cli.options import DATASET, NamedPath, say
 def export(directory: Path, outdir: Path, **options: Any) -> None:
     """Write a data set in another form that trainers take, image files as they are.
 
-    What was written is read again and compared with the shards. Certificate and licence go along.
+    What was written is read again and compared with the shards. Certificate, report and licence go along.
 
     It can be stopped at any moment: run the same command again, and it goes on where it was.
 

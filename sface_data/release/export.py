@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from sface_data.auditing.certificate import CERTIFICATE
-from sface_data.auditing.signature import SIGNATURE
+from sface_data.auditing.certificate import REPORT
 from sface_data.dataset.card import CARD
 from sface_data.dataset.manifest import MANIFEST, Manifest
 from sface_data.errors import BadInput
@@ -17,7 +16,7 @@ from sface_data.faces.shard_source import ShardSource
 from sface_data.faces.sources import open_source
 from sface_data.io.files import os_errors_as_bad_input, pretty_json, read_json, sha256_of_file, write_text
 from sface_data.io.folders import claim_folder, differences
-from sface_data.release.audit_files import held_certificate
+from sface_data.release.audit_files import AUDIT_FILES, held_certificate
 from sface_data.release.exports.faces import ExportedFaces
 from sface_data.release.exports.folder import write_folder
 from sface_data.release.exports.lmdb import write_lmdb
@@ -59,9 +58,9 @@ class Export:
 def export(directory: StrPath, outdir: StrPath, *, to: Form) -> Export:
     """Writes a data set in another form, image files as they are, and compares what was written with the shards.
 
-    Labels are the classes of the generator, also where only some of them were drawn. Certificate and licence go
-    along; the certificate stays that of the data set, which README.md says. Stopped at any moment and called again
-    with the same arguments, it goes on where it was.
+    Labels are the classes of the generator, also where only some of them were drawn. Certificate, report and
+    licence go along; the certificate stays that of the data set, which README.md says. Stopped at any moment and
+    called again with the same arguments, it goes on where it was.
 
     Args:
         directory: a finished data set.
@@ -97,12 +96,13 @@ def export(directory: StrPath, outdir: StrPath, *, to: Form) -> Export:
                 bar.update(count)
         _compare(target, to, faces)
         with os_errors_as_bad_input(target):
-            for name in (LICENSE, CERTIFICATE, SIGNATURE):
+            for name in (LICENSE, *AUDIT_FILES):
                 if (folder / name).exists():
                     shutil.copyfile(folder / name, target / Path(name).name)
         licence = held_licence(folder) or default_licence(manifest)
         facts: dict[str, Any] = {"manifest": manifest, "certificate": certificate, "licence": LICENCES[licence]}
-        text = render("export.md.j2", **facts, **request, faces_sha256=faces.sha256)
+        report = (target / Path(REPORT).name).exists()
+        text = render("export.md.j2", **facts, **request, faces_sha256=faces.sha256, report=report)
         write_text(target / CARD, text)
     return Export(target, len(source), faces.sha256)
 

@@ -38,6 +38,8 @@ def test_an_export_holds_the_same_faces_and_says_what_it_is(
 ) -> None:
     faces = shutil.copytree(dataset, tmp_path / "faces")
     certify(faces, "fail")
+    report = faces / "audit" / "report.html"
+    report.write_text("what was found")
     code, output, errors = run("export", faces, "--to", to, "--outdir", tmp_path / "out")
     assert (code, output) == (0, ""), errors
     assert f"{tmp_path / 'out'}: 60 images, the same as in {faces}" in errors
@@ -46,6 +48,7 @@ def test_an_export_holds_the_same_faces_and_says_what_it_is(
     assert "its verdict is `fail`" in text and "not of these files" in text
     certificate = (tmp_path / "out" / "certificate.json").read_bytes()
     assert certificate == (faces / "audit" / "certificate.json").read_bytes()
+    assert (tmp_path / "out" / "report.html").read_bytes() == report.read_bytes() and "`report.html` has" in text
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.suffix != ".json"}
     assert run("export", faces, "--to", to, "--outdir", tmp_path / "out")[0] == 0
     data = {path for path in before if path.suffix in (".rec", ".idx", ".jpg", ".parquet", ".lmdb")}
