@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from sface_data.embedding.embedder import Pixels, Vectors, flip_sum, resized
 from sface_data.embedding.onnx_input import preparation
 from sface_data.errors import BadInput, brief
 from sface_data.io.files import MAX_ARRAYS, read_bytes
-from sface_data.runtime.onnx_session import FLOATS, load_model, open_session, session_errors
+from sface_data.runtime.onnx_session import FLOATS, load_model, on_cpu, open_session, session_errors
+from sface_data.runtime.pool import cores
 
 _USUAL_SIZE = 112  # of a network that takes any
 
@@ -54,6 +56,10 @@ class OnnxEmbedder:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._type = FLOATS[inputs[0].type]
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None  # images in every run
+        self._runs = 1  # at a time
+        if self._fixed is not None and on_cpu(self._session):  # one run of a few images keeps no cores busy
+            self._runs = threads or cores()
+            self._session = open_session(path, data, device, threads=1)
         self._colours_last = shape[1] != 3 and shape[3] == 3
         self.size = next((side for side in sides if isinstance(side, int) and side > 0), _USUAL_SIZE)
         self.dimensions = self._probe()
@@ -87,13 +93,16 @@ class OnnxEmbedder:
         """All outputs that are looked at: [N,...] each."""
         if self._fixed is None or self._fixed == len(values):
             return self._session.run(self._outputs, {self._input: values})
-        parts = []
-        for first in range(0, len(values), self._fixed):
-            part = values[first : first + self._fixed]
-            padded = np.concatenate([part, np.zeros((self._fixed - len(part), *part.shape[1:]), part.dtype)])
-            made = self._session.run(self._outputs, {self._input: padded})
-            parts.append([output[: len(part)] for output in made])
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        parts = [values[first : first + self._fixed] for first in range(0, len(values), self._fixed)]
+        with ThreadPoolExecutor(self._runs) as pool:
+            made = pool.map(self._run_part, parts)
+            return [np.concatenate(outputs) for outputs in zip(*made, strict=True)]
+
+    def _run_part(self, part: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs of as many images as go into one run, or fewer."""
+        fill = np.zeros(((self._fixed or 0) - len(part), *part.shape[1:]), part.dtype)
+        made = self._session.run(self._outputs, {self._input: np.concatenate([part, fill])})
+        return [output[: len(part)] for output in made]
 
     def _probe(self) -> int:
         """D, from what the network makes of two grey images; the output that has it is the one to take."""

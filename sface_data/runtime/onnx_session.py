@@ -51,6 +51,11 @@ def check_given(session: Any, device: str) -> None:
         raise BadInput(f"the device {device!r} is asked for, but ONNX Runtime cannot use it: {_REMEDY}")
 
 
+def on_cpu(session: Any) -> bool:
+    """Whether a network runs on the CPU alone."""
+    return bool(session.get_providers() == [_CPU])
+
+
 def session_options(threads: int = 0) -> Any:
     """Options under which ONNX Runtime says nothing but what it raises.
 
