@@ -346,6 +346,7 @@ def test_keys_that_are_none(tmp_path: Path) -> None:
         load_public_key(public)
 
 
-def test_the_certificate_in_the_docs_is_one_of_this_version() -> None:
-    found = load_certificate(Path(__file__).parents[2] / "docs" / "release" / "certificate.json")
-    assert (found.verdict, found.policy) == ("pass", "standard")
+@pytest.mark.parametrize(("folder", "policy"), [("release", "standard"), ("release/strict", "strict")])
+def test_the_certificates_in_the_docs_are_of_this_version(folder: str, policy: str) -> None:
+    found = load_certificate(Path(__file__).parents[2] / "docs" / folder / "certificate.json")
+    assert (found.verdict, found.policy) == ("pass", policy)
