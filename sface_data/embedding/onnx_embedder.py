@@ -57,7 +57,7 @@ class OnnxEmbedder:
         self._type = FLOATS[inputs[0].type]
         self._fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None  # images in every run
         self._runs = 1  # at a time
-        if self._fixed is not None and on_cpu(self._session):  # one run of a few images keeps no cores busy
+        if self._fixed == 1 and on_cpu(self._session):  # a run of one image keeps no cores busy
             self._runs = threads or cores()
             self._session = open_session(path, data, device, threads=1)
         self._colours_last = shape[1] != 3 and shape[3] == 3
