@@ -13,6 +13,7 @@ from scipy import stats
 
 from sface_data.auditing.checks.exposure import exposing_fpir
 from sface_data.auditing.checks.kind import bonferroni_level
+from sface_data.auditing.checks.neighbours import count_at_fpir
 from sface_data.auditing.known_judges import WANTED
 from sface_data.auditing.policy import Policy
 from sface_data.auditing.sets.sampled_images import MOST_SAMPLED
@@ -157,7 +158,7 @@ def _sampled(size: AuditSize, others: int, people: int) -> _Expected:
 
 def _beyond(units: int, clusters: int, rate: float, others: int, strangers: int) -> _Expected:
     """A share beyond that of strangers, of whom this rate, but at least one, sets the threshold."""
-    hits = max(1, int(rate * others + 1e-9))
+    hits = count_at_fpir(rate, others)
     effect = 1 + (others / strangers - 1) * STRANGERS_ALIKE
     control = ClusteredShare(hits, others, strangers, others / effect)
     return _Expected(units, clusters, control.value, lambda share: excess_risk(share, control)[1])
@@ -177,7 +178,7 @@ def _matches(fmr: float, size: AuditSize, searched: bool) -> _Expected:
 
 
 def _exposed(size: AuditSize, images: int, pictures: int) -> _Expected:
-    matched = max(1, int(exposing_fpir(size.people, images) * pictures + 1e-9))
+    matched = count_at_fpir(exposing_fpir(size.people, images), pictures)
     control = ClusteredShare(min(matched, size.people), size.people, size.people, size.people)
     trials = images / pictures
     chance = 1 - (1 - min(control.value, 1 - 1e-9)) ** trials

@@ -101,8 +101,8 @@ def export(directory: StrPath, outdir: StrPath, *, to: Form) -> Export:
                     shutil.copyfile(folder / name, target / Path(name).name)
         licence = held_licence(folder) or default_licence(manifest)
         facts: dict[str, Any] = {"manifest": manifest, "certificate": certificate, "licence": LICENCES[licence]}
-        report = (target / Path(REPORT).name).exists()
-        text = render("export.md.j2", **facts, **request, faces_sha256=faces.sha256, report=report)
+        facts |= {"faces_sha256": faces.sha256, "report": (folder / REPORT).exists()}
+        text = render("export.md.j2", **facts, **request)
         write_text(target / CARD, text)
     return Export(target, len(source), faces.sha256)
 

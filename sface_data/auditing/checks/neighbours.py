@@ -74,9 +74,14 @@ class NearDuplicates(CheckKind):
         return replace(found, facts={**found.facts, "beyond_strangers": facts})
 
 
+def count_at_fpir(fpir: float, probes: int) -> int:
+    """How many of the probes set a threshold at this FPIR: at least one."""
+    return max(1, int(fpir * probes + 1e-9))
+
+
 def threshold_at_fpir(score: NDArray[np.float32], fpir: float) -> float:
     """The similarity that this share of probes reaches with their nearest image, at least one of them."""
-    count = max(1, int(fpir * len(score) + 1e-9))
+    count = count_at_fpir(fpir, len(score))
     return float(np.partition(score, len(score) - count)[len(score) - count])
 
 
